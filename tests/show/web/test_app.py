@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,9 +13,12 @@ from starlette.testclient import TestClient
 
 import watchkeeper as wk
 from tests.experiments import write_experiment
-from watchkeeper.show.web import schema
+from watchkeeper.core import journal, layout
+from watchkeeper.core.events import Intended
+from watchkeeper.show.web import app, schema
 from watchkeeper.show.web.app import STATIC
-from watchkeeper.show.web.builders import Builders
+from watchkeeper.show.web.builders import Builders, OnRead, Product
+from watchkeeper.show.web.parameters import Scope
 
 HOSTILE = [
     "..",
@@ -106,6 +111,39 @@ def test_a_key_that_the_experiment_has_not_is_not_found(client: TestClient, key:
     assert client.get(f"/api/1/run/{id}").status_code == 404
 
 
+def test_a_text_that_leads_elsewhere_is_not_served(
+    night: Path, tmp_path: Path, client: TestClient
+) -> None:
+    """A run's log that is a link out of the run is none of its texts."""
+    (tmp_path / "passwords").write_text("secret\n")
+    log = night / "one" / "logs" / "run.log"
+    assert client.get("/api/1/text/night/one/run.log").status_code == 200
+    log.unlink()
+    log.symlink_to(tmp_path / "passwords")
+    answer = client.get("/api/1/text/night/one/run.log?tail=5")
+    assert answer.status_code == 404 and "secret" not in answer.text
+
+
+def test_what_a_job_recorded_elsewhere_is_not_served(
+    night: Path, tmp_path: Path, client: TestClient
+) -> None:
+    """A recorder's folder outside of the roots is named, and neither its rows nor its texts are
+    read.
+    """
+    attempt = layout.attempt_folder(night / "exp", "r8", 1)
+    attempt.mkdir(parents=True)
+    link = {"folder": str(tmp_path / "secret" / "inner")}
+    (attempt / "recorder.json").write_text(json.dumps(link))
+    writer = journal.Writer(night / "exp" / layout.JOURNAL, "run")
+    given = {"token": "t", "script": "r8/finetune.slurm", "script_sha256": "s"}
+    writer.write(Intended, key="r8", phase="preparation", attempt=1, **given)
+    writer.close()
+    data = client.get("/api/1/run/night/exp/r8").json()["data"]
+    assert data["rows"] == 0 and data["texts"] == []
+    assert "outside" in [problem["code"] for problem in data["problems"]]
+    assert client.get("/api/1/text/night/exp/r8/run.log").status_code == 404
+
+
 def test_bad_parameters_are_named(client: TestClient) -> None:
     """What is out of bounds is refused with its name, also in the address of the events."""
     answer = client.get("/api/1/run/night/one/series?width=0")
@@ -145,6 +183,27 @@ def test_nothing_recorded_is_an_empty_page(
     """A folder without anything is no error: it may have something soon."""
     data = client_of(tmp_path).get("/api/1/overview").json()["data"]
     assert data["places"] == [] and data["needs"] == []
+
+
+def test_a_long_reading_is_shown(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While many journals are read for the first time, the overview says how far that is."""
+    go_on = threading.Event()
+    real = Builders.build
+
+    def build(builders: Builders, scope: Scope, on_read: OnRead) -> Product:
+        on_read(3120, 5000)
+        go_on.wait(60)
+        return real(builders, scope, on_read)
+
+    monkeypatch.setattr(Builders, "build", build)
+    monkeypatch.setattr(app, "_SOON_S", 0.05)
+    with client:
+        while (data := client.get("/api/1/overview").json()["data"])["reading"]["done"] != 3120:
+            pass
+        assert data["reading"] == {"done": 3120, "total": 5000} and data["places"] == []
+        go_on.set()
+        while not client.get("/api/1/overview").json()["data"]["places"]:
+            pass
 
 
 def test_equal_questions_are_answered_by_one_build(

@@ -14,26 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import watchkeeper.show.web
-from watchkeeper.show.web.patches import cut_to_size, identity_of, patch_between
+from watchkeeper.show.web.patches import apply_patch, cut_to_size, last_sent, patch_between
 
 STATIC = Path(watchkeeper.show.web.__file__).parent / "static"
 NODE = shutil.which("node")
 
 
 def applied(data: dict[str, Any], patch: dict[str, Any] | None) -> dict[str, Any]:
-    """What static/patch.js does, in Python."""
-    if patch is None:
-        return data
-    after = {**data, **patch["fields"]}
-    for name, fields in patch["by"].items():
-        rows = {identity_of(row, fields): row for row in data[name]}
-        for key in patch["drop"].get(name, []):
-            del rows[key]
-        for row in patch["set"].get(name, []):
-            rows[identity_of(row, fields)] = row
-        order = patch["order"].get(name, list(rows))
-        after[name] = [rows[key] for key in order]
-    return after
+    """The data after a patch, None for no change."""
+    return data if patch is None else apply_patch(data, patch)
 
 
 def lists_of_rows() -> st.SearchStrategy[list[dict[str, Any]]]:
@@ -84,9 +73,40 @@ def test_a_batch_is_cut_to_its_size_and_says_so() -> None:
     patch = patch_between({"metrics": rows}, after)
     assert patch is not None
     cut = cut_to_size(patch, 10_000)
-    assert len(msgspec.json.encode(cut)) <= 10_100
+    assert cut is not None and len(msgspec.json.encode(cut)) <= 10_000
     assert cut["cut"] == {"metrics": 1500 - len(cut["set"]["metrics"])}
     assert cut["set"]["metrics"]
+
+
+def test_every_row_has_its_turn_where_all_change_all_the_time() -> None:
+    """However few rows fit into a batch, none is left behind for ever."""
+    shown: dict[str, Any] = {"metrics": [{"name": f"m{n}", "last": 0} for n in range(100)]}
+    sent: dict[str, str] = {}
+    for turn in range(1, 16):
+        now = {"metrics": [{"name": f"m{n}", "last": turn} for n in range(100)]}
+        patch = cut_to_size(patch_between(shown, now) or {}, 900, sent)
+        assert patch is not None
+        sent = last_sent(patch)
+        shown = apply_patch(shown, patch)
+    assert [row["name"] for row in shown["metrics"]] == [f"m{n}" for n in range(100)]
+    assert min(row["last"] for row in shown["metrics"]) > 0
+
+
+@given(DATA, DATA, st.integers(100, 600))
+def test_what_is_cut_follows(before: dict, after: dict, most: int) -> None:
+    """A page that takes the cut batches has everything in the end, in the right order; where not
+    one row has room, it asks for the whole.
+    """
+    shown, sent = before, {}
+    for _ in range(8):
+        patch = patch_between(shown, after)
+        cut = patch and cut_to_size(patch, most, sent)
+        if patch and cut is None:
+            return
+        if cut:
+            sent = last_sent(cut)
+            shown = apply_patch(shown, cut)
+    assert shown == after
 
 
 @pytest.mark.skipif(NODE is None, reason="node is not installed")

@@ -6,6 +6,7 @@ Only files are read; nothing is asked of a scheduler, and nothing is written but
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,20 +58,28 @@ class _State(NamedTuple):
 
 
 def run(
-    folder: Path, key: str = "", id: str = "", *, shelf: Shelf | None = None, waits: bool = True
+    folder: Path,
+    key: str = "",
+    id: str = "",
+    *,
+    shelf: Shelf | None = None,
+    waits: bool = True,
+    within: Sequence[str] = (),
 ) -> Run:
     """A recorded run's page (`key` ""), or that of a run or an evaluation of the experiment in
     `folder`.
 
     `shelf` keeps what was read of its rows; unless the caller `waits`, only the end of a long file
-    that is new is read, and figures are those of these rows.
+    that is new is read, and figures are those of these rows. What a job recorded elsewhere than
+    `within` these folders, given without links, is not read; (): it may lie anywhere. The other
+    functions here take the same.
 
     Raises:
         UsageError: no run was recorded there, or the experiment has no such run.
         NewerJournalError: a later version wrote the journal.
         OSError: a file of rows can no longer be read.
     """
-    subject = subject_of(folder, key)
+    subject = subject_of(folder, key, within)
     rows = read_run_rows(subject.recorded, shelf or Shelf(), waits=waits)
     state = _state_of(subject, rows, folder)
     attempts = attempts_of(subject, rows)
@@ -122,7 +131,13 @@ def run(
 
 
 def series(
-    folder: Path, key: str, chart: Chart, *, shelf: Shelf | None = None, waits: bool = True
+    folder: Path,
+    key: str,
+    chart: Chart,
+    *,
+    shelf: Shelf | None = None,
+    waits: bool = True,
+    within: Sequence[str] = (),
 ) -> Series:
     """The curves of a run.
 
@@ -130,18 +145,20 @@ def series(
         UsageError: there is no such run, or the chart cannot be made.
         OSError: a file of rows can no longer be read.
     """
-    subject = subject_of(folder, key)
+    subject = subject_of(folder, key, within)
     rows = read_run_rows(subject.recorded, shelf or Shelf(), waits=waits)
     return series_of(rows, chart)
 
 
-def telemetry(folder: Path, key: str = "", *, shelf: Shelf | None = None) -> list[Strip]:
+def telemetry(
+    folder: Path, key: str = "", *, shelf: Shelf | None = None, within: Sequence[str] = ()
+) -> list[Strip]:
     """What was measured of the machine while the run was under way.
 
     Raises:
         UsageError: there is no such run.
     """
-    subject = subject_of(folder, key)
+    subject = subject_of(folder, key, within)
     return strips_of(subject, read_run_rows(subject.recorded, shelf or Shelf(), waits=False))
 
 
@@ -152,17 +169,24 @@ def examples(
     before: int | None = None,
     limit: int = 20,
     match: bool | None = None,
+    within: Sequence[str] = (),
 ) -> Examples:
     """The examples that a run wrote, newest first.
 
     Raises:
         UsageError: there is no such run, or `limit` is out of range.
     """
-    return read_examples(subject_of(folder, key), before=before, limit=limit, match=match)
+    return read_examples(subject_of(folder, key, within), before=before, limit=limit, match=match)
 
 
 def text(
-    folder: Path, key: str, name: str, *, after: int | None = None, tail: int | None = None
+    folder: Path,
+    key: str,
+    name: str,
+    *,
+    after: int | None = None,
+    tail: int | None = None,
+    within: Sequence[str] = (),
 ) -> Text:
     """Lines of one of a run's texts: behind byte `after`, else the last `tail`.
 
@@ -170,16 +194,16 @@ def text(
         UsageError: there is no such run, text or part of it.
         OSError: it cannot be read.
     """
-    return read_text(subject_of(folder, key), name, after=after, tail=tail)
+    return read_text(subject_of(folder, key, within), name, after=after, tail=tail)
 
 
-def build(folder: Path, key: str, shelf: Shelf) -> None:
+def build(folder: Path, key: str, shelf: Shelf, within: Sequence[str] = ()) -> None:
     """Read all rows of a run onto the shelf and into the cache, however long that takes.
 
     Raises:
         UsageError: there is no such run.
     """
-    read_run_rows(subject_of(folder, key).recorded, shelf, waits=True)
+    read_run_rows(subject_of(folder, key, within).recorded, shelf, waits=True)
 
 
 # ── parts

@@ -52,6 +52,7 @@ class Builders:
 
     def __init__(self, served: Served) -> None:
         self.served = served
+        self._roots = [root.real for root in served.roots]
         self._shelf = Shelf()
         self._read: set[str] = set()
         self._pages: dict[str, Callable[[Scope, OnRead], _Made]] = {
@@ -93,11 +94,15 @@ class Builders:
     def _run(self, scope: Scope, on_read: OnRead) -> _Made:
         run = self.served.run(scope.id)
         is_read = scope.id in self._read
-        data = runs.run(run.folder, run.key, run.id, shelf=self._shelf, waits=is_read)
+        data = runs.run(
+            run.folder, run.key, run.id, shelf=self._shelf, waits=is_read, within=self._roots
+        )
         rest = None
         if not is_read:
             nothing = Chart(metrics=())
-            read = runs.series(run.folder, run.key, nothing, shelf=self._shelf, waits=False)
+            read = runs.series(
+                run.folder, run.key, nothing, shelf=self._shelf, waits=False, within=self._roots
+            )
             rest = self._rest_of(run, is_whole=read.is_whole)
         return _Made(data, f"{data.name}: {data.state}", data.standing == "running", rest)
 
@@ -112,7 +117,9 @@ class Builders:
             smoothing=scope.option("s"),
         )
         is_read = scope.id in self._read
-        data = runs.series(run.folder, run.key, chart, shelf=self._shelf, waits=is_read)
+        data = runs.series(
+            run.folder, run.key, chart, shelf=self._shelf, waits=is_read, within=self._roots
+        )
         rest = self._rest_of(run, is_whole=data.is_whole)
         return _Made(data, f"{data.rows:,} rows", rest=rest)
 
@@ -125,14 +132,14 @@ class Builders:
             return None
 
         def read() -> None:
-            runs.build(run.folder, run.key, self._shelf)
+            runs.build(run.folder, run.key, self._shelf, self._roots)
             self._read.add(run.id)
 
         return read
 
     def _telemetry(self, scope: Scope, on_read: OnRead) -> _Made:
         run = self.served.run(scope.id)
-        strips = runs.telemetry(run.folder, run.key, shelf=self._shelf)
+        strips = runs.telemetry(run.folder, run.key, shelf=self._shelf, within=self._roots)
         return _Made(pages.Telemetry(strips=strips), f"{len(strips)} figures")
 
     def _examples(self, scope: Scope, on_read: OnRead) -> _Made:
@@ -143,13 +150,14 @@ class Builders:
             before=scope.option("before"),
             limit=scope.option("limit"),
             match=_MATCHES[scope.option("match")],
+            within=self._roots,
         )
         return _Made(data, f"{len(data.rows)} of {data.total} examples")
 
     def _text(self, scope: Scope, on_read: OnRead) -> _Made:
         run = self.served.run(scope.id)
         name, after, tail = scope.option("name"), scope.option("after"), scope.option("tail")
-        data = runs.text(run.folder, run.key, name, after=after, tail=tail)
+        data = runs.text(run.folder, run.key, name, after=after, tail=tail, within=self._roots)
         return _Made(data, f"{len(data.lines)} lines")
 
     def _compare(self, scope: Scope, on_read: OnRead) -> _Made:

@@ -30,7 +30,13 @@ from watchkeeper.show.text import harmless_json
 from watchkeeper.show.web.builds import LEAST_REFRESH_S, Builds
 from watchkeeper.show.web.columns import added_columns
 from watchkeeper.show.web.parameters import Scope
-from watchkeeper.show.web.patches import MOST_BYTES, apply_patch, cut_to_size, patch_between
+from watchkeeper.show.web.patches import (
+    MOST_BYTES,
+    apply_patch,
+    cut_to_size,
+    last_sent,
+    patch_between,
+)
 
 BEAT_S = 15.0
 MOST_TABS = 64
@@ -84,6 +90,7 @@ class Feed:
         self._page = _State()
         self._series = _State()
         self._next: int | None = None
+        self._sent: dict[str, str] = {}
 
     async def refresh(self) -> None:
         """Look, and send what is new. What cannot be read now is looked at again later."""
@@ -153,7 +160,11 @@ class Feed:
         patch = patch_between(old, msgspec.json.decode(built.body.data))
         if patch is None:
             return
-        cut = cut_to_size(patch, most)
+        cut = cut_to_size(patch, most, self._sent)
+        if cut is None:
+            self._put(self.beat())  # the page asks for the whole
+            return
+        self._sent = last_sent(cut)
         if cut["cut"]:
             # The rest is due with the next batch: until then this is no state of the files.
             partly = msgspec.json.encode(apply_patch(old, cut))
@@ -163,9 +174,12 @@ class Feed:
     def _send(self, kind: str, data: dict[str, Any]) -> int:
         """Give an event to all tabs; how many bytes it has."""
         event = event_of(kind, data)
+        self._put(event)
+        return len(event)
+
+    def _put(self, event: str) -> None:
         for tab in self.tabs:
             tab.put(event)
-        return len(event)
 
 
 class _State(msgspec.Struct, frozen=True):

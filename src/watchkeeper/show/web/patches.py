@@ -8,6 +8,7 @@ A patch is what `static/patch.js` applies:
     set         such a list → its rows that are new or different, whole
     drop        such a list → the identities of the rows that are gone
     order       such a list → all identities in order; only where `set` does not append
+    new         such a list → how many of its rows in `set` were not there before
     cut         such a list → how many changed rows follow later, because the batch was too large
 """
 
@@ -20,6 +21,7 @@ import msgspec
 
 MOST_BYTES = 50_000
 """Of one batch."""
+_SIZE_OF_CUT = 120
 IDENTITIES: Mapping[str, tuple[str, ...]] = {
     "running": ("id",),
     "places": ("id",),
@@ -43,7 +45,8 @@ def patch_between(before: Data, after: Data) -> dict[str, Any] | None:
     """The patch that makes the one of the other, without `rev` and `from`; None: they are equal.
     Both are JSON's own values.
     """
-    patch: dict[str, Any] = {"fields": {}, "by": {}, "set": {}, "drop": {}, "order": {}, "cut": {}}
+    names = ("fields", "by", "set", "drop", "order", "new", "cut")
+    patch: dict[str, Any] = {name: {} for name in names}
     for name, value in after.items():
         old: Any = before.get(name)
         if name in before and old == value:
@@ -81,8 +84,10 @@ def _add_rows(patch: dict[str, Any], name: str, old: list[Row], new: list[Row]) 
     gone = [key for key in before if key not in after]
     if gone:
         patch["drop"][name] = gone
-    appended = [key for key in before if key in after]
-    appended += [key for key in after if key not in before]
+    added = [key for key in after if key not in before]
+    if added:
+        patch["new"][name] = len(added)
+    appended = [*(key for key in before if key in after), *added]
     if appended != list(after):
         patch["order"][name] = list(after)
 
@@ -101,25 +106,52 @@ def apply_patch(data: Data, patch: Mapping[str, Any]) -> dict[str, Any]:
     return after
 
 
-def cut_to_size(patch: dict[str, Any], most: int = MOST_BYTES) -> dict[str, Any]:
+def cut_to_size(
+    patch: dict[str, Any], most: int = MOST_BYTES, sent: Mapping[str, str] | None = None
+) -> dict[str, Any] | None:
     """The patch within `most` bytes, with as many rows of its lists as there is room for: what is
-    left out is counted in `cut`. A field that alone is too large stays, since nothing else says it.
+    left out is counted in `cut`. None: not one row has room beside the fields. `sent`: a list → the
+    last row that the cut before had, so that it is the turn of those behind it where all of them
+    change all the time.
     """
     if _size(patch) <= most:
         return patch
-    lists = patch["set"]
-    room = most - _size({**patch, "set": {}})
+    room = most - _size({**patch, "set": {}}) - _SIZE_OF_CUT
     kept: dict[str, list[Row]] = {}
-    for name, rows in lists.items():
+    cut: dict[str, int] = {}
+    for name, rows in patch["set"].items():
         kept[name] = []
-        for row in rows:
+        for row in _in_turn(patch, name, (sent or {}).get(name, "")):
             room -= _size(row) + 1
             if room < 0:
                 break
             kept[name].append(row)
-    cut = {name: len(rows) - len(kept[name]) for name, rows in lists.items()}
-    cut = {name: count for name, count in cut.items() if count}
+        if len(kept[name]) < len(rows):
+            cut[name] = len(rows) - len(kept[name])
+    if not any(kept.values()):
+        return None
     return {**patch, "set": kept, "cut": cut}
+
+
+def last_sent(patch: Mapping[str, Any]) -> dict[str, str]:
+    """The last row of each list of a patch that was cut, by its identity."""
+    last: dict[str, str] = {}
+    for name in patch["cut"]:
+        if patch["set"][name]:
+            last[name] = identity_of(patch["set"][name][-1], patch["by"][name])
+    return last
+
+
+def _in_turn(patch: Mapping[str, Any], name: str, last: str) -> list[Row]:
+    """The rows of a list, those behind the last one first. Where rows are new their order counts:
+    then they stay in it.
+    """
+    rows = patch["set"][name]
+    names = [identity_of(row, patch["by"][name]) for row in rows]
+    if patch["new"].get(name) or last not in names:
+        return list(rows)
+    start = names.index(last) + 1
+    return [*rows[start:], *rows[:start]]
 
 
 def _size(value: object) -> int:

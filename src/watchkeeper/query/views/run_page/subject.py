@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -119,9 +120,10 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
         return getattr(first, "zone", "") or "UTC"
 
 
-def subject_of(folder: Path, key: str) -> Subject:
+def subject_of(folder: Path, key: str, within: Sequence[str] = ()) -> Subject:
     """Read the journals of a recorded run (`key` ""), or of a run or an evaluation of an
-    experiment.
+    experiment. What the job's recorder left elsewhere than `within` these folders, given without
+    links, is not read; (): it may lie anywhere.
 
     Raises:
         UsageError: nothing was recorded there, or the experiment has no such run.
@@ -144,7 +146,7 @@ def subject_of(folder: Path, key: str) -> Subject:
     return Subject(
         folder=experiment.folder,
         key=key,
-        folders=list(_folders_of(job, problems)),
+        folders=list(_folders_of(job, within, problems)),
         job=job,
         read=read,
         problems=problems,
@@ -165,7 +167,9 @@ def _recorded_run(folder: Path) -> Subject:
     )
 
 
-def _folders_of(job: Job, problems: list[Problem]) -> Iterator[RecordedFolder]:
+def _folders_of(
+    job: Job, within: Sequence[str], problems: list[Problem]
+) -> Iterator[RecordedFolder]:
     """The folders in which the attempts were recorded. Attempts before one that resumed nothing do
     not count any more. A folder that several attempts wrote to is given once, under the last.
     """
@@ -177,6 +181,9 @@ def _folders_of(job: Job, problems: list[Problem]) -> Iterator[RecordedFolder]:
             places.pop(place, None)
             places[place] = number
     for place, number in places.items():
+        if within and not _lies_within(place, within):
+            problems.append(_outside(place))
+            continue
         try:
             read = journal.read(place / layout.JOURNAL)
         except WatchkeeperError as error:
@@ -186,6 +193,21 @@ def _folders_of(job: Job, problems: list[Problem]) -> Iterator[RecordedFolder]:
             continue
         problems += read.problems
         yield RecordedFolder(folder=place, read=read, attempt=number, counts=number >= first)
+
+
+def _lies_within(place: Path, folders: Sequence[str]) -> bool:
+    real = os.path.realpath(place)
+    return any(os.path.commonpath([real, folder]) == folder for folder in folders)
+
+
+def _outside(place: Path) -> Problem:
+    return Problem(
+        where=str(place),
+        message="the job recorded in this folder, which lies outside of what is shown",
+        hint="name that folder as well",
+        severity="warning",
+        code="outside",
+    )
 
 
 def first_that_counts(run: RunState) -> int:
