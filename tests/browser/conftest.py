@@ -93,15 +93,17 @@ def still_server(tmp_path_factory):
 @pytest.fixture
 def open_still(open_page, still_server):
     """`open_still(path, replies, look)` → a page whose answers are these: path of the API → JSON.
-    The stream of events brings a beat, and ends.
+    The stream of events is the text under "events", else a beat, and ends.
     """
-    beat = {"content_type": "text/event-stream", "body": "event: beat\ndata: {}\n\n"}
+    beat = "event: beat\ndata: {}\n\n"
 
     def open_at(path, replies, look=Look()):  # noqa: B008
         def reply(route):
             name = unquote(urlsplit(route.request.url).path).removeprefix("/api/1/")
-            answer = replies.get(name)
-            route.fulfill(**(beat if answer is None else {"json": answer}))
+            if name == "events":
+                route.fulfill(content_type="text/event-stream", body=replies.get(name, beat))
+            else:
+                route.fulfill(json=replies[name])
 
         page = open_page("about:blank", look)
         page.context.request.get(still_server.address)

@@ -182,6 +182,19 @@ def test_a_phone_shows_one_epoch_of_the_matrix(show):
     assert page.locator("tr[data-key=r32] [aria-label=failed]").count() == 2
 
 
+def test_a_folder_that_is_gone_leaves_the_last_that_was_read(open_still):
+    """What was known stays on the page, with since when its folder is gone."""
+    gone = '{"message": "no folder cap_rank", "at": "2026-11-28T07:05:00Z"}'
+    replies = {
+        f"experiment/{answers.EXPERIMENT}": answers.experiment(),
+        "events": f"event: gone\ndata: {gone}\n\n",
+    }
+    page = open_still(f"/e/{answers.EXPERIMENT}", replies)
+    page.locator("#banner", has_text="Gone since 08:05.").wait_for()
+    assert "no folder cap_rank" in page.locator("#banner").inner_text()
+    assert "cap_rank: 5 failed" in page.locator("h1").inner_text()
+
+
 def test_backspace_goes_up_to_the_overview(show):
     """Up from an experiment is the overview."""
     page = show()

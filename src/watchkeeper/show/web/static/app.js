@@ -104,7 +104,7 @@ class Context {
   /** The way here: [{text, href}]; the last is this page. */
   setCrumbs(crumbs) {
     drawCrumbs(crumbs);
-    this.parent = crumbs.at(-2)?.href ?? '';
+    this.parent = crumbs.at(-2)?.href ?? (this.place.kind === 'overview' ? '' : '/');
     document.title = `${crumbs.at(-1).text} · Watchkeeper`;
   }
 }
