@@ -125,6 +125,21 @@ def test_new_rows_arrive_on_the_open_page(tmp_path, open_run):
         expect(page.locator(".readout")).to_contain_text("0.125", timeout=WAIT_MS)
 
 
+def test_rows_that_follow_are_appended(tmp_path, open_run):
+    """Once a page follows a run, new rows come as columns: no history is asked for again."""
+    folder = tmp_path / "runs" / "one"
+    with wk.start_run(folder=folder, pipeline="t", console=False, sidecar=False) as run:
+        run.log(1, loss=1.0)
+        page = open_run()
+        run.log(2, loss=0.5)
+        expect(page.locator(".readout")).to_contain_text("smoothed 0.5", timeout=WAIT_MS)
+        asked = []
+        page.on("request", lambda request: asked.append(request.url))
+        run.log(3, loss=0.25)
+        expect(page.locator(".readout")).to_contain_text("smoothed 0.25", timeout=WAIT_MS)
+    assert [address for address in asked if "/series" in address] == []
+
+
 def test_names_and_texts_of_a_run_are_text(tmp_path, open_run):
     """Markup and directions in the names of metrics and in examples are shown, and nothing else."""
     folder = tmp_path / "runs" / "one"

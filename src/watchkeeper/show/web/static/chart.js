@@ -176,6 +176,7 @@ function layPanels(stack) {
     element.style.height = `${panel.height}px`;
     const last = panel.kind === 'strip' && panel.last ? bdi(panel.last, 'panel-last') : '';
     element.querySelector('.panel-words').replaceChildren(bdi(panel.label, 'panel-label'), last);
+    element.title = cleanText(panel.kind === 'strip' ? panel.label : '');
   });
 }
 

@@ -14,6 +14,7 @@ const MAIN_HEIGHT = 350;
 const STRIP_HEIGHT = 46;
 const MOST_COLUMNS = 2000;
 const MOST_FOLLOWED = 24;
+const MOST_SAID = 12;
 const STRIP_TONES = ['series-1', 'series-3', 'series-4', 'series-2'];
 const MACHINE = 'machine: ';
 
@@ -483,7 +484,7 @@ function sayAt(curves, x) {
   curves.x = x;
   if (!curves.panels) return;
   const view = viewOf(curves);
-  const entries = x == null ? lastEntries(curves) : entriesAt(curves, view, x);
+  const entries = (x == null ? lastEntries(curves) : entriesAt(curves, view, x)).slice(0, MOST_SAID);
   paint(curves.said, entries.map(([name, value, tone]) => span('', bdi(name), ' ', h('b', { class: tone }, bdi(value)))));
 }
 

@@ -116,7 +116,7 @@ function leadOfRun(page) {
   return h(
     'div',
     { class: 'lead', 'data-key': 'lead' },
-    h('h1', { 'aria-live': 'polite' }, bdi(data.name), ': ', stateWords(data), bdi(restOfHeading(data))),
+    h('h1', null, bdi(data.name), ': ', stateWords(data), bdi(restOfHeading(data))),
     h('p', { class: 'run-facts' }, factsOf(page).map((fact) => fact && h('span', null, fact))),
     data.reading ? h('p', { class: 'second' }, bdi(data.reading)) : null,
   );
@@ -124,7 +124,8 @@ function leadOfRun(page) {
 
 function stateWords(data) {
   const isUnwell = data.standing === 'running' && UNHEALTHY.includes(data.health);
-  return span(`text-${kindOf(isUnwell ? data.health : data.standing)}`, bdi(isUnwell ? data.health : plainWord(data.state, data.standing)));
+  const name = `text-${kindOf(isUnwell ? data.health : data.standing)}`;
+  return h('span', { class: name, 'aria-live': 'polite' }, bdi(isUnwell ? data.health : plainWord(data.state, data.standing)));
 }
 
 /** A scheduler's own word says less than ours. */
