@@ -8,7 +8,6 @@ from pathlib import Path
 from tests.experiments import wk, write_experiment
 from watchkeeper.query.rows import Row, exit_code
 from watchkeeper.show.standing import counts_of, most_urgent_first, problems_of, totals
-from watchkeeper.show.tables import experiment_table
 
 FAST = ("--poll", "0.05")
 SCRIPT = """#!/bin/bash
@@ -92,10 +91,3 @@ def test_tasks_stay_below_their_array_where_the_urgent_comes_first() -> None:
     """Sorting by urgency moves an array with all its tasks."""
     keys = [each.key for each in most_urgent_first(array(3, failed=1))]
     assert keys == ["b", "b[0]", "b[1]", "b[2]", "a"]
-
-
-def test_of_a_large_array_the_table_shows_what_is_not_done() -> None:
-    """The table is bounded: tasks that are done make way, and a line says how many."""
-    text = experiment_table(array(1001, failed=990))
-    assert "b[990]" in text and "b[18]" in text and "b[19]" not in text
-    assert "and 981 more tasks of arrays: watchkeeper status --json" in text

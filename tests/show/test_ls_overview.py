@@ -62,14 +62,15 @@ def data(*words):
 def test_what_needs_a_person_comes_first_and_each_cause_once(ended):
     """The failed training with its error and what it blocks, then a line for each place."""
     lines = ls(ended).stdout.splitlines()
-    assert lines[0] == "1 failed, 2 blocked, 5 done, 3 finished"
-    assert lines[2].startswith("x 1 training failed  MemoryError: step 40 of 120; 2 blocked  cap")
+    assert lines[0] == "night: 1 failed, 2 blocked, 8 done"
+    cause = "MemoryError: step 40 of 120, out of memory on the host; blocks 2 jobs"
+    assert lines[2].startswith(f"x 1 training failed   {cause}   cap ")
     assert lines[3] == "" and lines[4].split() == ["name", "done", "best", "last"]
     table = [line.split() for line in lines[6:]]
     assert [row[0] for row in table] == ["cap", "sweep", "good"]
     assert table[0][1:7] == ["1", "failed,", "2", "blocked", "3/6", "0.5"]
     assert table[1][1:7] == ["3", "recorded", "runs", "3/3", "0.3", "val_loss"]
-    assert table[2][1:5] == ["done", "2/2", "0.5", "clean"]
+    assert table[2][1:4] == ["2/2", "0.5", "clean"]
 
 
 def test_a_program_gets_needs_places_and_all_runs(ended):

@@ -120,13 +120,13 @@ def test_status_remembers_a_refusal_until_the_job_is_taken(tmp_path: Path) -> No
     for command in ("run", "submit"):
         done = wk(command, folder, *(FAST if command == "run" else ()), state=state)
         assert (
-            done.returncode == 1 and "one: not submitted: it has Windows line ends" in done.stdout
+            done.returncode == 1 and "one not submitted: it has Windows line ends" in done.stdout
         ), done.stdout
     told = wk("status", folder, state=state)
     assert told.returncode == 1
     assert (
-        "one: not submitted: it has Windows line ends" in told.stdout
-        and "tries again" in told.stdout
+        "one not submitted: it has Windows line ends" in told.stdout
+        and f"wk run {folder}\n" in told.stdout
     )
     script.write_bytes(whole)
     assert wk("run", folder, *FAST, state=state).returncode == 0

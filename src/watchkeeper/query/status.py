@@ -20,6 +20,7 @@ from watchkeeper.query.rows import Row, rows, with_tasks
 from watchkeeper.report.compose import repeated
 from watchkeeper.runfolder.link import read_link
 from watchkeeper.schedulers import remote_files
+from watchkeeper.schedulers.wrapper.claims import executions
 from watchkeeper.tools.promise import Finding
 from watchkeeper.watch.health.progress import progress_in_output, progress_of
 from watchkeeper.watch.logs.lease import Lease
@@ -101,6 +102,7 @@ def examine(
     if with_words:
         words = {attempt.key: _progress_words(experiment, attempt) for attempt in going}
     table = rows(experiment, state, plan, book.findings, words)
+    table = [_as_claimed(experiment, state, row) for row in table]
     return Examined(
         experiment=experiment,
         state=state,
@@ -108,6 +110,18 @@ def examine(
         findings=book.findings,
         rows=with_array_tasks(experiment, state, table),
     )
+
+
+def _as_claimed(experiment: Experiment, state: State, row: Row) -> Row:
+    """The row of a job that nobody has asked its scheduler about, as its own claim has it: it
+    runs.
+    """
+    latest = state.run(row.key).latest
+    if latest is None or latest.seen is not None or row.state != "PENDING":
+        return row
+    if not executions(attempt_folder(experiment.folder, latest.key, latest.number)):
+        return row
+    return msgspec.structs.replace(row, state="RUNNING")
 
 
 def _progress_words(experiment: Experiment, attempt: Attempt) -> str:

@@ -43,7 +43,9 @@ def test_enter_opens_a_run_and_escape_comes_back():
     """The run is looked at at once; the list is there again after it."""
     screen = view()
     assert press(screen, "enter") == "look"
-    screen.seen = msgspec.structs.replace(screen.seen, run=opened_run(), series=losses())
+    assert text(screen).startswith("reading ...")
+    seen = {"place": screen.place, "run": opened_run(), "series": losses()}
+    screen.seen = msgspec.structs.replace(screen.seen, **seen)
     assert "attempt 2 of 2" in text(screen) and "Esc back" in text(screen)
     press(screen, "escape")
     assert "cap_rank is watched by nobody" in text(screen)
@@ -120,7 +122,7 @@ def test_the_log_of_a_run_is_harmless():
     screen = view()
     lines = [f"line {number}" for number in range(100)] + ["\x1b[2Jboom"]
     assert press(screen, "l") == "look"
-    screen.seen = msgspec.structs.replace(screen.seen, log=lines)
+    screen.seen = msgspec.structs.replace(screen.seen, place=screen.place, log=lines)
     shown = text(screen, 40, 10)
     assert "\\x1b[2Jboom" in shown and "line 99" in shown and "line 90" not in shown
     assert len(shown.splitlines()) <= 10

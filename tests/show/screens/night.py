@@ -114,7 +114,8 @@ _LATE = Need(
     kind="late",
     count=1,
     line="1 will not end in time",
-    why="r16_lr1e-3 ends 6:14 h after its limit; no checkpoint seen",
+    why="ends 6 h 14 min after its limit; no checkpoint seen",
+    subject="r16_lr1e-3",
     experiment="cap_rank",
     keys=["r16_lr1e-3"],
 )
@@ -135,8 +136,8 @@ def overview(sparks: tuple[str, str, str] = ("▁", "▁", "▁")) -> Overview:
         kind="failed",
         count=1,
         line="1 training failed",
-        cause="MemoryError at step 40/120",
-        why="out of host memory",
+        cause="MemoryError",
+        why="out of host memory, at step 40 of 120; not tried again by itself: no batch size",
         blocks=6,
         experiment="cap_rank",
         keys=["r32_lr2e-4"],
@@ -145,7 +146,7 @@ def overview(sparks: tuple[str, str, str] = ("▁", "▁", "▁")) -> Overview:
     )
     return Overview(
         name="night",
-        counts={"running": 3, "to do": 12, "failed": 7, "blocked": 6, "done": 110},
+        counts={"running": 3, "waiting": 12, "failed": 7, "blocked": 6, "done": 110},
         needs=[_FAILED, training, _LATE, _UNWATCHED],
         running=running_rows(sparks),
         waiting=[],
@@ -155,7 +156,7 @@ def overview(sparks: tuple[str, str, str] = ("▁", "▁", "▁")) -> Overview:
 
 
 def _places() -> list[PlaceRow]:
-    cap_counts = {"failed": 7, "blocked": 6, "running": 2, "to do": 12, "done": 18}
+    cap_counts = {"failed": 7, "blocked": 6, "running": 2, "waiting": 12, "done": 18}
     return [
         _place(
             "cap_rank", "experiment", cap_counts, 18, ("capitalization accuracy", 0.99), ago(11)
@@ -210,8 +211,8 @@ def experiment(sparks: tuple[str, str] = ("▁", "▁")) -> Experiment:
         count=1,
         line="1 training failed",
         cause="MemoryError",
-        why="out of memory on the host; not tried again by itself: its script reads no batch size "
-        "(WATCHKEEPER_BATCH_SIZE)",
+        why="out of memory on the host, at step 40 of 120; not tried again by itself: its script "
+        "reads no batch size (WATCHKEEPER_BATCH_SIZE)",
         blocks=6,
         experiment="cap_rank",
         keys=["r32_lr2e-4"],
@@ -222,7 +223,8 @@ def experiment(sparks: tuple[str, str] = ("▁", "▁")) -> Experiment:
         kind="late",
         count=1,
         line="1 will not end in time",
-        why="r16_lr1e-3 ends 6:14 h after its time limit; no checkpoint seen",
+        why="ends 6 h 14 min after its limit; no checkpoint seen",
+        subject="r16_lr1e-3",
         experiment="cap_rank",
         keys=["r16_lr1e-3"],
     )
@@ -232,7 +234,7 @@ def experiment(sparks: tuple[str, str] = ("▁", "▁")) -> Experiment:
         name="cap_rank",
         folder="night/cap_rank",
         question="",
-        counts={"done": 18, "running": 2, "to do": 12, "failed": 7, "blocked": 6},
+        counts={"done": 18, "running": 2, "waiting": 12, "failed": 7, "blocked": 6},
         needs=[_FAILED, training, late, _UNWATCHED],
         best=[],
         valid=None,
@@ -275,7 +277,7 @@ def _work():
         yield _training(run, "done", elapsed_s=370.0)
     yield _training(
         "r32_lr2e-4", "failed", elapsed_s=121.0, cause="MemoryError",
-        why="out of memory on the host (MemoryError)", progress=Progress(step=40, total=120),
+        why="out of memory on the host (MemoryError)",
     )  # fmt: skip
     yield _training(
         "r16_lr1e-3", "running", elapsed_s=129 * 60.0, progress=Progress(step=1_072, total=9_000)
@@ -392,10 +394,10 @@ def happened() -> list[Happened]:
         _event("cap_rank", Detached, "6:58", why="SIGTERM", active=2),
         _event(
             "sft_r16", Checkpoint, "7:39", path="checkpoints/step_18000", training_step=18_000,
-            files=(CheckpointFile(path="model.pt", size_bytes=2**20),),
+            files=(CheckpointFile(path="model.pt", size_bytes=2**20),), is_whole=True,
         ),
     ]  # fmt: skip
 
 
-def _event(name, kind, clock, **fields) -> Happened:
-    return Happened(name, kind(time=at(clock), writer="w", seq=1, **fields))
+def _event(name, kind, clock, *, is_whole=None, **fields) -> Happened:
+    return Happened(name, kind(time=at(clock), writer="w", seq=1, **fields), is_whole)

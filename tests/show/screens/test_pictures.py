@@ -135,3 +135,31 @@ def test_an_order_to_the_terminal_is_shown_and_not_given():
     need = Need(kind="failed", count=1, line="1 run failed", cause="\x1b[2Jboom", experiment="e")
     night = msgspec.structs.replace(overview(), needs=[need])
     assert "\\x1b[2Jboom" in "\n".join(overview_lines(night, Screen(), NOW))
+
+
+def test_of_a_large_array_the_tasks_that_are_not_done_are_shown():
+    """The table is bounded: tasks that are done make way, and a line says how many."""
+    whole = experiment()
+    (array,) = [row for row in whole.rows if row.key == "r4_lr2e-4"]
+    tasks = [
+        msgspec.structs.replace(array, key=f"{array.key}[{number}]", standing="done")
+        for number in range(1001)
+    ]
+    tasks[990] = msgspec.structs.replace(tasks[990], standing="failed")
+    alone = msgspec.structs.replace(whole, tasks=[], rows=[array], array_tasks=tasks, running=[])
+    text = "\n".join(experiment_lines(alone, Screen(), NOW))
+    assert f"{array.key}[990]" in text and f"{array.key}[18]" in text
+    assert f"{array.key}[19]" not in text
+    assert "and 981 more jobs" in text
+
+
+def test_why_the_scheduler_lets_jobs_wait_is_said_once():
+    """Jobs with one reason are one line."""
+    whole = experiment()
+    rows = [
+        msgspec.structs.replace(row, standing="to do", state="PENDING", why="held by its user")
+        for row in whole.rows
+    ]
+    lines = experiment_lines(msgspec.structs.replace(whole, rows=rows), Screen(), NOW)
+    waits = [line for line in lines if "held by its user" in line]
+    assert waits == [f"o r4_lr2e-4 and {len(rows) - 1} more: PENDING: held by its user"]

@@ -177,6 +177,6 @@ def test_status_shows_the_last_word_on_a_job_that_runs(tmp_path: Path) -> None:
     ]
     assert row["health"] == "silent" and "printed and recorded nothing" in row["health_why"]
     text = wk("status", folder, state=tmp_path / "state").stdout
-    assert "SILENT" in text and "one: silent: it has run for" in text
+    assert "! silent" in text and "! one silent: it has run for" in text
     go.touch()
     fake.wait("1")

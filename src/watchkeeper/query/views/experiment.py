@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+
+import msgspec
 
 from watchkeeper.core import journal, layout
 from watchkeeper.core.errors import Problem
@@ -29,6 +31,7 @@ from watchkeeper.query.views.parts.facts import (
     valid_files,
 )
 from watchkeeper.query.views.parts.matrix import (
+    array_task_rows,
     best_of,
     metric_columns,
     run_rows,
@@ -112,8 +115,23 @@ def page_of(site: Site) -> Experiment:
         log=log,
         actions=actions,
         watcher=watcher,
+        array_tasks=array_task_rows(site),
         zone=state.zone,
         problems=[*planned.problems, *site.read.problems, *_notes(site)],
+    )
+
+
+def page_of_chosen(site: Site, keys: Collection[str]) -> Experiment:
+    """The page of a part of its work, by key: counts, needs and tables are those of this part."""
+    rows = [row for row in site.looked.rows if row.key in keys]
+    looked = msgspec.structs.replace(site.looked, rows=rows)
+    page = page_of(msgspec.structs.replace(site, looked=looked))
+    runs = {row.run for row in rows}
+    tasks = {row.task for row in rows}
+    return msgspec.structs.replace(
+        page,
+        runs=[run for run in page.runs if run.name in runs],
+        tasks=[task for task in page.tasks if task.name in tasks],
     )
 
 

@@ -209,6 +209,7 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     """An experiment's page. `settings` are the names of those that differ between its runs; `best`
     has one figure per task; `slots`: how many jobs ran at once; `tasks` and `metrics` make up the
     matrix. `log` are the last blocks of all its action logs, the newest last, of `actions`.
+    `array_tasks`: a row for each task of an array, by the key of the array and its number.
     """
 
     id: str
@@ -234,6 +235,7 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     log: list[LogLine]
     actions: int
     watcher: Watcher
+    array_tasks: list[WorkRow] = []
     zone: str = "UTC"
     problems: list[Problem] = []
 

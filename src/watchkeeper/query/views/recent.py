@@ -29,6 +29,7 @@ from watchkeeper.core.events import (
 from watchkeeper.core.journal import Journal
 from watchkeeper.core.layout import attempt_folder
 from watchkeeper.query.views.pages import Overview, PlaceRow, RunningRow
+from watchkeeper.query.views.run_page.files import checkpoint_fault
 from watchkeeper.runfolder.link import read_link
 
 _MOST_PLACES = 30
@@ -49,10 +50,13 @@ _KINDS = (
 
 
 class Happened(msgspec.Struct, frozen=True):
-    """An event, and the name of the place or the run whose journal has it."""
+    """An event, and the name of the place or the run whose journal has it. Of a checkpoint, whether
+    it lies there whole (None: that cannot be told, or it is none).
+    """
 
     name: str
     event: AnyEvent
+    is_whole: bool | None = None
 
 
 class Recent:
@@ -67,20 +71,23 @@ class Recent:
         for name, folder in _folders(overview):
             if folder not in self._journals:
                 self._journals[folder] = Journal(folder / layout.JOURNAL, is_evidence=True)
-            self._happened += self._new(name, self._journals[folder])
+            self._happened += self._new(name, folder)
         self._happened.sort(key=_time)
         del self._happened[:-_KEPT]
         return self._happened
 
-    def _new(self, name: str, journal: Journal) -> Iterator[Happened]:
-        """The events that a journal has got, if they are news."""
+    def _new(self, name: str, folder: Path) -> Iterator[Happened]:
+        """The events that the journal of a folder has got, if they are news."""
         try:
-            added = journal.refresh()
+            added = self._journals[folder].refresh()
         except (OSError, NewerJournalError):
             return  # the overview says what is wrong there
         for events in added.values():
             for event in filter(_is_news, events):
-                yield Happened(name, event)  # type: ignore[arg-type]
+                is_whole = None
+                if isinstance(event, Checkpoint):
+                    is_whole, _ = checkpoint_fault(folder / event.path, event)
+                yield Happened(name, event, is_whole)  # type: ignore[arg-type]
 
 
 def _time(happened: Happened) -> float:

@@ -49,12 +49,13 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
-    """What the last look saw. `run`, `series` and `log` are those of the run that is open; `fault`:
-    why the look failed, "" where it did not.
+    """What the last look saw. `run`, `series` and `log` are those of the run at `place`, which is
+    open; `fault`: why the look failed, "" where it did not.
     """
 
     overview: Overview
     happened: Sequence[Happened] = ()
+    place: Place | None = None
     run: Run | None = None
     series: Series | None = None
     log: Sequence[str] = ()
@@ -237,6 +238,8 @@ class View(msgspec.Struct, kw_only=True):
         foot = self._foot(screen)
         if self.mode == "keys":
             return [screen.cut(line, screen.room) for line in HELP][:height]
+        if self.mode in ("run", "log") and self.seen.place != self.place:
+            return [screen.cut("reading ...", screen.room), *foot]
         if self.mode == "log":
             return [*self._log_lines(screen, height - len(foot), now), *foot]
         if self.mode == "run" and self.seen.run is not None:

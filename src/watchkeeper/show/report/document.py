@@ -19,9 +19,7 @@ from watchkeeper.show.text import printable
 
 GENERATOR = "watchkeeper report"
 MOST_BYTES = 5_000_000
-"""Of a report's file."""
-_LEFT_OUT = ((), ("series",), ("series", "runs"), ("series", "runs", "page", "compare"))
-"""What of the data is left out, until the file is small enough."""
+"""Of a report's file. What is embedded for programs is left out first, then drawn more coarsely."""
 
 
 @dataclass(frozen=True)
@@ -47,20 +45,7 @@ class Report:
 
 
 def page(report: Report) -> str:
-    """The report as HTML, without its seal. Where it is larger than a report may be, the data for
-    programs is left out, the largest part first, and says so.
-    """
-    for names in _LEFT_OUT:
-        data = {name: value for name, value in report.data.items() if name not in names}
-        if names:
-            data["left_out"] = list(names)
-        text = _page(report, data)
-        if len(text.encode("utf-8", "backslashreplace")) <= MOST_BYTES:
-            break
-    return text
-
-
-def _page(report: Report, data: Mapping[str, Any]) -> str:
+    """The report as HTML, without its seal."""
     style = _style(report.footer())
     head = tag(
         "head",
@@ -79,7 +64,7 @@ def _page(report: Report, data: Mapping[str, Any]) -> str:
         tag("p", tag("strong", recorded(report.sentence)), " ", recorded(report.rest)),
         [section(part) for part in report.sections],
     )
-    body = tag("body", main, tag("footer", report.footer()), _data(data))
+    body = tag("body", main, tag("footer", report.footer()), _data(report.data))
     return join([Markup("<!doctype html>\n"), tag("html", head, "\n", body, lang="en"), "\n"])
 
 

@@ -10,7 +10,7 @@ from watchkeeper.query.views.pages import Experiment, WorkRow
 from watchkeeper.show.listing.grid import one_line
 from watchkeeper.show.listing.screen import Screen
 from watchkeeper.show.screens import words
-from watchkeeper.show.screens.jobs import is_array_task, job_lines
+from watchkeeper.show.screens.jobs import array_lines, array_words, job_lines
 from watchkeeper.show.screens.matrix import matrix_lines
 from watchkeeper.show.screens.needs import experiment_needs, wrapped
 from watchkeeper.show.screens.running import running_lines
@@ -25,11 +25,15 @@ def experiment_lines(
     """The counts; what needs a person; the evaluations, or the jobs where there are none; what
     runs; what waits for a reason that its scheduler names. An empty line between them.
     """
-    table = matrix_lines(experiment, screen, metric) or job_lines(experiment, screen)
+    table = matrix_lines(experiment, screen, metric)
+    arrays = array_lines(experiment, screen)
+    if not table:
+        table, arrays = job_lines(experiment, screen), []
     parts = [
         wrapped(heading(experiment), screen),
         experiment_needs(experiment, screen, now),
         table,
+        arrays,
         running_lines(experiment.running, screen, now),
         list(_waits(experiment, screen)),
         _watched(experiment, screen),
@@ -43,8 +47,9 @@ def experiment_lines(
 
 
 def heading(experiment: Experiment) -> str:
-    """`cap_rank: 7 failed, 2 running, 18 done`."""
+    """`cap_rank: 7 failed, 2 running, 18 done`, with the arrays among them."""
     counts = words.counts_line(experiment.counts) or "nothing is planned"
+    counts = words.joined("; ", counts, *array_words(experiment))
     return one_line(f"{experiment.name}: {counts}")
 
 
@@ -64,7 +69,7 @@ def _waits(experiment: Experiment, screen: Screen) -> Iterator[str]:
 
 def _is_put_off(row: WorkRow) -> bool:
     """Whether its scheduler has it wait, or has not taken it."""
-    if row.standing not in ("running", "to do") or is_array_task(row):
+    if row.standing not in ("running", "to do"):
         return False
     return row.state == "PENDING" or row.why.startswith(_PUT_OFF)
 

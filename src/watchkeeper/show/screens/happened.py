@@ -26,7 +26,7 @@ from watchkeeper.query.views.recent import Happened
 from watchkeeper.show.listing.grid import one_line
 from watchkeeper.show.listing.screen import Screen
 from watchkeeper.show.screens import words
-from watchkeeper.show.text import size, width
+from watchkeeper.show.text import width
 from watchkeeper.watch.verdict.judge import LAST_LINE
 
 _WELL = ("done", "failed but good")
@@ -74,7 +74,11 @@ def _named(news: News, room: int, screen: Screen) -> str:
 def news_of(happened: Happened) -> News:
     """What an event says to a person."""
     write = _WRITERS[type(happened.event)]
-    return write(happened.name, happened.event)
+    news = write(happened.name, happened.event)
+    if happened.is_whole is None:
+        return news
+    whole = {True: "whole", False: "not whole"}[happened.is_whole]
+    return msgspec.structs.replace(news, why=f"{whole}, {news.why}")
 
 
 def _judged(name: str, event: Judged) -> News:
@@ -110,9 +114,8 @@ def _advanced(name: str, event: Advanced) -> News:
 def _checkpoint(name: str, event: Checkpoint) -> News:
     """That a run saved a checkpoint."""
     files = words.counted(len(event.files), "file")
-    total = size(sum(file.size_bytes for file in event.files))
     what = f"checkpoint {PurePosixPath(event.path).name}"
-    return News("running", name, what, f"{files}, {total}")
+    return News("running", name, what, files)
 
 
 def _vanished(name: str, event: Vanished) -> News:

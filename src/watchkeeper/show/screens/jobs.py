@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
 
@@ -22,34 +23,52 @@ _DROP_SETTING, _DROP_METRIC, _DROP_JOB, _DROP_ATTEMPT, _DROP_TOOK = 60, 50, 40, 
 
 
 def job_lines(experiment: Experiment, screen: Screen) -> list[str]:
-    """A line for each job; of too many the most urgent."""
-    rows = _most_urgent(_without_done_tasks(experiment.rows))
+    """A line for each job, and below an array for its tasks; of too many the most urgent."""
+    rows = _most_urgent(experiment.rows)
+    tasks = _tasks(experiment)
+    shown: list[WorkRow] = []
+    for row in rows:
+        shown += [row, *tasks.get(row.key, ())[:_MOST_TASKS]]
+    left_out = len(experiment.rows) + len(experiment.array_tasks) - len(shown)
+    return _lines(shown, experiment, screen) + words.more(left_out, " jobs")
+
+
+def array_lines(experiment: Experiment, screen: Screen) -> list[str]:
+    """A line for each task of an array, where its array is in another table."""
+    shown: list[WorkRow] = []
+    for members in _tasks(experiment).values():
+        shown += members[:_MOST_TASKS]
+    left_out = len(experiment.array_tasks) - len(shown)
+    return _lines(shown, experiment, screen) + words.more(left_out, " tasks")
+
+
+def array_words(experiment: Experiment) -> list[str]:
+    """How many arrays of each size there are: `1 array of 10`."""
+    sizes = Counter(map(len, _tasks(experiment).values()))
+    return [f"{words.counted(count, 'array')} of {size:,}" for size, count in sizes.items()]
+
+
+def _lines(rows: Sequence[WorkRow], experiment: Experiment, screen: Screen) -> list[str]:
+    """The table; none for no rows."""
     if not rows:
         return []
-    lines = grid(_columns(rows, experiment, screen), screen).splitlines()
-    return lines + words.more(len(experiment.rows) - len(rows), " jobs")
+    return grid(_columns(rows, experiment, screen), screen).splitlines()
 
 
-def is_array_task(row: WorkRow) -> bool:
-    """Whether it is a task of an array, which is a row as well."""
-    return row.key.endswith("]")
+def _tasks(experiment: Experiment) -> dict[str, list[WorkRow]]:
+    """Key of an array → its tasks, those that are done last where not all are shown."""
+    tasks: dict[str, list[WorkRow]] = {}
+    for row in experiment.array_tasks:
+        tasks.setdefault(row.key.rpartition("[")[0], []).append(row)
+    for members in tasks.values():
+        if len(members) > _MOST_TASKS:
+            members.sort(key=urgency)
+    return tasks
 
 
 def urgency(row: WorkRow) -> int:
     """A number by which the most urgent work comes first."""
     return _URGENCY.index(row.standing)
-
-
-def _without_done_tasks(rows: Sequence[WorkRow]) -> list[WorkRow]:
-    """The rows without the tasks that are too many of their array, those that are done first."""
-    counts: dict[str, int] = {}
-    left_out: set[str] = set()
-    for row in sorted(filter(is_array_task, rows), key=urgency):
-        array, _, _ = row.key.rpartition("[")
-        counts[array] = counts.get(array, 0) + 1
-        if counts[array] > _MOST_TASKS:
-            left_out.add(row.key)
-    return [row for row in rows if row.key not in left_out]
 
 
 def _most_urgent(rows: Sequence[WorkRow]) -> list[WorkRow]:

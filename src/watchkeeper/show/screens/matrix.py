@@ -68,8 +68,9 @@ def matrix_lines(experiment: Experiment, screen: Screen, metric: str = "") -> li
     lines: list[str] = []
     wide = _task_width(experiment.tasks, cells, screen)
     first = _leading_columns(experiment, runs, cells, screen, name)
-    if not _has_room(first, experiment.tasks, wide, screen):
-        first = [column for column in first if column.header not in experiment.settings]
+    while first[1].right and not _has_room(first, experiment.tasks, wide, screen):
+        last = max(number for number, column in enumerate(first) if column.right)
+        del first[last]
     names = first[:1]
     for tasks in _blocks(first, names, experiment.tasks, wide, screen):
         leading = first if not lines else names
@@ -151,7 +152,8 @@ def _leading_columns(
             wide=training_wide,
         )
     )
-    return [column for column in columns if any(column.cells)]
+    used = [column for column in columns[1:-1] if any(column.cells)]
+    return [columns[0], *used, columns[-1]]
 
 
 def _setting(run: RunRow, name: str, screen: Screen) -> str:

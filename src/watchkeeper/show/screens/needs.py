@@ -15,18 +15,24 @@ from watchkeeper.show.listing.grid import one_line
 from watchkeeper.show.listing.screen import Screen
 from watchkeeper.show.screens import words
 from watchkeeper.show.text import width
+from watchkeeper.watch.tally import NOT_SUBMITTED
 
 MOST = 20
-MOST_LINES = 3
-"""Of one text."""
+_MOST_LINES = 3
+_MOST_NARROW_LINES = 6
+_NARROW = 80
 _GAP = 3
 _LEAST_CAUSE = 24
 _MOST_NAMES = 6
 _WIDE_PLACE = 10
+# State of a job → what is said of it in the place of "failed".
+_VERBS = {NOT_SUBMITTED: NOT_SUBMITTED, "CANCELLED": "cancelled", "TIMEOUT": "timed out"}
 _NOT_RETRIED = "not tried again by itself: "
 _EXCEPTION = re.compile(r"[\w.]*(?:Error|Exception|Interrupt|Exit): (?=\S)")
 _PARENTHESIS = re.compile(r" \([^()]*\)")
 _KINDS = {"failed": "failed", "invalid": "failed", "lost": "failed", "unknown": "unknown"}
+_ALONE = (*_KINDS, "unhealthy")
+_AT_STEP = re.compile(r"(?:^|, )at step ([\d,]+)(?: of ([\d,]+))?$")
 
 
 def kind_of(need: Need) -> str:
@@ -35,17 +41,22 @@ def kind_of(need: Need) -> str:
 
 
 def wrapped(text: str, screen: Screen) -> list[str]:
-    """The text on as many lines as it takes, `MOST_LINES` at most."""
-    return screen.wrap(text, screen.room, MOST_LINES)
+    """The text on as many lines as it takes, up to a few."""
+    return screen.wrap(text, screen.room, _most_lines(screen))
+
+
+def _most_lines(screen: Screen) -> int:
+    """How many lines a text may take."""
+    if screen.room < _NARROW:
+        return _MOST_NARROW_LINES
+    return _MOST_LINES
 
 
 def indented(text: str, screen: Screen) -> list[str]:
-    """The text behind two blanks, on as many lines as it takes, `MOST_LINES` at most; none for
-    "".
-    """
+    """The text behind two blanks, on as many lines as it takes, up to a few; none for ""."""
     if not text:
         return []
-    lines = screen.wrap(one_line(text), screen.room - 2, MOST_LINES)
+    lines = screen.wrap(one_line(text), screen.room - 2, _most_lines(screen))
     return list(map("  {}".format, lines))
 
 
@@ -99,7 +110,8 @@ def overview_needs(overview: Overview, screen: Screen, now: datetime) -> list[st
         laid = list(_on_two_lines(lines, screen))
     else:
         laid = list(_on_one_line(lines, widths, screen))
-    return laid + words.more(len(overview.needs) - len(shown))
+    left_out = len(overview.needs) - len(shown)
+    return laid + words.more(left_out)
 
 
 def _line(need: Need, *, overview: Overview, screen: Screen, now: datetime) -> _Line:
@@ -151,9 +163,10 @@ def _causes(need: Need, overview: Overview, running: Mapping[str, RunningRow]) -
         return list(_unwatched(need, overview))
     if need.kind == "late":
         return _late(need, running)
-    cause = _last_line(need.cause)
+    reason, step, _ = _parts(need)
+    cause = words.joined(" ", _last_line(need.cause), step)
     blocks = _blocks(need)
-    explained = words.joined(", ", cause, _new_words(need.why, cause))
+    explained = words.joined(", ", cause, _new_words(reason, cause))
     ways = [
         words.joined("; ", explained, blocks),
         words.joined("; ", cause, blocks),
@@ -161,6 +174,19 @@ def _causes(need: Need, overview: Overview, running: Mapping[str, RunningRow]) -
         _EXCEPTION.sub("", cause, count=1),
     ]
     return list(filter(None, dict.fromkeys(ways)))
+
+
+def _parts(need: Need) -> tuple[str, str, str]:
+    """What is said beside the line that it wrote: why; `at step 40/120`; what was decided on a
+    retry. Each is "" where nothing is known.
+    """
+    reason, _, advice = need.why.partition("; ")
+    match = _AT_STEP.search(reason)
+    if match is None:
+        return reason, "", advice
+    step, total = match.groups()
+    place = words.joined("/", step, total or "")
+    return reason[: match.start()], f"at step {place}", advice
 
 
 def _blocks(need: Need) -> str:
@@ -182,27 +208,31 @@ def _unwatched(need: Need, overview: Overview) -> Iterator[str]:
     counts: Mapping[str, int] = {}
     for place in overview.places:
         if place.name == need.experiment:
-            counts = words.shown_counts(place.counts)
+            counts = place.counts
     running = counts.get("running", 0)
     waiting = counts.get("waiting", 0)
     verbs = {True: ("goes", "is"), False: ("go", "are")}
     goes, _ = verbs[running == 1]
     _, are = verbs[waiting == 1]
-    command = words.short_command(need.command)
+    command = _command(need)
     left = f"{waiting} {are} not submitted"
     yield f"{words.counted(running, 'job')} {goes} on, {left}: {command}"
     yield f"{running} run, {left}"
 
 
-def _late(need: Need, running: Mapping[str, RunningRow]) -> list[str]:
-    """That it comes after its limit; in short, by how much the first of them does."""
-    ways = [need.why or need.cause or need.line]
+def _late(need: Need, running: Mapping[str, RunningRow], limit: str = "limit") -> list[str]:
+    """By how much they come after their limits; in short, by how much the first of them does."""
+    why, _, remark = need.why.partition("; ")
+    ways, late = [], []
     for row in _rows_of(need, running):
         eta_s, limit_s = row.progress.eta_s, row.progress.limit_s
         if eta_s is not None and limit_s is not None:
-            ways.append(f"{row.key}: {words.span(eta_s - limit_s)} past its limit")
-            break
-    return ways
+            late.append((row.key, words.span(eta_s - limit_s)))
+    if late:
+        ends = [f"{key} ends {span} after its {limit}" for key, span in late]
+        ways.append(words.joined("; ", ", ".join(ends), remark))
+        ways.append("{}: {} past its limit".format(*late[0]))
+    return ways or [words.joined(": ", need.subject, why) or need.line]
 
 
 def _rows_of(need: Need, running: Mapping[str, RunningRow]) -> list[RunningRow]:
@@ -298,14 +328,22 @@ def experiment_needs(experiment: Experiment, screen: Screen, now: datetime) -> l
     lines: list[str] = []
     for need in experiment.needs[:MOST]:
         write = _WRITERS.get(need.kind, _several)
-        if need.kind == "failed" and need.count == 1 and need.keys:
-            write = _one_failed
+        if need.kind in _ALONE and need.count == 1 and need.keys:
+            write = _one_alone
         first, second = write(need, about)
         head, *rest = indented(first or need.kind, screen)
         lines.append(_glyph(kind_of(need), screen) + head[1:])
         lines += rest
         lines += indented(second, screen)
     return lines + words.more(len(experiment.needs) - MOST)
+
+
+def _command(need: Need) -> str:
+    """What to type next; "" where that is what shows this."""
+    command = words.short_command(need.command)
+    if command.startswith("wk status "):
+        return ""
+    return command
 
 
 def _nobody_watches(need: Need, about: _About) -> tuple[str, str]:
@@ -316,23 +354,27 @@ def _nobody_watches(need: Need, about: _About) -> tuple[str, str]:
         passed = words.coarse_span(_passed_s(since, about.now))
         text += f" since {words.clock(since, about.now)} ({passed})"
     if need.command:
-        text += f": {words.short_command(need.command)} goes on from here"
+        text += f": {_command(need)} goes on from here"
     return text, ""
 
 
 def _too_late(need: Need, about: _About) -> tuple[str, str]:
     """By how much it is too late."""
-    return _one_of(_late(need, about.running), about.room), ""
+    return _one_of(_late(need, about.running, "time limit"), about.room), ""
 
 
-def _one_failed(need: Need, about: _About) -> tuple[str, str]:
+def _one_alone(need: Need, about: _About) -> tuple[str, str]:
     """Of one job: where it stopped and why; what it blocks, and why it is not tried again."""
     (key,) = need.keys[:1]
     row = about.rows.get(key)
-    what = f"{key} failed"
-    if row is not None and row.progress.step is not None:
-        what += f" at step {words.steps(row.progress.step, row.progress.total)}"
-    reason, _, advice = need.why.partition("; ")
+    reason, step, advice = _parts(need)
+    _, _, verb = need.line.partition(" ")[2].partition(" ")
+    command = _command(need)
+    if row is not None:
+        verb = _VERBS.get(row.state, verb)
+    if verb == NOT_SUBMITTED:
+        command = command.removesuffix(" --retry-failed")
+    what = words.joined(" ", key, verb, step)
     cause = _last_line(need.cause)
     if not reason:
         reason = cause
@@ -345,7 +387,7 @@ def _one_failed(need: Need, about: _About) -> tuple[str, str]:
     whole = words.joined("; ", first, blocks)
     if width(one_line(whole)) <= about.room:
         first, blocks = whole, ""
-    ways = _advice_ways(blocks, advice, words.short_command(need.command))
+    ways = _advice_ways(blocks, advice, command)
     return first, _one_of(ways, about.room)
 
 
@@ -363,9 +405,7 @@ def _advice_ways(blocks: str, advice: str, command: str) -> list[str]:
 
 def _several(need: Need, about: _About) -> tuple[str, str]:
     """Of several jobs: what and why; which, when, and what to type."""
-    cause = _last_line(need.cause)
-    why = words.joined(", ", cause, _new_words(need.why, cause))
-    head = words.joined(": ", need.line, why)
+    head = words.joined(": ", need.line, _last_line(need.cause) or need.why)
     head = words.joined("; ", head, _blocks(need))
     return head, _one_of(_which_ways(need, about), about.room)
 
@@ -378,7 +418,7 @@ def _which_ways(need: Need, about: _About) -> list[str]:
     if last is not None:
         period = _period(need.first or last, last, about.now)
     which = words.joined(", ", long, period)
-    command = words.short_command(need.command)
+    command = _command(need)
     if not command:
         return [which]
     return [f"{which}; then: {command}", words.joined("    ", short, command), command]

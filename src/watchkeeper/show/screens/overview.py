@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 
+from watchkeeper.query.views.counts import SETTLED
 from watchkeeper.query.views.pages import Overview, PlaceRow
 from watchkeeper.query.views.shared import Best
 from watchkeeper.show.listing.figures import figures, when
@@ -30,7 +31,7 @@ def overview_lines(overview: Overview, screen: Screen, now: datetime) -> list[st
     if needs:
         lines += ["", *needs]
     if overview.places:
-        lines += ["", *_places(overview.places, screen, now)]
+        lines += ["", *_places(overview, screen, now)]
     return lines
 
 
@@ -43,11 +44,12 @@ def heading(overview: Overview) -> str:
     return one_line(f"{overview.name}: {counts}")
 
 
-def _places(places: Sequence[PlaceRow], screen: Screen, now: datetime) -> list[str]:
+def _places(overview: Overview, screen: Screen, now: datetime) -> list[str]:
     """The table, and how many places it leaves out."""
+    places = overview.places
     shown = places[:MOST_PLACES]
     lines = grid(_columns(shown, screen, now), screen).splitlines()
-    return lines + words.more(len(places) - len(shown))
+    return lines + words.more(overview.more.places + len(places) - len(shown))
 
 
 def _columns(places: Sequence[PlaceRow], screen: Screen, now: datetime) -> list[Column]:
@@ -110,9 +112,9 @@ def _kind(place: PlaceRow) -> str:
 def _worst_standing(place: PlaceRow) -> str:
     """The worst state, and how many are in it where that is not all that there is."""
     state = words.worst(place.counts)
-    if place.kind == "run" or state in words.SETTLED:
+    if place.kind == "run" or state in SETTLED:
         return state
-    count = words.shown_counts(place.counts).get(state, 0)
+    count = place.counts.get(state, 0)
     return f"{count:,} {state}"
 
 
@@ -132,7 +134,7 @@ def _standing_of_run(place: PlaceRow) -> str:
     attempt, step = "", ""
     if place.attempt > 1:
         attempt = f"attempt {place.attempt}"
-    if place.step is not None and state not in words.SETTLED:
+    if place.step is not None and state not in SETTLED:
         step = f"step {words.steps(place.step, place.total_steps)}"
     return words.joined(", ", state, attempt, step)
 
@@ -141,7 +143,14 @@ def _share(place: PlaceRow) -> str:
     """`18/45`; of a single run that has a total, the share of its steps."""
     if _has_steps(place):
         return f"{int(100 * _fraction(place))} %"
+    if _is_endless(place):
+        return ""
     return f"{place.done:,}/{place.total:,}"
+
+
+def _is_endless(place: PlaceRow) -> bool:
+    """Whether it is a single run under way of which nobody says how far it will go."""
+    return place.kind == "run" and not place.done and not _has_steps(place)
 
 
 def _has_steps(place: PlaceRow) -> bool:
@@ -158,7 +167,7 @@ def _fraction(place: PlaceRow) -> float:
 
 def _bar(screen: Screen, place: PlaceRow) -> str:
     """How much is done; "" where there is nothing to do."""
-    if not place.total:
+    if not place.total or _is_endless(place):
         return ""
     return screen.bar(_fraction(place), _BAR)
 

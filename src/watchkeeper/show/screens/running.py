@@ -7,7 +7,7 @@ from datetime import datetime
 
 from watchkeeper.query.views.pages import RunningRow
 from watchkeeper.show.listing.figures import figures
-from watchkeeper.show.listing.grid import Column, grid
+from watchkeeper.show.listing.grid import Column, grid, one_line
 from watchkeeper.show.listing.screen import Screen
 from watchkeeper.show.screens import words
 from watchkeeper.watch.health.judge import ALARMS
@@ -26,6 +26,10 @@ def running_lines(rows: Sequence[RunningRow], screen: Screen, now: datetime) -> 
         return []
     shown = rows[:MOST]
     lines = grid(_columns(shown, screen, now), screen).splitlines()
+    for row in shown:
+        if row.evidence is not None and row.evidence.what == "loop":
+            text = one_line(f"{row.key}: {row.evidence.text}")
+            lines += screen.wrap(text, screen.room, 2)
     return lines + words.more(len(rows) - len(shown))
 
 
@@ -144,6 +148,8 @@ def _limit(row: RunningRow) -> str:
     """How long until the time limit; "" where none is known."""
     if row.progress.limit_s is None:
         return ""
+    if row.progress.limit_s <= 0:
+        return marked("passed", row)
     return marked(words.span(row.progress.limit_s), row)
 
 

@@ -28,7 +28,7 @@ from watchkeeper.watch.health.judge import ALARMS
 MOST_EVENTS = 5
 _LEAST_NAME = 8
 _FRAME = 6  # lines around runs and events: heading, header, keys and rules
-_NOT_COUNTED = ("blocked", "not needed")
+_NOT_COUNTED = ("blocked",)
 _KEYS = "↑↓ choose  ⏎ open  l log  n note  c cancel  r retry  / filter  ? keys  q quit"
 _FEW_KEYS = "↑↓ choose  ⏎ open  ? keys  q quit"
 _IN_ASCII = str.maketrans({"↑": "up/", "↓": "down", "⏎": "Enter"})
@@ -75,7 +75,7 @@ def _shares(picture: TopPicture) -> tuple[int, int]:
 def _heading(picture: TopPicture, screen: Screen, now: datetime) -> list[str]:
     """`night   7 failed  3 running  110 done`, and the time at the right."""
     time = f"{now:%H:%M:%S}"
-    counts = words.shown_counts(picture.overview.counts)
+    counts = words.people_counts(picture.overview.counts)
     parts = [f"{count:,} {one}" for one, count in counts.items() if one not in _NOT_COUNTED]
     if picture.filter:
         parts.append(f"/{picture.filter}")

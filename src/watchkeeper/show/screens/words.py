@@ -5,30 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
+from watchkeeper.query.views.counts import SETTLED, worst_first
 from watchkeeper.query.views.shared import Real
 
 _HOUR_S = 3600
 _DAY_S = 24 * _HOUR_S
 _WEEK = timedelta(days=6)
 _MOST_MINUTES = 180
-# The worst first.
-_ORDER = (
-    "failed",
-    "died",
-    "interrupted",
-    "invalid",
-    "lost",
-    "blocked",
-    "unknown",
-    "not ended",
-    "running",
-    "waiting",
-    "done",
-    "finished",
-    "not needed",
-)
-_SHOWN = {"to do": "waiting"}
-SETTLED = frozenset({"done", "finished", "not needed"})
 
 
 def span(seconds: float) -> str:
@@ -123,30 +106,32 @@ def steps(step: Real | None, total: Real | None) -> str:
     return f"{step:,}/{total:,}"
 
 
-def shown_counts(counts: Mapping[str, int]) -> dict[str, int]:
-    """State as shown → how many, the worst first, without those of which there are none."""
-    merged: dict[str, int] = {}
-    for state, count in counts.items():
-        shown = _SHOWN.get(state, state)
-        merged[shown] = merged.get(shown, 0) + count
-    order = [*_ORDER, *sorted(merged.keys() - set(_ORDER))]
-    return {state: merged[state] for state in order if merged.get(state)}
+def people_counts(counts: Mapping[str, int]) -> dict[str, int]:
+    """State → how many, the worst first, as a person counts: what finished is done, and what is not
+    needed is not counted.
+    """
+    known = dict(counts)
+    known.pop("not needed", None)
+    finished = known.pop("finished", 0)
+    if finished:
+        known["done"] = known.get("done", 0) + finished
+    return worst_first(known)
 
 
 def counts_line(counts: Mapping[str, int]) -> str:
     """`7 failed, 3 running, 110 done`, the worst first."""
-    return ", ".join(f"{count:,} {state}" for state, count in shown_counts(counts).items())
+    ordered = people_counts(counts)
+    return ", ".join(map("{:,} {}".format, ordered.values(), ordered))
 
 
 def unsettled(counts: Mapping[str, int]) -> dict[str, int]:
-    """As `shown_counts`, without what is settled."""
-    shown = shown_counts(counts)
-    return {state: count for state, count in shown.items() if state not in SETTLED}
+    """What is not settled, the worst first."""
+    return {state: counts[state] for state in worst_first(counts) if state not in SETTLED}
 
 
 def worst(counts: Mapping[str, int]) -> str:
     """The state that matters most of those that something is in; "" where nothing is."""
-    return next(iter(shown_counts(counts)), "")
+    return next(iter(worst_first(counts)), "")
 
 
 def counted(count: int, noun: str) -> str:

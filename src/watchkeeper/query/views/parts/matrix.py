@@ -25,6 +25,12 @@ def work_rows(site: Site, running: Sequence[RunningRow]) -> list[WorkRow]:
     return [_work_row(site, row, now.get(row.key)) for row in site.rows]
 
 
+def array_task_rows(site: Site) -> list[WorkRow]:
+    """A row for each task of an array."""
+    tasks = (row for row in site.looked.rows if row.array_task is not None)
+    return [_work_row(site, row, None) for row in tasks]
+
+
 def _work_row(site: Site, row: Row, running: RunningRow | None) -> WorkRow:
     health: str = row.health or ""
     progress = Progress()

@@ -17,6 +17,7 @@ from watchkeeper.query.views.shared import Evidence, Progress
 from watchkeeper.query.views.spark import spark_of
 from watchkeeper.watch.health.judge import STALL_FLOOR_S
 from watchkeeper.watch.health.progress import Figures, figures_in_run, figures_of
+from watchkeeper.watch.health.progress import progress_of as words_of_recorder
 
 MOST = 30
 """Running rows of one page, and of one experiment, whose files are read."""
@@ -54,8 +55,20 @@ def _row_of_job(site: Site, row: Row, attempt: Attempt, figures: Figures) -> Run
         why=why,
         progress=_with_limit(progress_of(figures), attempt, site.now),
         spark=spark,
-        evidence=_evidence(figures),
+        evidence=_loop_of(site, attempt, figures) or _evidence(figures),
     )
+
+
+def _loop_of(site: Site, attempt: Attempt, figures: Figures) -> Evidence | None:
+    """The loop that its recorder last spoke of, where no training step is known; None for none."""
+    if figures.step is not None:
+        return None
+    folder = attempt_folder(site.looked.experiment.folder, attempt.key, attempt.number)
+    words = words_of_recorder(folder)
+    if not words:
+        return None
+    known = _evidence(figures) or Evidence(what="loop", text="")
+    return msgspec.structs.replace(known, what="loop", text=words)
 
 
 def _job_figures(site: Site, attempt: Attempt) -> Figures:

@@ -5,7 +5,6 @@ end.
 from __future__ import annotations
 
 import os
-import shlex
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +28,8 @@ from watchkeeper.launch.retries import Rules
 from watchkeeper.query import copies, foreign_jobs, prior
 from watchkeeper.query.rows import Row, exit_code, rows
 from watchkeeper.query.status import decide, with_array_tasks
+from watchkeeper.query.views.pages import Experiment as Page
+from watchkeeper.query.views.shared import Watcher
 from watchkeeper.report.actionlog.render import EXPERIMENT_LOG
 from watchkeeper.schedulers.choose import scheduler_of
 from watchkeeper.schedulers.site import Site
@@ -38,7 +39,7 @@ from watchkeeper.show.cli.keeping.dry_run import show_commands
 from watchkeeper.show.cli.keeping.limits import budget_notes, parse_budget
 from watchkeeper.show.cli.keeping.opening import open_page
 from watchkeeper.show.cli.keeping.scripts import Target, problems_about, remarks
-from watchkeeper.show.envelope import PROGRAM
+from watchkeeper.show.cli.picture import drawn, look_at
 from watchkeeper.show.standing import (
     StandingData,
     counts_of,
@@ -46,7 +47,7 @@ from watchkeeper.show.standing import (
     problems_of,
     totals,
 )
-from watchkeeper.show.tables import compute_table, experiment_table, standings_words
+from watchkeeper.show.tables import compute_table, standings_words
 from watchkeeper.show.terminal import Progress
 from watchkeeper.watch.keeper import Keeper
 from watchkeeper.watch.logs.log_files import OFF
@@ -194,8 +195,7 @@ def keep(
             ended=ended,
             detached=detached,
         )
-    _show(keeper, experiment, table_rows, detached)
-    _name_report(experiment, ended=ended)
+    _show(keeper, experiment, folder, table_rows, detached)
     return code
 
 
@@ -294,13 +294,17 @@ def _detached_words(why: str, command: str, is_detached: bool) -> str:
 
 
 def _show(
-    keeper: Keeper, experiment: experiments.Experiment, found: list[Row], detached: str
+    keeper: Keeper,
+    experiment: experiments.Experiment,
+    folder: Path,
+    found: list[Row],
+    detached: str,
 ) -> None:
     """Where everything stands now, which logs say it, and that the watch was left, if it was."""
     if is_quiet():
         click.echo(totals(found))
     else:
-        _show_table(keeper, experiment, found)
+        _show_table(keeper, experiment, folder, found)
     if detached:
         click.echo(detached)
 
@@ -314,9 +318,11 @@ def _compute_of(
     return [row for row in computed if row.key in keys]
 
 
-def _show_table(keeper: Keeper, experiment: experiments.Experiment, found: list[Row]) -> None:
+def _show_table(
+    keeper: Keeper, experiment: experiments.Experiment, folder: Path, found: list[Row]
+) -> None:
     used = _compute_of(keeper, experiment, found)
-    click.echo(experiment_table(found))
+    click.echo(drawn(_unwatched(look_at(experiment, folder, [row.key for row in found]))))
     if words := compute_table(used):
         click.echo(f"\n{words}")
     if words := keeper.spending.describe(keeper.logbook.state):
@@ -326,6 +332,12 @@ def _show_table(keeper: Keeper, experiment: experiments.Experiment, found: list[
     logs.append(experiment.folder / EXPERIMENT_LOG)
     pages = [path for path in keeper.runbook.folders if path.exists()]
     click.echo("\nLogs: " + "  ".join(_relative(path) for path in [*logs, *pages] if path.exists()))
+
+
+def _unwatched(page: Page) -> Page:
+    """The page without who watches: that the watch was left, is said below it."""
+    needs = [need for need in page.needs if need.kind != "unwatched"]
+    return msgspec.structs.replace(page, needs=needs, watcher=Watcher())
 
 
 def _exit_code(
@@ -354,16 +366,6 @@ def _others(experiment: experiments.Experiment) -> list[Problem]:
     """What other tools say to have submitted; said before their logs are set aside."""
     state = fold(journal.read(experiment.folder / layout.JOURNAL).events)
     return foreign_jobs.notes(experiment.folder, state)
-
-
-def _name_report(experiment: experiments.Experiment, *, ended: bool) -> None:
-    """What to type for an experiment that has ended as one file."""
-    if not ended or is_quiet():
-        return
-    folder = _relative(experiment.folder)
-    name = "report" if folder == "." else experiment.folder.name
-    words = shlex.join((PROGRAM, "report", folder, "-o", f"{name}.html"))
-    click.echo(f"Report: {words}")
 
 
 def _relative(path: Path) -> str:

@@ -22,9 +22,10 @@ from watchkeeper.show.cli.answering import (
     page_options,
 )
 from watchkeeper.show.listing.listed import LsData, listed
-from watchkeeper.show.listing.overview_table import counts_line, overview_text
 from watchkeeper.show.listing.runs_table import count_states, counts_words, runs_table
 from watchkeeper.show.listing.screen import screen_of
+from watchkeeper.show.screens.overview import overview_lines
+from watchkeeper.show.screens.words import counts_line
 from watchkeeper.show.text import printable
 
 STATES = (
@@ -136,11 +137,11 @@ def command(paths: tuple[Path, ...], as_json: bool, **wish: Any) -> int:
         for run in order.runs:
             click.echo(printable(f"{run.path} {run.key}".rstrip()))
         return EXIT_OK
-    click.echo(summary)
     if told is not None:
-        click.echo()
-        click.echo(overview_text(told, screen_of(sys.stdout), now))
-    elif order.runs:
+        click.echo("\n".join(overview_lines(told, screen_of(sys.stdout), now)))
+        return EXIT_OK
+    click.echo(summary)
+    if order.runs:
         click.echo()
         click.echo(runs_table(order.runs, screen_of(sys.stdout), now))
     return EXIT_OK

@@ -45,6 +45,7 @@ from watchkeeper.show.cli.answering import (
     page_options,
 )
 from watchkeeper.show.cli.common import cluster_option, glob_options
+from watchkeeper.show.cli.picture import drawn, look_at
 from watchkeeper.show.recorded_table import facts_of, newest_first, recorded_table
 from watchkeeper.show.standing import (
     StandingData,
@@ -53,7 +54,6 @@ from watchkeeper.show.standing import (
     problems_of,
     totals,
 )
-from watchkeeper.show.tables import experiment_table
 
 
 @click.command("status")
@@ -110,8 +110,7 @@ def _show_experiment(folder: Path, wanted: Selection, cluster: str | None, *, as
     if is_quiet():
         click.echo(totals(standing.rows))
         return code
-    click.echo(experiment_table(standing.rows))
-    click.echo(standing.watcher)
+    click.echo(drawn(look_at(found, folder, [row.key for row in standing.rows])))
     return code
 
 

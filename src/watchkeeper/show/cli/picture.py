@@ -1,0 +1,33 @@
+"""Where an experiment stands, looked at and drawn for the terminal: what `status` and the commands
+that watch share.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+
+from watchkeeper.core import journal, layout
+from watchkeeper.core.state import fold
+from watchkeeper.experiment.experiment import Experiment as Planned
+from watchkeeper.query.views.experiment import page_of_chosen, site_of
+from watchkeeper.query.views.pages import Experiment
+from watchkeeper.show.listing.screen import screen_of
+from watchkeeper.show.screens.experiment import experiment_lines
+
+
+def look_at(planned: Planned, folder: Path, keys: Iterable[str]) -> Experiment:
+    """The page of a part of an experiment's work, by key. Commands name the folder as it was
+    typed.
+    """
+    read = journal.read(planned.folder / layout.JOURNAL)
+    site = site_of(planned, read, fold(read.events), "", str(folder))
+    return page_of_chosen(site, frozenset(keys))
+
+
+def drawn(page: Experiment) -> str:
+    """The picture, as standard output can show it."""
+    now = datetime.now().astimezone()
+    return "\n".join(experiment_lines(page, screen_of(sys.stdout), now))
