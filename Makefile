@@ -27,9 +27,9 @@ help: ## what there is
 
 demo: $(VENV)/.stamp-demo ## run a real experiment on this machine: 4 fine-tunes, 18 evaluations, under two minutes
 	@$(BIN)/watchkeeper run $(DEMO)
-	@printf '%s\n' '' 'Look again:     $(BIN)/watchkeeper status $(DEMO)' \
-		'Once more:      make demo         (it submits nothing, and says why)' \
-		'From the start: make clean demo'
+	@printf '%s\n' '' 'Once more:      make demo         (it submits nothing, and says why)' \
+		'From the start: make clean demo' '' \
+		'See it in a browser: $(BIN)/watchkeeper serve $(DEMO) --open'
 
 demo-pipeline: $(VENV)/.stamp-demo ## six recorded steps over real wines, and the log and manifests they leave; seconds
 	@$(BIN)/python examples/pipeline/pipeline.py

@@ -173,8 +173,12 @@ class Server:
             self.process.stdout.close()
 
 
-def serve(*folders: Path, cwd: Path, options: tuple[str, ...] = ()) -> Server:
-    """`wk serve` over these folders, on a free port."""
+def serve(
+    *folders: Path, cwd: Path, options: tuple[str, ...] = (), cache: Path | None = None
+) -> Server:
+    """`wk serve` over these folders, on a free port. `cache` is in the place of the user's cache
+    folder, of which nothing is touched.
+    """
     command = [sys.executable, "-m", "watchkeeper", "serve", *map(str, folders), *options]
-    # The pages of a test take nothing from, and leave nothing in, the user's cache.
-    return Server(command, cwd=cwd, environment={"XDG_CACHE_HOME": str(cwd / ".cache")})
+    environment = {"XDG_CACHE_HOME": str(cache or cwd / ".cache")}
+    return Server(command, cwd=cwd, environment=environment)

@@ -19,7 +19,9 @@ from watchkeeper.show.text import printable
 
 GENERATOR = "watchkeeper report"
 MOST_BYTES = 5_000_000
-"""Of a report's file. What is embedded for programs is left out first, then drawn more coarsely."""
+"""Of a report's file."""
+_LEFT_OUT = ((), ("series",), ("series", "runs"), ("series", "runs", "page", "compare"))
+"""What of the data is left out, until the file is small enough."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,20 @@ class Report:
 
 
 def page(report: Report) -> str:
-    """The report as HTML, without its seal."""
+    """The report as HTML, without its seal. Where it is larger than a report may be, the data for
+    programs is left out, the largest part first, and says so.
+    """
+    for names in _LEFT_OUT:
+        data = {name: value for name, value in report.data.items() if name not in names}
+        if names:
+            data["left_out"] = list(names)
+        text = _page(report, data)
+        if len(text.encode("utf-8", "backslashreplace")) <= MOST_BYTES:
+            break
+    return text
+
+
+def _page(report: Report, data: Mapping[str, Any]) -> str:
     style = _style(report.footer())
     head = tag(
         "head",
@@ -64,7 +79,7 @@ def page(report: Report) -> str:
         tag("p", tag("strong", recorded(report.sentence)), " ", recorded(report.rest)),
         [section(part) for part in report.sections],
     )
-    body = tag("body", main, tag("footer", report.footer()), _data(report.data))
+    body = tag("body", main, tag("footer", report.footer()), _data(data))
     return join([Markup("<!doctype html>\n"), tag("html", head, "\n", body, lang="en"), "\n"])
 
 

@@ -5,6 +5,7 @@ end.
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,6 +41,7 @@ from watchkeeper.show.cli.keeping.limits import budget_notes, parse_budget
 from watchkeeper.show.cli.keeping.opening import open_page
 from watchkeeper.show.cli.keeping.scripts import Target, problems_about, remarks
 from watchkeeper.show.cli.picture import drawn, look_at
+from watchkeeper.show.envelope import PROGRAM
 from watchkeeper.show.standing import (
     StandingData,
     counts_of,
@@ -196,6 +198,7 @@ def keep(
             detached=detached,
         )
     _show(keeper, experiment, folder, table_rows, detached)
+    _name_report(experiment, ended=ended)
     return code
 
 
@@ -366,6 +369,16 @@ def _others(experiment: experiments.Experiment) -> list[Problem]:
     """What other tools say to have submitted; said before their logs are set aside."""
     state = fold(journal.read(experiment.folder / layout.JOURNAL).events)
     return foreign_jobs.notes(experiment.folder, state)
+
+
+def _name_report(experiment: experiments.Experiment, *, ended: bool) -> None:
+    """What to type for an experiment that has ended as one file."""
+    if not ended or is_quiet():
+        return
+    folder = _relative(experiment.folder)
+    name = "report" if folder == "." else experiment.folder.name
+    words = shlex.join((PROGRAM, "report", folder, "-o", f"{name}.html"))
+    click.echo(f"Report: {words}")
 
 
 def _relative(path: Path) -> str:

@@ -20,6 +20,7 @@ from watchkeeper.show.report.wording import figures
 Cells = dict[tuple[str, str, int | None], WorkRow]
 _MOST_METRICS = 6
 _MOST_COLUMNS = 8
+MOST_RUNS = 200
 
 
 def matrix_sections(experiment: Experiment) -> Iterator[Section]:
@@ -33,6 +34,7 @@ class Matrix:
 
     def __init__(self, experiment: Experiment, metric: MetricColumn) -> None:
         self.experiment = experiment
+        self.runs = experiment.runs[:MOST_RUNS]
         self.metric = metric
         self.cells: Cells = {}
         self.trainings: dict[str, WorkRow] = {}
@@ -48,18 +50,17 @@ class Matrix:
         """The table as a section, in parts that a page is wide enough for; in Markdown, whole."""
         parts = list(_parts_of(self.experiment.tasks))
         tables = [self._table(tasks, is_first=not at) for at, tasks in enumerate(parts)]
-        text = Table(self._names(), [self._text(run) for run in self.experiment.runs])
-        return Section(
-            self.metric.name.capitalize(),
-            [tables, self._key()],
-            "bold: the best of a task",
-            tables=[text],
-        )
+        text = Table(self._names(), [self._text(run) for run in self.runs])
+        aside = "bold: the best of a task"
+        if len(self.runs) < len(self.experiment.runs):
+            aside = f"{aside}; the first {len(self.runs)} of {len(self.experiment.runs):,} runs"
+        body = [tables, self._key()]
+        return Section(self.metric.name.capitalize(), body, aside, tables=[text])
 
     def _table(self, tasks: Sequence[TaskColumn], *, is_first: bool) -> Markup:
         """The columns of some tasks; the first table has the settings too."""
         settings = self.experiment.settings if is_first else []
-        lines = [self._line(run, tasks, settings) for run in self.experiment.runs]
+        lines = [self._line(run, tasks, settings) for run in self.runs]
         heads = tag("thead", _task_heads(tasks, settings), _epoch_heads(tasks, settings))
         return scrolling(tag("table", heads, tag("tbody", lines), class_="matrix"))
 
