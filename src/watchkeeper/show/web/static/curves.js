@@ -11,6 +11,7 @@ const MOST_CHARTS = 6;
 const MOST_LISTED = 200;
 const MOST_TABLE_ROWS = 200;
 const MAIN_HEIGHT = 350;
+const PHONE_HEIGHT = 220;
 const STRIP_HEIGHT = 46;
 const MOST_COLUMNS = 2000;
 const MOST_FOLLOWED = 24;
@@ -85,7 +86,7 @@ function panelsOfRun(curves, view) {
     id: 'main',
     kind: 'main',
     label: first.every((metric) => metric.role.endsWith('loss')) ? 'loss' : (first[0]?.name ?? ''),
-    height: MAIN_HEIGHT,
+    height: curves.page.context.isPhone ? PHONE_HEIGHT : MAIN_HEIGHT,
     isLog: view.isLog,
     traces: first.map((metric, index) => mainTrace(curves, metric, index)),
   };
@@ -356,9 +357,11 @@ export function curvesSection(curves) {
 }
 
 function noMetrics(data) {
-  const kept = Object.keys(data.results ?? {});
-  const what = kept.length ? `Recorded: ${kept.join(', ')}.` : 'Nothing was recorded that is a curve.';
-  return section('curves', 'Curves', {}, h('p', { class: 'second' }, 'No rows of metrics. ', bdi(what)));
+  const figures = Object.entries(data.results);
+  const none = h('p', { class: 'second' }, 'No rows of metrics were recorded.');
+  if (!figures.length) return section('curves', 'Curves', {}, none);
+  const rows = figures.map(([name, value]) => [h('dt', null, bdi(name)), h('dd', null, numberText(value))]);
+  return section('results', 'Results', {}, h('dl', { class: 'pairs' }, rows));
 }
 
 function wholeButton(curves) {

@@ -70,7 +70,7 @@ function placeRun({ context, data }) {
 function drawRun(page) {
   const { context } = page;
   const made = [foldable(context, page, 'Examples', examplesSection(page.texts)), stagesSection(page)].filter(Boolean);
-  const said = [foldable(context, page, 'Log', textLogSection(page.texts)), runLogSection(page.texts)].filter(Boolean);
+  const said = [foldable(context, page, 'Log', textLogSection(page.texts)), foldable(context, page, 'Run log', runLogSection(page.texts))].filter(Boolean);
   const [left, right] = made.length ? [made, said] : [said.slice(0, 1), said.slice(1)];
   const below = [h('div', { 'data-key': 'left' }, left), h('div', { 'data-key': 'right' }, right)];
   const side = [
@@ -102,12 +102,18 @@ function foldable(context, page, title, body) {
 }
 
 const SUMMARIES = {
-  Attempts: ({ attempts }) => [numberText(attempts.length), attempts.filter((one) => one.standing === 'failed').at(-1)?.end].filter(Boolean).join(', '),
+  Attempts: ({ attempts }) => [numberText(attempts.length), lastFailure(attempts)].filter(Boolean).join(', '),
   Checkpoints: ({ checkpoints }) => `${checkpoints.filter((one) => one.is_whole).length} whole, step ${numberText(checkpoints[0].step)}`,
   Examples: ({ examples }) => numberText(examples),
   Settings: ({ settings }) => numberText(Object.keys(settings).length),
+  'Run log': ({ texts }) => texts.find((text) => text.name === 'run-log').path.split('/').at(-1),
   Log: ({ standing }) => (standing === 'running' ? 'follows' : 'ended'),
 };
+
+function lastFailure(attempts) {
+  const last = attempts.filter((one) => one.standing === 'failed').at(-1);
+  return last ? plainWord(last.end, last.standing) : '';
+}
 
 // ── the head
 
