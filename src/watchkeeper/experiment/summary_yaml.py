@@ -14,6 +14,7 @@ and then every fault is reported, not only the first.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from glob import escape
 from pathlib import Path
 
@@ -82,14 +83,17 @@ _TASK: Schema = {"name": "text!"} | dict.fromkeys(
 _ROW: Schema = {"run": "text!", "tasks": "list!", "epochs": "value", "vis_label": "any"}
 
 _MOST_EPOCHS = 10_000
+_MOST_KEPT = 8
 _TYPE_HINT = "add `type:`, or `script:` for a job that trains nothing"
 # The placeholders of a pattern, and whether it may be absolute.
 _CHECKPOINT = (promise.CHECKPOINT_PLACEHOLDERS, True)
 _RESULT = (promise.RESULT_PLACEHOLDERS, False)
 
 
+@lru_cache(maxsize=_MOST_KEPT)
 def read(path: Path, data: bytes) -> Draft:
-    """What the summary at `path`, whose content is `data`, asks for.
+    """What the summary at `path`, whose content is `data`, asks for. The last few are kept: who
+    follows an experiment reads it again and again.
 
     Raises:
         ExperimentError: nothing can be planned from it; `problems` holds everything that is wrong

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from datetime import UTC, datetime
 
 import pytest
 
@@ -15,6 +16,8 @@ from tests.query.views.nights import record
 from watchkeeper.core.errors import EXIT_OK, UsageError
 from watchkeeper.query.views.experiment import experiment
 from watchkeeper.query.views.overview import overview
+from watchkeeper.query.views.parts.running import health_of
+from watchkeeper.watch.health.progress import Figures
 
 
 def test_a_failure_is_one_need_with_its_error_and_what_it_blocks(night):
@@ -160,3 +163,35 @@ def test_a_clock_that_is_ahead_is_no_silence(tmp_path):
             os.utime(rows, (ahead, ahead))
         (row,) = overview([tmp_path]).running
     assert (row.health, row.why) == ("advancing", "step 1, 0 s ago")
+
+
+def test_a_command_that_prints_is_evidence_without_a_step(tmp_path):
+    """Lines count as signs of life where no metric is logged."""
+    options = {"pipeline": "exec", "console": False, "sidecar": False}
+    with wk.start_run(folder=tmp_path / "job", **options):
+        (tmp_path / "job" / "logs" / "stdout.log").write_text("still there\n")
+        ahead = time.time() + 60
+        os.utime(tmp_path / "job" / "logs" / "stdout.log", (ahead, ahead))
+        (row,) = overview([tmp_path]).running
+    assert (row.health, row.evidence.what) == ("unknown", "output")
+    assert row.evidence.at.timestamp() == pytest.approx(ahead)
+
+
+@pytest.mark.parametrize(
+    ("fields", "health"),
+    [
+        ({"step": 5}, "unknown"),
+        ({"step": 5, "modified": -500.0}, "advancing"),
+        ({"step": 5, "modified": -700.0}, "silent"),
+        ({"step": 5, "modified": -700.0, "rate_per_s": 0.01}, "advancing"),
+        ({"step": 5, "modified": -1100.0, "rate_per_s": 0.01}, "silent"),
+        ({"modified": -1.0}, "unknown"),
+        ({"step": 5, "modified": -1.0, "stall": "it sleeps"}, "stalled"),
+    ],
+)
+def test_a_silence_is_longer_than_ten_steps_and_ten_minutes(fields, health):
+    """A slow run is not silent between its steps; a stall is its sidecar's word."""
+    now = datetime(2026, 11, 28, 7, 42, tzinfo=UTC)
+    if "modified" in fields:
+        fields = fields | {"modified": now.timestamp() + fields["modified"]}
+    assert health_of(Figures(**fields), now)[0] == health

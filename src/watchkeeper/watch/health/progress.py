@@ -24,6 +24,7 @@ from watchkeeper.watch.health.vitals import Recorded
 # of a job's output, in which its last step is looked for: files may be of any size
 TAIL_BYTES = 16_384
 _PACE_ROWS = 50
+_OUTPUTS = ("logs/run.log", "logs/stdout.log", "logs/stderr.log")
 
 
 SILENT_S = 300.0  # without output, before that is worth a word
@@ -61,6 +62,7 @@ def figures_in_run(folder: Path) -> Figures:
     recorded = Recorded(folder)
     recorded.look()
     here = recorded.position
+    written = [time for time in (recorded.modified, _printed_at(folder)) if time is not None]
     stall = ""
     if recorded.stall is not None:
         stall = recorded.stall.words
@@ -70,10 +72,16 @@ def figures_in_run(folder: Path) -> Figures:
         rate_per_s=recorded.rate or _rate_in(folder),
         eta_s=recorded.eta_s,
         loss=_loss(here),
-        modified=recorded.modified,
+        modified=max(written, default=None),
         source=str(folder),
         stall=stall,
     )
+
+
+def _printed_at(folder: Path) -> float | None:
+    """When the run last logged a line, or its command printed one; None where neither did."""
+    ages = [_age(folder / name) for name in _OUTPUTS]
+    return max(ages) or None
 
 
 def _rate_in(folder: Path) -> float | None:

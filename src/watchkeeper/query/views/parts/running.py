@@ -15,7 +15,7 @@ from watchkeeper.query.views.pages import RunningRow
 from watchkeeper.query.views.parts.site import Site, standing_of
 from watchkeeper.query.views.shared import Evidence, Progress
 from watchkeeper.query.views.spark import spark_of
-from watchkeeper.watch.health.judge import STALL_FLOOR_S
+from watchkeeper.watch.health.judge import PAUSES, STALL_FLOOR_S
 from watchkeeper.watch.health.progress import Figures, figures_in_run, figures_of
 from watchkeeper.watch.health.progress import progress_of as words_of_recorder
 
@@ -180,6 +180,13 @@ def row_of_recorded(run: Run, now: datetime) -> RunningRow:
     )
 
 
+def _quiet_limit_s(figures: Figures) -> float:
+    """A pause longer than this is a silence: ten steps, and ten minutes at least."""
+    if not figures.rate_per_s:
+        return STALL_FLOOR_S
+    return max(STALL_FLOOR_S, PAUSES / figures.rate_per_s)
+
+
 def health_of(figures: Figures, now: datetime) -> tuple[str, str]:
     """How what runs is, by its files alone: the word, and why."""
     if figures.stall:
@@ -187,7 +194,7 @@ def health_of(figures: Figures, now: datetime) -> tuple[str, str]:
     if figures.modified is None:
         return "unknown", "it has recorded nothing yet"
     quiet_s = now.timestamp() - figures.modified
-    if quiet_s > STALL_FLOOR_S:
+    if quiet_s > _quiet_limit_s(figures):
         return "silent", f"nothing new for {quiet_s / 60:.0f} min"
     if figures.step is None:
         return "unknown", "no step yet"
