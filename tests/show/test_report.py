@@ -173,7 +173,8 @@ def test_the_tables_are_there_as_markdown(experiment, tmp_path):
     assert text.startswith("# r\n\n**Finished, step 3.**") and "| note | a\\|b\\*c |" in text
     assert report(experiment, "--md", "-o", tmp_path / "e.md").exit_code == EXIT_OK
     text = (tmp_path / "e.md").read_text()
-    assert "| run | train\\_loss | clean 0 |\n| --- | --- | --- |\n| one |  | 0.5 |" in text
+    assert "| run | train\\_loss | clean 0 |\n| --- | ---: | ---: |\n| one |  | 0.5 |" in text
+    assert "| untrained | control | 0.5 |" in text
 
 
 def test_a_file_that_is_no_report_of_ours_is_kept(tmp_path):

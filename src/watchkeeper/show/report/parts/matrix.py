@@ -44,13 +44,17 @@ class Matrix:
             else:
                 self.trainings[row.run] = row
         self.words = self._words()
+        losses = figures([row.train_loss for row in self.trainings.values()])
+        self.losses = dict(zip(self.trainings, losses, strict=True))
         self.best = {task.name: self._best_of(task) for task in experiment.tasks}
 
     def section(self) -> Section:
         """The table as a section, in parts that a page is wide enough for; in Markdown, whole."""
         parts = list(_parts_of(self.experiment.tasks))
         tables = [self._table(tasks, is_first=not at) for at, tasks in enumerate(parts)]
-        text = Table(self._names(), [self._text(run) for run in self.runs])
+        names = self._names()
+        right = frozenset(range(len(self.experiment.settings) + 1, len(names)))
+        text = Table(names, [self._text(run) for run in self.runs], right=right)
         aside = "bold: the best of a task"
         if len(self.runs) < len(self.experiment.runs):
             aside = f"{aside}; the first {len(self.runs)} of {len(self.experiment.runs):,} runs"
@@ -107,7 +111,7 @@ class Matrix:
         if row is None:
             return None
         if row.train_loss is not None:
-            return figures([row.train_loss])[0]
+            return self.losses[run.name]
         return _glyph(row)
 
     def _cells_of(self, run: RunRow, task: TaskColumn) -> Iterator[Markup]:
@@ -142,19 +146,19 @@ class Matrix:
     def _text(self, run: RunRow) -> list[str]:
         """A run's line in words."""
         words = [run.name, *(run.settings.get(name, "") for name in self.experiment.settings)]
-        words.append(self._training_words(run))
-        for task, epoch in _columns_of(self.experiment.tasks):
-            alone = self.cells.get((run.name, task, None))
-            words.append(self._word(self.cells.get((run.name, task, epoch), alone)))
+        words.append("control" if run.control else self.losses.get(run.name, ""))
+        for task in self.experiment.tasks:
+            words += self._words_of(run, task)
         return words
 
-    def _training_words(self, run: RunRow) -> str:
-        if run.control:
-            return "control"
-        row = self.trainings.get(run.name)
-        if row is None:
-            return ""
-        return figures([row.train_loss])[0]
+    def _words_of(self, run: RunRow, task: TaskColumn) -> list[str]:
+        """A run's cells of a task. A result without an epoch stands in the last of them."""
+        epochs = task.epochs or (None,)
+        words = [self._word(self.cells.get((run.name, task.name, epoch))) for epoch in epochs]
+        alone = self.cells.get((run.name, task.name, None))
+        if alone is not None:
+            words[-1] = self._word(alone)
+        return words
 
     def _word(self, row: WorkRow | None) -> str:
         if row is None:
