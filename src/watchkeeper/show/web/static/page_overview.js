@@ -309,10 +309,11 @@ function bestRun({ best, name }) {
 
 function openers(data, waiting) {
   const count = waiting.reduce((sum, row) => sum + row.count, 0);
+  const words = waiting.length === 1 && waiting[0].reason.startsWith('for ') ? reasonText(waiting[0]) : 'wait';
   const done = (data.counts.done ?? 0) + (data.counts.finished ?? 0);
   const places = data.places.filter((place) => place.counts.done || place.counts.finished).length;
   return h('section', { class: 'openers', 'data-key': 'openers' },
-    count ? opener('/?show=waiting', 'waiting', `${numberText(count, 0)} wait`) : null,
+    count ? opener('/?show=waiting', 'waiting', `${numberText(count, 0)} ${words}`) : null,
     done ? opener('/?show=places', 'done', `${numberText(done, 0)} done, in ${countText(places, 'place')}`) : null);
 }
 
