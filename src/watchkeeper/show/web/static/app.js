@@ -255,7 +255,7 @@ function drawBanner() {
 function drawNavigation({ kind }) {
   const list = new URLSearchParams(location.search).get('show');
   const places = [
-    ['/', 'Overview', kind === 'overview' && !list],
+    ['/', 'Overview', kind === 'overview' && list !== 'experiments' && list !== 'runs'],
     ['/?show=experiments', 'Experiments', kind === 'e' || list === 'experiments'],
     ['/?show=runs', 'Runs', kind === 'r' || list === 'runs'],
     [markedIds().length > 1 ? compareHref() : '/c', 'Compare', kind === 'c'],

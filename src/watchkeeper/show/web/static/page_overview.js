@@ -333,7 +333,8 @@ function listNodes(list, data, context) {
     return phoneRow(place.kind === 'run' ? place.id : '', place.name, context, opener(hrefOf(place), kind, place.name, summaryOf(place)));
   });
   const live = running.map((row) => phoneRow(row.id, row.key, context, opener(runHref(row.id), kindOf(row.health), row.key, row.experiment)));
-  const waiting = data.waiting.map((row) => [h('p', { class: 'first' }, state('waiting', row.line)), h('p', { class: 'second' }, bdi(reasonText(row)))]);
+  const waiting = data.waiting.map((row) => h('div', { class: 'need' }, h('p', { class: 'first' }, state('waiting', row.line)), h('p', { class: 'second' }, bdi(row.experiment), ': ', bdi(reasonText(row)))));
+  context.setCrumbs([{ text: data.name, href: '/' }, { text: title, href: '' }]);
   return [
     h('div', { class: 'lead', 'data-key': 'lead' }, h('h1', { tabindex: -1 }, title)),
     h('section', { class: 'openers', 'data-key': list }, live, rows, list === 'waiting' ? waiting : null),
