@@ -25,21 +25,28 @@ from watchkeeper.query.catalogue.places import Identity, Place
 
 MOST_BYTES = 256 * 2**20
 """Of the file: a larger one is not read."""
-_FORMAT = 4  # to rise with each change of what an entry means
+_FORMAT = 5  # to rise with each change of what an entry means
 _HASH_BYTES = 32
 _RUNNING = "running"
 _ROWS = f"{layout.METRICS}/"
 
 
 class Known(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What was read of a place, and of which files. `entry` None: no run was recorded there.
-    `read_at`: when, in seconds since 1970; `read_s`: how long that took.
+    """What was read of a place, and of which files. `packed` is its entry, as MessagePack: of
+    thousands of runs with thousands of figures not all are to be in memory at a time. `read_at`:
+    when it was read, in seconds since 1970; `read_s`: how long that took.
     """
 
     identity: Identity
-    entry: Entry | None
+    packed: msgspec.Raw
     read_at: float = 0.0
     read_s: float = 0.0
+
+    @property
+    def entry(self) -> Entry | None:
+        """What was read, unpacked anew each time; None: no run was recorded there."""
+        entry: Entry | None = _entry_decoder.decode(self.packed)
+        return entry
 
     def is_fresh(self, identity: Identity, now: float, patience: float) -> bool:
         """Whether it still says enough of a place whose files are now these: they are the very
@@ -48,9 +55,12 @@ class Known(msgspec.Struct, frozen=True, array_like=True, gc=False):
         """
         if self.identity == identity:
             return True
-        if self.entry is None or not 0 <= now - self.read_at < patience * self.read_s:
+        if not 0 <= now - self.read_at < patience * self.read_s:
             return False
-        return self.entry.state == _RUNNING and _has_more_rows(self.identity, identity)
+        if not _has_more_rows(self.identity, identity):
+            return False
+        entry = self.entry
+        return entry is not None and entry.state == _RUNNING
 
 
 def _has_more_rows(before: Identity, now: Identity) -> bool:
@@ -76,6 +86,7 @@ class _File(msgspec.Struct, frozen=True, array_like=True):
 
 
 _decoder = msgspec.msgpack.Decoder(_File)
+_entry_decoder = msgspec.msgpack.Decoder(Entry | None)
 _encoder = msgspec.msgpack.Encoder()
 
 
@@ -102,7 +113,8 @@ class Index:
         """Remember what was read of a place, in `read_s` seconds. Its identity is from before it
         was read: a file that grew meanwhile is read again.
         """
-        self._now[place.below] = Known(place.identity, entry, time.time(), read_s)
+        packed = msgspec.Raw(_encoder.encode(entry))
+        self._now[place.below] = Known(place.identity, packed, time.time(), read_s)
 
     def save(self) -> None:
         """Keep what was looked up and put since; where that cannot be written, nothing happens."""
@@ -119,7 +131,7 @@ class Index:
 
     def _load(self) -> dict[str, Known]:
         try:
-            data = read_own(self._path)
+            data = memoryview(read_own(self._path))
             if data[:_HASH_BYTES] != _digest(data[_HASH_BYTES:]):
                 return {}
             file = _decoder.decode(data[_HASH_BYTES:])
@@ -170,5 +182,5 @@ def _name_of(top: str) -> str:
     return hashlib.sha256(os.fsencode(top)).hexdigest()[:32]
 
 
-def _digest(data: bytes) -> bytes:
+def _digest(data: bytes | memoryview) -> bytes:
     return hashlib.blake2b(data, digest_size=_HASH_BYTES).digest()

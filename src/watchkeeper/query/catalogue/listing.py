@@ -87,6 +87,7 @@ class Listing(msgspec.Struct):
     places: int = 0
 
 
+_FEW_FIGURES = 32
 OnRead = Callable[[int, int], None]
 """Is called with how many journals have been read, and of how many."""
 
@@ -95,16 +96,24 @@ def _ignore(done: int, total: int) -> None:
     """Nobody wants to know how many have been read."""
 
 
-def list_runs(paths: Sequence[Path], on_read: OnRead = _ignore, patience: float = 0.0) -> Listing:
+def list_runs(
+    paths: Sequence[Path],
+    on_read: OnRead = _ignore,
+    patience: float = 0.0,
+    *,
+    is_brief: bool = False,
+) -> Listing:
     """The recorded runs, and the runs of experiments, at and below these folders. What was read
     before and has not changed is taken from the index in the user's cache folder. `on_read` is
     called after each place. `patience`: what was read of a run that runs may be so many times older
-    than reading it took; 0: it is read again whenever it has grown.
+    than reading it took; 0: it is read again whenever it has grown. `is_brief`: of the figures of
+    recorded runs only losses are wanted, and the first few others whose better end is known.
 
     Raises:
         UsageError: a path is no folder.
     """
     listing = Listing()
+    rankings = Rankings()
     tops = []
     for path in paths:
         if not path.is_dir():
@@ -117,9 +126,9 @@ def list_runs(paths: Sequence[Path], on_read: OnRead = _ignore, patience: float 
     for top in tops:
         reader = _Reader(listing, roots, top, Index(top.real, patience))
         reader.is_alone = len(paths) == 1
+        reader.brief_by = rankings if is_brief else None
         reader.read(seen, count)
     listing.runs = _with_recorders(listing.runs)
-    rankings = Rankings()
     for run in listing.runs:
         run.ranking = rankings.of(run.path)
     listing.problems += rankings.problems
@@ -157,6 +166,8 @@ class _Reader:
         self._index = index
         self.is_alone = True
         """Whether no other folder was named."""
+        self.brief_by: Rankings | None = None
+        """Which figures are left out; None: none are."""
 
     def read(self, seen: set[str], count: _Count) -> None:
         """Read all of it; `seen` are the folders that are listed already."""
@@ -183,8 +194,22 @@ class _Reader:
         entry = _entry(place, self._index, self._listing.problems)
         if entry is not None:
             run = _run(entry, typed, below)
+            if self.brief_by is not None:
+                run.figures = _first_figures(entry.figures, self.brief_by.of(place.path))
             run.id = name
             self._listing.runs.append(run)
+
+
+def _first_figures(figures: dict[str, Figure], ranking: Ranking) -> dict[str, Figure]:
+    """The losses, and the first others whose better end is known."""
+    if len(figures) <= _FEW_FIGURES:
+        return figures
+    kept: dict[str, Figure] = {}
+    for name, figure in figures.items():
+        is_loss = name in TRAIN_LOSS or name in VAL_LOSS
+        if is_loss or (len(kept) < _FEW_FIGURES and ranking.better(name)):
+            kept[name] = figure
+    return kept
 
 
 def _id_of(path: str, roots: Sequence[Root]) -> str:

@@ -63,7 +63,7 @@ def overview(
     Raises:
         UsageError: a path is no folder.
     """
-    return overview_of(list_runs(paths, on_read, patience), paths)
+    return overview_of(list_runs(paths, on_read, patience, is_brief=True), paths)
 
 
 class _Part(msgspec.Struct):
