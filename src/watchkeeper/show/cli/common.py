@@ -14,6 +14,12 @@ cluster_option = click.option(
     metavar="NAME",
     help="Jobs run on this cluster of watchkeeper.toml. Default: this machine.",
 )
+verbose_option = click.option(
+    "-v",
+    "--verbose",
+    is_flag=True,
+    help="On a terminal a line for each event, as in a file, and not one picture that is renewed.",
+)
 dry_run_option = click.option(
     "--dry-run", is_flag=True, help="Print the exact commands and do nothing."
 )

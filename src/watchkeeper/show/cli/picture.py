@@ -9,11 +9,14 @@ from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
+import msgspec
+
 from watchkeeper.core import journal, layout
 from watchkeeper.core.state import fold
 from watchkeeper.experiment.experiment import Experiment as Planned
 from watchkeeper.query.views.experiment import page_of_chosen, site_of
 from watchkeeper.query.views.pages import Experiment
+from watchkeeper.query.views.shared import Watcher
 from watchkeeper.show.listing.screen import screen_of
 from watchkeeper.show.screens.experiment import experiment_lines
 
@@ -25,6 +28,20 @@ def look_at(planned: Planned, folder: Path, keys: Iterable[str]) -> Experiment:
     read = journal.read(planned.folder / layout.JOURNAL)
     site = site_of(planned, read, fold(read.events), "", str(folder))
     return page_of_chosen(site, frozenset(keys))
+
+
+def live_lines(planned: Planned, folder: Path, keys: Iterable[str]) -> list[str]:
+    """The picture as it is now, for standard error: what the one who watches sees of it. That it is
+    watched goes without saying.
+    """
+    page = without_watcher(look_at(planned, folder, keys))
+    return experiment_lines(page, screen_of(sys.stderr), datetime.now().astimezone())
+
+
+def without_watcher(page: Experiment) -> Experiment:
+    """The page without who watches: the command that shows it does, or says that it left."""
+    needs = [need for need in page.needs if need.kind != "unwatched"]
+    return msgspec.structs.replace(page, needs=needs, watcher=Watcher())
 
 
 def drawn(page: Experiment) -> str:

@@ -7,8 +7,10 @@ from __future__ import annotations
 import os
 import shlex
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -29,8 +31,6 @@ from watchkeeper.launch.retries import Rules
 from watchkeeper.query import copies, foreign_jobs, prior
 from watchkeeper.query.rows import Row, exit_code, rows
 from watchkeeper.query.status import decide, with_array_tasks
-from watchkeeper.query.views.pages import Experiment as Page
-from watchkeeper.query.views.shared import Watcher
 from watchkeeper.report.actionlog.render import EXPERIMENT_LOG
 from watchkeeper.schedulers.choose import scheduler_of
 from watchkeeper.schedulers.site import Site
@@ -40,8 +40,9 @@ from watchkeeper.show.cli.keeping.dry_run import show_commands
 from watchkeeper.show.cli.keeping.limits import budget_notes, parse_budget
 from watchkeeper.show.cli.keeping.opening import open_page
 from watchkeeper.show.cli.keeping.scripts import Target, problems_about, remarks
-from watchkeeper.show.cli.picture import drawn, look_at
+from watchkeeper.show.cli.picture import drawn, live_lines, look_at, without_watcher
 from watchkeeper.show.envelope import PROGRAM
+from watchkeeper.show.live.standing import StandingPicture
 from watchkeeper.show.standing import (
     StandingData,
     counts_of,
@@ -93,6 +94,7 @@ def keep(
     retry_failed: bool = False,
     resumes: bool = False,
     keep_going: bool = False,
+    verbose: bool = False,
     budget: str = "",
     mode: str = "",
     objective: str = "",
@@ -145,7 +147,7 @@ def keep(
         echo_problems(prior.notes(experiment, selection, chosen.run_logs, said))
     may_ask = submits and not as_json and chosen.run_logs != OFF
     answered = answers(experiment, said) if may_ask else None
-    progress = Progress(shown=shows_progress())
+    progress = _progress_of(experiment, target, is_live=stays and not verbose)
     notifier = notifier_of(chosen, experiment.name)
 
     def tell(event: AnyEvent | Unknown) -> None:
@@ -202,6 +204,20 @@ def keep(
     return code
 
 
+def _progress_of(
+    experiment: experiments.Experiment, target: Target, *, is_live: bool
+) -> Progress | StandingPicture:
+    """What is shown meanwhile: on a terminal the picture of `status`, else the events."""
+    shown = shows_progress()
+    is_terminal = sys.stderr.isatty() and os.environ.get("TERM") not in (None, "", "dumb")
+    if not (shown and is_live and is_terminal):
+        return Progress(shown=shown)
+    keys = [item.key for item in experiment.items]
+    if target.keys is not None:
+        keys = [key for key in keys if key in target.keys]
+    return StandingPicture(sys.stderr, partial(live_lines, experiment, target.folder, keys))
+
+
 def _remarks(
     experiment: experiments.Experiment, target: Target, selection: Selection
 ) -> list[Problem]:
@@ -241,7 +257,7 @@ def _record_failures(keeper: Keeper, notifier: Notifier) -> None:
         keeper.logbook.write(Observed, what="notification failed", detail=failure)
 
 
-def _watch(keeper: Keeper, progress: Progress, notifier: Notifier) -> bool:
+def _watch(keeper: Keeper, progress: Progress | StandingPicture, notifier: Notifier) -> bool:
     """Keep the watch to its end (True), or until it is left."""
     with _leaving_on_signals(keeper):
         try:
@@ -325,7 +341,7 @@ def _show_table(
     keeper: Keeper, experiment: experiments.Experiment, folder: Path, found: list[Row]
 ) -> None:
     used = _compute_of(keeper, experiment, found)
-    click.echo(drawn(_unwatched(look_at(experiment, folder, [row.key for row in found]))))
+    click.echo(drawn(without_watcher(look_at(experiment, folder, [row.key for row in found]))))
     if words := compute_table(used):
         click.echo(f"\n{words}")
     if words := keeper.spending.describe(keeper.logbook.state):
@@ -335,12 +351,6 @@ def _show_table(
     logs.append(experiment.folder / EXPERIMENT_LOG)
     pages = [path for path in keeper.runbook.folders if path.exists()]
     click.echo("\nLogs: " + "  ".join(_relative(path) for path in [*logs, *pages] if path.exists()))
-
-
-def _unwatched(page: Page) -> Page:
-    """The page without who watches: that the watch was left, is said below it."""
-    needs = [need for need in page.needs if need.kind != "unwatched"]
-    return msgspec.structs.replace(page, needs=needs, watcher=Watcher())
 
 
 def _exit_code(

@@ -24,6 +24,7 @@ from watchkeeper.show.cli.common import (
     dry_run_option,
     run_log_options,
     selection_options,
+    verbose_option,
 )
 from watchkeeper.show.cli.keeping.dry_run import DryRunData, show_script_commands
 from watchkeeper.show.cli.keeping.keep import keep
@@ -86,6 +87,7 @@ _OF_THE_WATCH = (
 @dry_run_option
 @open_option
 @cluster_option
+@verbose_option
 @answer_options
 @click.pass_context
 @command_errors

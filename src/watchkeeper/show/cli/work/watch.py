@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from watchkeeper.show.cli.answering import answer_options, command_errors
-from watchkeeper.show.cli.common import cluster_option, experiment_argument
+from watchkeeper.show.cli.common import cluster_option, experiment_argument, verbose_option
 from watchkeeper.show.cli.keeping.keep import keep
 from watchkeeper.show.cli.keeping.scripts import Target
 from watchkeeper.show.standing import StandingData
@@ -26,6 +26,7 @@ ANSWERS = (StandingData,)
     help="Time between two polls of the scheduler.",
 )
 @cluster_option
+@verbose_option
 @answer_options
 @command_errors
 def command(experiment: Path, as_json: bool, **options: Any) -> int:
