@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
-from watchkeeper.core import journal, layout, processes
+from watchkeeper.core import journal, layout
 from watchkeeper.core.errors import NewerJournalError, Problem
 from watchkeeper.core.events import Phase
 from watchkeeper.core.layout import attempt_folder
@@ -23,7 +23,6 @@ from watchkeeper.schedulers import remote_files
 from watchkeeper.schedulers.wrapper.claims import executions
 from watchkeeper.tools.promise import Finding
 from watchkeeper.watch.health.progress import progress_in_output, progress_of
-from watchkeeper.watch.logs.lease import Lease
 from watchkeeper.watch.outcome import array_tasks, compute
 from watchkeeper.watch.outcome.compute import ComputeRow
 from watchkeeper.watch.verdict.evidence import EvidenceBook
@@ -42,7 +41,7 @@ class Examined(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """Where an experiment stands. `active`: jobs under way; `watcher`: who watches them, in words;
+    """Where an experiment stands. `active`: jobs under way;
     `cluster`: the profile that they run on, as the newest submission has it ("": not known);
     `notes`: of which experiment the folder is a copy, which jobs the logs of other tools name,
     which resumed runs did not repeat their steps faithfully, and whose recorder is of a later
@@ -55,7 +54,6 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     rows: list[Row]
     compute: list[ComputeRow]
     active: int
-    watcher: str
     notes: list[Problem]
     cluster: str = ""
 
@@ -142,7 +140,6 @@ def look(experiment: Experiment, selection: Selection) -> Standing:
         compute=compute.read(experiment, state),
         active=len(going),
         cluster=_last_cluster(state),
-        watcher=_watcher_words(experiment, len(going)),
         notes=[
             *copies.notes(experiment.folder, state),
             *foreign_jobs.notes(experiment.folder, state),
@@ -230,17 +227,3 @@ def _last_seen(attempt: Attempt) -> str:
     else:
         loss = ""
     return f"step {seen.step:,}{total}{loss} (at {seen.time:%H:%M:%S} UTC)"
-
-
-def _watcher_words(experiment: Experiment, active: int) -> str:
-    holder = Lease(experiment.folder / layout.LEASE, "", time.monotonic).holder()
-    if holder is not None and processes.is_alive(holder.process):
-        return f"Watched by process {holder.process.pid} on {holder.process.host}."
-    if holder is not None and processes.is_alive(holder.process) is None:
-        return (
-            f"Last watched from {holder.process.host}; whether it still is cannot be told from "
-            "here."
-        )
-    if active:
-        return "Nobody watches: `watchkeeper run` goes on from here."
-    return "Nothing is under way."

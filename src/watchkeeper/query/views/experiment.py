@@ -124,8 +124,7 @@ def page_of(site: Site) -> Experiment:
 def page_of_chosen(site: Site, keys: Collection[str]) -> Experiment:
     """The page of a part of its work, by key: counts, needs and tables are those of this part."""
     rows = [row for row in site.looked.rows if row.key in keys]
-    looked = msgspec.structs.replace(site.looked, rows=rows)
-    page = page_of(msgspec.structs.replace(site, looked=looked))
+    page = page_of(site.of_rows(rows))
     runs = {row.run for row in rows}
     tasks = {row.task for row in rows}
     return msgspec.structs.replace(

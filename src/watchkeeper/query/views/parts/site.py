@@ -50,6 +50,10 @@ class Site(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """Key → what would be done with it now."""
         return {one.key: one for one in self.looked.plan.decisions}
 
+    def of_rows(self, rows: list[Row]) -> Site:
+        """The same with these of its rows alone."""
+        return msgspec.structs.replace(self, looked=msgspec.structs.replace(self.looked, rows=rows))
+
     def latest(self, key: str) -> Attempt | None:
         """The newest attempt at a piece of work."""
         return self.looked.state.run(key).latest

@@ -39,7 +39,7 @@ def words_of(watcher: Watcher, active: int) -> str:
     if watcher.alive is None and watcher.process is not None:
         return f"Last watched from {watcher.host}; whether it still is cannot be told from here."
     if active:
-        return "Nobody watches: `watchkeeper run` goes on from here."
+        return "Nobody watches: `watchkeeper run` continues."
     return "Nothing is under way."
 
 

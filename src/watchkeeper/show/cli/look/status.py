@@ -31,11 +31,12 @@ from watchkeeper.query.recording import Recording
 from watchkeeper.query.recording import load as load_recording
 from watchkeeper.query.rows import exit_code
 from watchkeeper.query.status import Standing, look
-from watchkeeper.query.views.experiment import site_seen
+from watchkeeper.query.views.experiment import page_of_chosen, site_seen
 from watchkeeper.query.views.parts.needs import needs_of
 from watchkeeper.query.views.parts.running import running_rows
+from watchkeeper.query.views.parts.site import Site
 from watchkeeper.query.views.parts.waiting import waiting_rows
-from watchkeeper.query.views.parts.watcher import watcher_of
+from watchkeeper.query.views.parts.watcher import watcher_of, words_of
 from watchkeeper.runfolder.values import Metric
 from watchkeeper.show.cli.answering import (
     answer,
@@ -45,7 +46,7 @@ from watchkeeper.show.cli.answering import (
     page_options,
 )
 from watchkeeper.show.cli.common import cluster_option, glob_options
-from watchkeeper.show.cli.picture import drawn, look_at
+from watchkeeper.show.cli.picture import drawn
 from watchkeeper.show.recorded_table import facts_of, newest_first, recorded_table
 from watchkeeper.show.standing import (
     StandingData,
@@ -105,12 +106,13 @@ def _show_experiment(folder: Path, wanted: Selection, cluster: str | None, *, as
     notes = (*filter(None, [distrusted(found.folder)]), *standing.notes)
     echo_problems((*found.problems, *notes))
     code = _exit_code(found, standing)
-    if as_json:
-        return _answer(found, standing, code, shown=str(folder))
-    if is_quiet():
+    if is_quiet() and not as_json:
         click.echo(totals(standing.rows))
         return code
-    click.echo(drawn(look_at(found, folder, [row.key for row in standing.rows])))
+    site = site_seen(standing.examined, standing.read, "", str(folder))
+    if as_json:
+        return _answer(site, standing, code)
+    click.echo(drawn(page_of_chosen(site, frozenset(row.key for row in standing.rows))))
     return code
 
 
@@ -135,27 +137,26 @@ def _exit_code(experiment: Experiment, standing: Standing) -> int:
     return exit_code(standing.rows, selected=[row.key for row in standing.rows], problems=errors)
 
 
-def _answer(experiment: Experiment, standing: Standing, code: int, *, shown: str) -> int:
-    """Answer a program. `shown`: the folder as commands should name it."""
-    folder = str(experiment.folder)
-    looked = msgspec.structs.replace(standing.examined, rows=standing.rows)
-    site = site_seen(looked, standing.read, "", shown)
-    watcher = watcher_of(experiment.folder, standing.read)
-    running = running_rows(site)
+def _answer(site: Site, standing: Standing, code: int) -> int:
+    folder = str(site.looked.experiment.folder)
+    chosen = site.of_rows(standing.rows)
+    watcher = watcher_of(site.looked.experiment.folder, standing.read)
+    running = running_rows(chosen)
+    words = words_of(watcher, standing.active)
     return answer(
         code,
-        summary=f"{totals(standing.rows)}. {standing.watcher}",
+        summary=f"{totals(standing.rows)}. {words}",
         counts=counts_of(standing.rows),
         problems=problems_of(standing.rows, folder, standing.cluster),
         data=StandingData(
-            experiment=experiment.name,
+            experiment=site.name,
             folder=folder,
             rows=most_urgent_first(standing.rows),
-            watcher=standing.watcher,
+            watcher=words,
             compute=standing.compute,
-            needs=needs_of(site, watcher, running),
+            needs=needs_of(chosen, watcher, running),
             running=running,
-            waiting=waiting_rows(site),
+            waiting=waiting_rows(chosen),
             watched=watcher,
         ),
     )
