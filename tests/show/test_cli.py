@@ -448,3 +448,14 @@ def test_on_a_terminal_the_first_run_asks_for_what_no_summary_says(tmp_path: Pat
     (log,) = (folder / "run_logs").glob("*_one.md")
     assert "- dataset: `made-up words`\n" in log.read_text()
     assert wk("run", folder, *FAST, state=state).returncode == 0
+
+
+def test_scripts_are_examined_only_while_something_may_be_submitted(tmp_path: Path) -> None:
+    """`run` warns of a script before its job; where all work has ended well, no script is read."""
+    folder, state = write_experiment(tmp_path / "exp"), tmp_path / "state"
+    script = folder / "one" / "finetune.slurm"
+    script.write_text(script.read_text() + "echo done\n")
+    first = wk("run", folder, *FAST, state=state)
+    assert first.returncode == 0 and "echo done" in first.stderr
+    again = wk("run", folder, *FAST, state=state)
+    assert again.returncode == 0 and "echo done" not in again.stderr

@@ -52,7 +52,7 @@ GROUPS = Path(OURS, "groups")
 
 def attempt_folder(experiment: Path, key: str, attempt: int) -> Path:
     """The folder of attempt `attempt` (counted from 1): `EXP/.watchkeeper/runs/<key>/<n>`."""
-    return experiment / RUNS / key_folder(key) / str(attempt)
+    return experiment / f"{RUNS}/{key_folder(key)}/{attempt}"
 
 
 def workdir_of(experiment: Path, script: str, workdir: str) -> Path:

@@ -20,9 +20,9 @@ import msgspec
 
 from watchkeeper.core import journal, layout
 from watchkeeper.core.errors import EXIT_DETACHED, EXIT_FAILED, EXIT_OK, Problem
-from watchkeeper.core.events import PHASES, AnyEvent, Observed, Unknown
+from watchkeeper.core.events import PHASES, AnyEvent, Observed, RunItem, Unknown
 from watchkeeper.core.settings import load
-from watchkeeper.core.state import fold
+from watchkeeper.core.state import RunState, State, fold
 from watchkeeper.experiment import experiment as experiments
 from watchkeeper.experiment.needs import with_needs
 from watchkeeper.launch import preflight, watch_job
@@ -32,6 +32,7 @@ from watchkeeper.query import copies, foreign_jobs, prior
 from watchkeeper.query.rows import Row, exit_code, rows
 from watchkeeper.query.status import decide, with_array_tasks
 from watchkeeper.report.actionlog.render import EXPERIMENT_LOG
+from watchkeeper.report.compose.history import WELL
 from watchkeeper.schedulers.choose import scheduler_of
 from watchkeeper.schedulers.site import Site
 from watchkeeper.show.cli.answering import answer, echo_problems, is_quiet, shows_progress
@@ -245,10 +246,27 @@ def _rows_of(keeper: Keeper, experiment: experiments.Experiment, target: Target)
 
 
 def _preflighted(experiment: experiments.Experiment, site: Site) -> experiments.Experiment:
-    """The experiment with the problems that its scripts, the site and other tools' logs show."""
-    checked = preflight.checked(experiment, site)
-    problems = (*checked.problems, *_others(checked))
+    """The experiment with the problems that its scripts, the site and other tools' logs show. Other
+    tools' logs are read before they are set aside; the scripts, where one may be submitted.
+    """
+    state = fold(journal.read(experiment.folder / layout.JOURNAL).events)
+    checked = preflight.checked(experiment, site, coming=not _has_all_gone_well(experiment, state))
+    problems = (*checked.problems, *foreign_jobs.notes(experiment.folder, state))
     return msgspec.structs.replace(checked, problems=problems)
+
+
+def _has_all_gone_well(experiment: experiments.Experiment, state: State) -> bool:
+    """Whether the journal has a good end of all work, so that nothing is likely to be submitted."""
+    return all(_has_gone_well(item, state.run(item.key)) for item in experiment.items)
+
+
+def _has_gone_well(item: RunItem, run: RunState) -> bool:
+    if item.control and item.phase == "preparation":
+        return True
+    latest = run.latest
+    if latest is None or latest.judged is None or run.stale:
+        return False
+    return latest.judged.outcome in WELL
 
 
 def _record_failures(keeper: Keeper, notifier: Notifier) -> None:
@@ -373,12 +391,6 @@ def _exit_code(
     errors = any(problem.severity == "error" for problem in problems)
     asked = [d.key for d in keeper.plan.decisions if d.reason != UNSELECTED]
     return exit_code(found, selected=asked, problems=errors)
-
-
-def _others(experiment: experiments.Experiment) -> list[Problem]:
-    """What other tools say to have submitted; said before their logs are set aside."""
-    state = fold(journal.read(experiment.folder / layout.JOURNAL).events)
-    return foreign_jobs.notes(experiment.folder, state)
 
 
 def _name_report(experiment: experiments.Experiment, *, ended: bool) -> None:
