@@ -8,7 +8,7 @@ that a person changed or removed stays so, and is reported in `Change.kept`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 
 import msgspec
 
@@ -176,29 +176,29 @@ class _Splicer:
     def splice_jobs(self) -> None:
         """Update the block of each execution, or add it."""
         blocks = self.document.of("job")
+        taken = _ids_of(self.page.jobs) - {PENDING}
         for job in self.page.jobs:
             prefix = f"job.{job.name}."
-            block = self.block_of(job, blocks)
+            block = self.block_of(job, blocks, taken)
             if block is not None:
                 blocks = [other for other in blocks if other is not block]
                 self.update_fields(prefix, block, job.fields)
             elif not self.was_removed(prefix, job.fields):
                 self.add_fields("job", job.heading, prefix, job.fields)
 
-    def block_of(self, job: JobBlock, blocks: Sequence[Section]) -> Section | None:
+    def block_of(self, job: JobBlock, blocks: Sequence[Section], taken: Set[str]) -> Section | None:
         """Find the block of this execution: by an id that it has or had, else the first block
-        without an id. None: there is no such block.
+        without an id. None: there is no such block. `taken` are the ids of all executions.
         """
         own = _ids_of([job]) | self.written.fields.get(f"job.{job.name}.execution_id", set())
         own.discard(PENDING)
-        others = _ids_of(self.page.jobs) - {PENDING}
         vacant: Section | None = None
         for block in blocks:
             field = block.field(*ALIASES["execution_id"])
             block_id = "" if field is None else field.value
             if block_id in own:
                 return block
-            is_vacant = field is not None and _is_open(block_id) and block_id not in others
+            is_vacant = field is not None and _is_open(block_id) and block_id not in taken
             if vacant is None and is_vacant:
                 vacant = block
         return vacant
