@@ -29,8 +29,8 @@ def test_a_recorded_run_has_what_was_recorded(tmp_path):
     page = pages.run(tmp_path, id="night/r")
     assert (page.kind, page.state, page.standing, page.rows) == ("recorded", "finished", "done", 22)
     assert page.settings == {"lr": "0.1", "total_steps": "40"}
-    assert (page.progress.step, page.progress.total, page.progress.loss) == (20, 40, 0.05)
-    assert page.progress.eta_s is None
+    assert (page.progress.step, page.progress.loss) == (20, 0.05)
+    assert (page.progress.total, page.progress.eta_s) == (None, None)
     assert [(row.name, row.role) for row in page.metrics[:2]] == [
         ("loss", "train loss"),
         ("val_loss", "val loss"),
@@ -41,6 +41,30 @@ def test_a_recorded_run_has_what_was_recorded(tmp_path):
     assert (page.best.metric, page.best.value) == ("val_loss", 0.2)
     assert page.reading.startswith("The training loss")
     assert [text.name for text in page.texts] == ["run.log"]
+
+
+def test_the_total_is_what_the_program_said_of_its_loop(tmp_path):
+    """A loop over training steps gives the total and so the end; a setting of some name does not,
+    since nothing says that the program goes by it.
+    """
+    config = {"max_steps": 7}
+    with wk.start_run(
+        folder=tmp_path, pipeline="t", config=config, console=False, sidecar=False
+    ) as run:
+        assert pages.run(tmp_path).progress.total is None
+        for step in run.track(range(1, 41), "train"):
+            run.log(step, loss=1 / step)
+    page = pages.run(tmp_path)
+    assert (page.progress.step, page.progress.total) == (40, 40)
+
+
+def test_paths_are_shown_from_the_runs_folder(tmp_path, monkeypatch):
+    """A checkpoint that the program named in full is shown from the folder that was typed."""
+    with wk.start_run(folder=tmp_path / "r", pipeline="t", console=False, sidecar=False) as run:
+        (tmp_path / "r" / "last.bin").write_bytes(b"x")
+        run.checkpoint(tmp_path / "r" / "last.bin", training_step=1)
+    monkeypatch.chdir(tmp_path)
+    assert pages.run(Path("r")).checkpoints[0].path == "last.bin"
 
 
 def test_rows_that_were_done_again_count_once_and_stay_visible(tmp_path):

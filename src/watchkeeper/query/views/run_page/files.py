@@ -88,9 +88,12 @@ def _beside(path: Path, name: str) -> str:
 
 
 def shown_path(path: Path, top: Path) -> str:
-    """A path below the run's folder as one sees it from there; any other whole."""
-    if path.is_relative_to(top):
-        return str(path.relative_to(top))
+    """A path below the run's folder as one sees it from there; any other whole. The program may
+    have named it otherwise than the folder was typed.
+    """
+    for above in (top, top.absolute(), top.resolve()):
+        if path.is_relative_to(above):
+            return str(path.relative_to(above))
     return str(path)
 
 

@@ -6,7 +6,6 @@ import bisect
 import math
 import statistics
 import time
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from itertools import filterfalse
 from operator import sub
@@ -17,8 +16,6 @@ import msgspec
 from watchkeeper.core.events import (
     Advanced,
     Assessed,
-    CadenceSet,
-    Progressed,
     RunStarted,
     Stalled,
 )
@@ -31,9 +28,8 @@ from watchkeeper.query.views.run_page.metrics import loss_names
 from watchkeeper.query.views.run_page.numbers import plain
 from watchkeeper.query.views.run_page.subject import Subject
 from watchkeeper.query.views.shared import Progress, Real
+from watchkeeper.runfolder.planned_steps import PlannedSteps
 
-_TOTALS = ("total_steps", "max_steps", "num_steps", "n_steps")
-"""The settings that say how many training steps are planned, the surest first."""
 _RATE_ROWS = 512  # the last ones, of which the rate is taken
 _RATE_S = 60.0
 _SILENT_S = 120.0  # without a row, before that is worth a word
@@ -125,27 +121,11 @@ def _last_loss(rows: RunRows, name: str) -> float | None:
 
 
 def _total(subject: Subject) -> int | None:
-    """How many training steps are planned: by the last word of the program, else by its settings;
-    None where nothing says.
-    """
-    planned: int | None = None
-    looped: int | None = None
+    """How many training steps are planned, as the newest attempt last said it; None: it did not."""
+    planned = PlannedSteps()
     for event in subject.newest_events:
-        if isinstance(event, CadenceSet):
-            planned = event.total
-        elif isinstance(event, Progressed) and not event.depth:
-            looped = event.total
-    return planned or looped or _configured(subject)
-
-
-def _configured(subject: Subject) -> int | None:
-    """The number of training steps by the settings of the last start; None: they do not say."""
-    config: Mapping[str, object] = {}
-    for event in subject.newest_events:
-        if isinstance(event, RunStarted):
-            config = event.config
-    named = (config[name] for name in _TOTALS if name in config)
-    return next((value for value in named if type(value) is int), None)
+        planned.take(event)
+    return planned.total
 
 
 def _rate(rows: RunRows) -> float | None:
