@@ -298,21 +298,28 @@ def read_run(
             Problem(where=str(folder), message=str(error), hint=error.hint, code="unreadable")
         ]
     recorded, problems = recorded_executions(folder, read.events)
+    run = run_of(folder, name, read, tuple(_placed(name, recorded, all_rows=all_rows)))
+    if run.started is None and not recorded:
+        return None, []
+    return run, [*read.problems, *problems]
+
+
+def run_of(
+    folder: Path, name: str, read: journal.Journal, rows: tuple[PlacedRow, ...]
+) -> RecordedRun:
+    """The run that a folder's journal tells of, with rows that were read of it."""
     events = tuple(all_of(read.events))
     started = training_start(events)
-    if started is None and not recorded:
-        return None, []
-    run = RecordedRun(
+    return RecordedRun(
         name=name,
         folder=folder,
         started=started,
         ended=_ended(events, started),
         lives=_lives(read, started),
         events=events,
-        rows=tuple(_placed(name, recorded, all_rows=all_rows)),
+        rows=rows,
         journal=read,
     )
-    return run, [*read.problems, *problems]
 
 
 def training_start(events: Sequence[AnyEvent | Unknown]) -> RunStarted | None:

@@ -12,12 +12,12 @@ import contextlib
 import hashlib
 import os
 import time
-from pathlib import Path
 
 import msgspec
 
 from watchkeeper.core import layout
-from watchkeeper.core.disk.files import open_regular, replace
+from watchkeeper.core.disk.files import replace
+from watchkeeper.core.disk.user_cache import folder, read_own
 from watchkeeper.core.errors import StorageError
 from watchkeeper.core.version import SOFTWARE
 from watchkeeper.query.catalogue.entry import Entry
@@ -131,7 +131,7 @@ class Index:
 
     def _load(self) -> dict[str, Known]:
         try:
-            data = memoryview(read_own(self._path))
+            data = memoryview(read_own(self._path, MOST_BYTES))
             if data[:_HASH_BYTES] != _digest(data[_HASH_BYTES:]):
                 return {}
             file = _decoder.decode(data[_HASH_BYTES:])
@@ -140,29 +140,6 @@ class Index:
         if (file.format, file.software, file.top) != (_FORMAT, SOFTWARE, self._top):
             return {}
         return file.places
-
-
-def folder() -> Path:
-    """Watchkeeper's folder in the user's cache folder: `$XDG_CACHE_HOME`, else `~/.cache`."""
-    named = os.environ.get("XDG_CACHE_HOME", "")
-    if named.startswith("/"):
-        return Path(named, "watchkeeper")
-    return Path(os.path.expanduser("~"), ".cache", "watchkeeper")  # noqa: PTH111 - "~" stays
-
-
-def read_own(path: Path) -> bytes:
-    """The bytes of a file that this user wrote, and that nobody else can write.
-
-    Raises:
-        OSError: it cannot be read, is too large, or may be somebody else's.
-    """
-    with open_regular(path) as file:
-        status = os.fstat(file.fileno())
-        if status.st_uid != os.geteuid() or status.st_mode & 0o022:
-            raise PermissionError(f"{path} may be written by others")
-        if status.st_size > MOST_BYTES:
-            raise OSError(f"{path} is too large")
-        return file.read(MOST_BYTES)
 
 
 def _is_utf8(name: str) -> bool:

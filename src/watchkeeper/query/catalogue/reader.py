@@ -14,36 +14,49 @@ from watchkeeper.core.events import Opened, RunStarted
 from watchkeeper.core.journal import Journal
 from watchkeeper.core.processes import ProcessName
 from watchkeeper.core.words import Words, words_of
+from watchkeeper.query.catalogue.curves import Curves, drawn, plain, read_quickly
 from watchkeeper.query.catalogue.entry import SPARK_VALUES, Entry, Figure, medians
 from watchkeeper.query.recording import RecordedRun, read_run
 from watchkeeper.reading import settings
-from watchkeeper.runfolder.losses import TRAIN_LOSS, VAL_LOSS
 from watchkeeper.runfolder.metric_rows import value_of
 from watchkeeper.runfolder.planned_steps import PlannedSteps
 from watchkeeper.runfolder.rows import Row
 
 _MOST_ERROR = 200  # characters
-_MOST_WHOLE = 2**53  # an integer above it is kept as a float
 
 
 def read_entry(folder: Path) -> tuple[Entry | None, list[Problem]]:
     """Read a recorded run's files, and what is wrong with them; None where no run was recorded."""
-    run, problems = read_run(folder, folder.name, all_rows=False, is_alone=False)
-    if run is None:
+    quick = read_quickly(folder)
+    if quick is not None:
+        run, curves = quick
+        return _entry(run, curves), list(run.journal.problems)
+    read, problems = read_run(folder, folder.name, all_rows=False, is_alone=False)
+    if read is None:
         return None, problems
-    return _entry(run), problems
+    return _entry(read, _curves_of(read)), problems
 
 
-def _entry(run: RecordedRun) -> Entry:
-    words = words_of(run.journal.events).get("", Words())
+def _curves_of(run: RecordedRun) -> Curves:
     spark_metric, spark = _spark_of(run)
-    entry = Entry(
+    return Curves(
         rows=len(run.rows),
         step=_last_step(run),
-        total=_total(run),
         figures=_figures_of(run),
         spark_metric=spark_metric,
         spark=spark,
+    )
+
+
+def _entry(run: RecordedRun, curves: Curves) -> Entry:
+    words = words_of(run.journal.events).get("", Words())
+    entry = Entry(
+        rows=curves.rows,
+        step=curves.step,
+        total=_total(run),
+        figures=curves.figures,
+        spark_metric=curves.spark_metric,
+        spark=curves.spark,
         tags=tuple(words.tags),
         notes=tuple(words.notes),
     )
@@ -180,13 +193,6 @@ def _numbers(row: Row) -> Iterator[tuple[str, float]]:
             yield metric, number
 
 
-def plain(value: float) -> float:
-    """A whole number as an integer, so that it is shown as one."""
-    if math.isfinite(value) and value == int(value) and abs(value) < _MOST_WHOLE:
-        return int(value)
-    return value
-
-
 def _spark_of(run: RecordedRun) -> tuple[str, tuple[float, ...]]:
     """The metric that is drawn, a loss where there is one, and its medians; ("", ()) for none."""
     counts: dict[str, int] = {}
@@ -194,9 +200,7 @@ def _spark_of(run: RecordedRun) -> tuple[str, tuple[float, ...]]:
         for metric, value in _numbers(placed.row):
             if math.isfinite(value):
                 counts[metric] = counts.get(metric, 0) + 1
-    several = [metric for metric, count in counts.items() if count > 1]
-    losses = [metric for metric in (*TRAIN_LOSS, *VAL_LOSS) if metric in several]
-    chosen = next(iter([*losses, *several]), "")
+    chosen = drawn([metric for metric, count in counts.items() if count > 1])
     if not chosen:
         return "", ()
     return chosen, medians(list(_values_of(chosen, run)), SPARK_VALUES)

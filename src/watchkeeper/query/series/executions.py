@@ -31,6 +31,11 @@ class RowedExecution(msgspec.Struct, kw_only=True):
     cut: Cut = Cut(anew=False, end=math.inf, of_metric={})
 
     @property
+    def is_cut(self) -> bool:
+        """Whether a later execution supersedes anything of it."""
+        return self.cut.anew or bool(self.cut.of_metric) or self.cut.end < math.inf
+
+    @property
     def has_values(self) -> bool:
         """Whether any value of any metric was read."""
         return any(file.tracks for file in self.files)

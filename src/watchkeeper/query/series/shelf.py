@@ -34,7 +34,9 @@ class Look(NamedTuple):
 class Shelf:
     """The tracks of files, the ones used last."""
 
-    def __init__(self, most_figures: int = MOST_FIGURES) -> None:
+    def __init__(self, most_figures: int = MOST_FIGURES, *, keeps: bool = True) -> None:
+        """Unless it `keeps` what it reads, nothing is written into the cache."""
+        self._keeps = keeps
         self._files: OrderedDict[Path, FileTracks] = OrderedDict()
         self._locks: dict[Path, threading.Lock] = {}
         self._lock = threading.Lock()
@@ -54,7 +56,7 @@ class Shelf:
             known = self._known(path)
             if not waits and unread_bytes(path, known) > QUICK_BYTES:
                 return Look(read_end(path), is_whole=False)
-            file = read_tracks(path, known)
+            file = read_tracks(path, known, keeps=self._keeps)
             self._keep(file)
         finally:
             lock.release()

@@ -19,16 +19,18 @@ from typing import BinaryIO
 import msgspec
 
 from watchkeeper.core.disk.files import open_regular, replace
+from watchkeeper.core.disk.user_cache import folder as cache_folder
+from watchkeeper.core.disk.user_cache import read_own
 from watchkeeper.core.errors import StorageError
 from watchkeeper.core.version import SOFTWARE
-from watchkeeper.query.catalogue.index import folder as cache_folder
-from watchkeeper.query.catalogue.index import read_own
 from watchkeeper.query.series.reader import Piece, Values, pieces
 from watchkeeper.query.series.smoothing import default_smoothing
 from watchkeeper.query.series.track import At, Track, cuts_of
 
 RAW_BYTES = 4 * 2**20
 """Of a file up to this size the values are not kept on disk: they are read as fast."""
+MOST_BYTES = 256 * 2**20
+"""Of a file in the cache: a larger one is not read."""
 KEPT_BYTES = 256 * 1024
 """A smaller file is not kept on disk."""
 _GROWN = 0.05  # by so much a file has grown before it is kept again
@@ -169,8 +171,9 @@ def seen_of(status: os.stat_result) -> tuple[int, ...]:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def read_tracks(path: Path, before: FileTracks | None = None) -> FileTracks:
-    """The tracks of a file as it is now. `before`: those that were read or loaded last.
+def read_tracks(path: Path, before: FileTracks | None = None, *, keeps: bool = True) -> FileTracks:
+    """The tracks of a file as it is now. `before`: those that were read or loaded last. Where it
+    `keeps` them, they go into the cache.
 
     Raises:
         OSError: the file cannot be read.
@@ -185,7 +188,7 @@ def read_tracks(path: Path, before: FileTracks | None = None) -> FileTracks:
     file.grow()
     file.seen = seen
     file.identity = identify(path, file.offset)
-    if file.is_worth_keeping:
+    if keeps and file.is_worth_keeping:
         save(file)
     return file
 
@@ -206,7 +209,7 @@ def unread_bytes(path: Path, before: FileTracks | None) -> int:
 def load(path: Path) -> FileTracks | None:
     """What the cache has of a file; None where that is nothing, or not certain to be of it."""
     try:
-        data = read_own(place_of(path))
+        data = read_own(place_of(path), MOST_BYTES)
         if data[:_HASH_BYTES] != _digest(data[_HASH_BYTES:]):
             return None
         kept = _decoder.decode(data[_HASH_BYTES:])

@@ -11,11 +11,12 @@ from pathlib import Path
 import msgspec
 
 from watchkeeper.core.errors import Problem
+from watchkeeper.query.catalogue.curves import plain
 from watchkeeper.query.catalogue.entry import Entry, Extreme, Figure
 from watchkeeper.query.catalogue.index import Index
 from watchkeeper.query.catalogue.jobs import read_jobs
 from watchkeeper.query.catalogue.places import place_at
-from watchkeeper.query.catalogue.reader import plain, read_entry
+from watchkeeper.query.catalogue.reader import read_entry
 from watchkeeper.query.recording import read_run
 from watchkeeper.report.compare.sides import Side, value_of
 from watchkeeper.runfolder.losses import TRAIN_LOSS, VAL_LOSS
