@@ -25,7 +25,8 @@ let visit = null;
 function placeOf(url) {
   const [, kind, ...rest] = url.pathname.split('/');
   const id = rest.join('/');
-  if (KINDS_IN_API[kind] && id) return { kind, id: decodeURIComponent(id), api: `${KINDS_IN_API[kind]}/${id}` };
+  if (KINDS_IN_API[kind] && id)
+    return { kind, id: decodeURIComponent(id), api: `${KINDS_IN_API[kind]}/${id}` };
   if (kind === 'c') return { kind, id: '', api: comparisonOf(url.searchParams) };
   return { kind: 'overview', id: '', api: 'overview' };
 }
@@ -165,9 +166,21 @@ async function fill(context) {
 
 /** What is shown where an answer takes its time. */
 function showWaiting({ place }) {
-  drawCrumbs(place.id.split('/').filter(Boolean).map((text) => ({ text, href: '/' })));
+  drawCrumbs(
+    place.id
+      .split('/')
+      .filter(Boolean)
+      .map((text) => ({ text, href: '/' })),
+  );
   const name = place.id.split('/').at(-1) || 'what is recorded';
-  paint(main, h('div', { class: 'lead' }, h('h1', { class: 'third', tabindex: -1 }, 'Reading ', bdi(name), ' …')));
+  paint(
+    main,
+    h(
+      'div',
+      { class: 'lead' },
+      h('h1', { class: 'third', tabindex: -1 }, 'Reading ', bdi(name), ' …'),
+    ),
+  );
 }
 
 function receive(context, answer, name, message) {
@@ -212,7 +225,16 @@ function showMissing(context, error) {
     ? h('p', null, 'Is ', command('wk serve'), ' still running, or the tunnel closed?')
     : h('p', null, bdi(error.hint || 'The overview has what there is.'));
   context.setCrumbs([{ text: context.place.id || 'overview', href: '' }]);
-  paint(main, h('div', { class: 'lead' }, h('h1', { tabindex: -1 }, bdi(error.message)), hint, h('p', null, h('a', { href: '/' }, 'Overview'))));
+  paint(
+    main,
+    h(
+      'div',
+      { class: 'lead' },
+      h('h1', { tabindex: -1 }, bdi(error.message)),
+      hint,
+      h('p', null, h('a', { href: '/' }, 'Overview')),
+    ),
+  );
   if (isAway) setTimeout(() => visit === context && show(), 5000);
   if (error.status == null) throw error;
 }
@@ -238,16 +260,32 @@ function drawBanner() {
   if (banner.hidden) return;
   if (gone && !store.isStale) {
     const at = clockText(Date.parse(gone.at), visit.zone);
-    paint(banner, h('p', null, h('b', null, `Gone since ${at}.`), ' What follows is the last that was read.'), h('p', { class: 'why' }, bdi(gone.message)));
+    paint(
+      banner,
+      h('p', null, h('b', null, `Gone since ${at}.`), ' What follows is the last that was read.'),
+      h('p', { class: 'why' }, bdi(gone.message)),
+    );
     return;
   }
   const silence = durationText(Math.floor((store.clock() - store.heardAt) / 1000));
   const wait = Math.max(0, Math.ceil((store.retryAt - store.clock()) / 1000));
   paint(
     banner,
-    h('p', null, h('b', null, `No news for ${silence}.`), ` What follows is of ${clockText(store.heardAt, visit.zone)}.`),
+    h(
+      'p',
+      null,
+      h('b', null, `No news for ${silence}.`),
+      ` What follows is of ${clockText(store.heardAt, visit.zone)}.`,
+    ),
     h('p', { class: 'again' }, store.retryAt ? `trying again in ${wait} s` : 'trying again'),
-    h('p', { class: 'why' }, 'Is ', command('wk serve'), ' still running, or the tunnel closed? The same in the terminal: ', command('wk ls')),
+    h(
+      'p',
+      { class: 'why' },
+      'Is ',
+      command('wk serve'),
+      ' still running, or the tunnel closed? The same in the terminal: ',
+      command('wk ls'),
+    ),
   );
 }
 
@@ -270,8 +308,19 @@ function drawMarks() {
   const count = markedIds().length;
   const element = document.getElementById('marks');
   element.hidden = !count;
-  const compare = count > 1 ? h('a', { href: compareHref() }, 'Compare') : 'mark one more to compare';
-  const clear = h('button', { type: 'button', onclick: () => { clearMarks(); marksChanged(); } }, 'Clear');
+  const compare =
+    count > 1 ? h('a', { href: compareHref() }, 'Compare') : 'mark one more to compare';
+  const clear = h(
+    'button',
+    {
+      type: 'button',
+      onclick: () => {
+        clearMarks();
+        marksChanged();
+      },
+    },
+    'Clear',
+  );
   paint(element, span('count', `${count} marked`), compare, clear);
 }
 

@@ -23,7 +23,7 @@ function signOf(character) {
   return `‹U+${code.toString(16).toUpperCase().padStart(4, '0')}›`;
 }
 
-/** An HTML element. An attribute that is null or false is left out; children may be nested lists. */
+/** An HTML element. Attributes that are null or false are left out; children may be nested. */
 export function h(tag, attributes, ...children) {
   return filled(document.createElement(tag), attributes, children);
 }
@@ -36,7 +36,8 @@ export function svg(tag, attributes, ...children) {
 function filled(element, attributes, children) {
   for (const [name, value] of Object.entries(attributes ?? {})) {
     if (HANDLERS.includes(name)) element[name] = value;
-    else if (value != null && value !== false) element.setAttribute(name, value === true ? '' : value);
+    else if (value != null && value !== false)
+      element.setAttribute(name, value === true ? '' : value);
   }
   for (const child of children.flat(Infinity)) {
     if (child != null && child !== false) element.append(child);
@@ -67,7 +68,9 @@ const SHAPES = {
     ['path', { d: 'M3 9 9 3', class: 'stroke' }],
   ],
   warning: [['path', { d: 'M6 1 11.6 11H.4Z', class: 'fill' }]],
-  unknown: [['path', { d: 'M3.6 4.2C3.6 1.2 8.6 1.2 8.6 4.2 8.6 6 6 6 6 8M6 9.6V11', class: 'stroke' }]],
+  unknown: [
+    ['path', { d: 'M3.6 4.2C3.6 1.2 8.6 1.2 8.6 4.2 8.6 6 6 6 6 8M6 9.6V11', class: 'stroke' }],
+  ],
   waiting: [['circle', { cx: 6, cy: 6, r: 4, class: 'stroke' }]],
   marked: [['path', { d: 'M1.5 1.5H10.5V10.5H1.5ZM3 6.2 5.2 8.4 9 3.8', class: 'stroke' }]],
   unmarked: [['path', { d: 'M1.5 1.5H10.5V10.5H1.5Z', class: 'stroke' }]],
@@ -139,7 +142,7 @@ function mergeChildren(old, fresh) {
   }
 }
 
-/** The first of the nodes from `at` on that can become `child`: the one there, or one by its key. */
+/** The first node from `at` on that can become `child`: the one there, or one by its key. */
 function matchOf(at, child) {
   const key = keyOf(child);
   if (!key) return at && !keyOf(at) && at.nodeName === child.nodeName ? at : null;

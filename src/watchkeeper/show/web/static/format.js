@@ -126,11 +126,17 @@ export function clockText(at, zone, withSeconds) {
 export function dayText(at, now, zone) {
   const day = partsOf(at, zone, { year: 'numeric', month: 'short', day: 'numeric' });
   const today = partsOf(now, zone, { year: 'numeric', month: 'short', day: 'numeric' });
-  const before = partsOf(now - DAY * 1000, zone, { year: 'numeric', month: 'short', day: 'numeric' });
+  const before = partsOf(now - DAY * 1000, zone, {
+    year: 'numeric',
+    month: 'short',
+    day: 'numeric',
+  });
   const isSame = (one) => one.day === day.day && one.month === day.month && one.year === day.year;
   if (isSame(today)) return '';
   if (isSame(before)) return 'yesterday';
-  return day.year === today.year ? `${day.day} ${day.month}` : `${day.day} ${day.month} ${day.year}`;
+  return day.year === today.year
+    ? `${day.day} ${day.month}`
+    : `${day.day} ${day.month} ${day.year}`;
 }
 
 /** "05:33", "yesterday 17:45", "25 Nov". */
@@ -151,8 +157,13 @@ export function agoText(at, now, zone) {
 /** The exact time in ISO with its offset, and the zone's name. */
 export function exactText(at, zone) {
   const part = partsOf(at, zone, {
-    year: 'numeric', month: '2-digit', day: '2-digit',
-    hour: '2-digit', minute: '2-digit', second: '2-digit', timeZoneName: 'longOffset',
+    year: 'numeric',
+    month: '2-digit',
+    day: '2-digit',
+    hour: '2-digit',
+    minute: '2-digit',
+    second: '2-digit',
+    timeZoneName: 'longOffset',
   });
   const offset = part.timeZoneName.replace('GMT', '') || '+00:00';
   const clock = `${part.hour}:${part.minute}:${part.second}`;

@@ -48,7 +48,9 @@ export function clearMarks() {
 
 /** The address of the comparison of what is marked. */
 export function compareHref() {
-  return `/c?${markedIds().map((id) => `r=${encodeURIComponent(id)}`).join('&')}`;
+  return `/c?${markedIds()
+    .map((id) => `r=${encodeURIComponent(id)}`)
+    .join('&')}`;
 }
 
 /** Listen to keys. `app`: navigate, up, neighbour, filter, pageKey, marksChanged. */
@@ -82,7 +84,10 @@ export function bindKeys(app) {
 /** Keys in a field, in the help, or with Ctrl, Alt or Meta are not ours. */
 function isForOthers(event) {
   if (event.defaultPrevented || event.ctrlKey || event.altKey || event.metaKey) return true;
-  return event.target.matches('input, select, textarea') || Boolean(document.querySelector('dialog[open]'));
+  return (
+    event.target.matches('input, select, textarea') ||
+    Boolean(document.querySelector('dialog[open]'))
+  );
 }
 
 function goTo(key, app) {
@@ -124,7 +129,11 @@ function compareMarked(app) {
 function showHelp() {
   const dialog = document.getElementById('help');
   const rows = HELP.map(([keys, what]) => [
-    h('dt', null, keys.split(' ').map((key) => h('kbd', null, key))),
+    h(
+      'dt',
+      null,
+      keys.split(' ').map((key) => h('kbd', null, key)),
+    ),
     h('dd', null, what),
   ]);
   const close = h('button', { type: 'button', onclick: () => dialog.close() }, 'Close');

@@ -1,4 +1,4 @@
-/** What the overview and an experiment share: what needs a person, filters, marks, what is left out. */
+/** What the overview and an experiment share: needs, filters, marks, what is left out. */
 
 import { bdi, command, glyph, h, link, span } from './dom.js';
 import { clockText, countText, dateText, dayText } from './format.js';
@@ -11,11 +11,22 @@ const HOUR_MS = 3600000;
 /** Whether a thing has all the words of the filter, in any of its texts. */
 export function hasWords(filter, ...texts) {
   const whole = texts.flat(Infinity).join(' ').toLowerCase();
-  return filter.toLowerCase().split(/\s+/).every((word) => whole.includes(word));
+  return filter
+    .toLowerCase()
+    .split(/\s+/)
+    .every((word) => whole.includes(word));
 }
 
 export function isNeedWanted(need, filter) {
-  return hasWords(filter, need.line, need.cause, need.why, need.experiment, need.subject, need.keys);
+  return hasWords(
+    filter,
+    need.line,
+    need.cause,
+    need.why,
+    need.experiment,
+    need.subject,
+    need.keys,
+  );
 }
 
 /** The page of a run, or of what has an id of another kind. */
@@ -65,7 +76,11 @@ function needsTable(needs, context, isHere) {
   const columns = [
     { name: 'what', cell: (need) => whatNodes(need, isHere) },
     { name: 'cause', cell: (need) => causeNodes(need, isHere) },
-    { name: 'do', hint: isHere ? 'what to type' : 'where', cell: (need) => subjectNodes(need, isHere, needs) },
+    {
+      name: 'do',
+      hint: isHere ? 'what to type' : 'where',
+      cell: (need) => subjectNodes(need, isHere, needs),
+    },
     { name: 'when', kind: 'number', cell: (need) => whenNodes(need, context) },
   ];
   return table(columns, needs, {
@@ -88,14 +103,24 @@ function needKind(need) {
 function whatNodes(need, isHere) {
   const kind = needKind(need);
   const isAbout = need.kind === 'unwatched' && !isHere;
-  const line = need.line[0].toUpperCase() + need.line.slice(1) + (isAbout ? ` ${need.experiment}` : '');
-  const blocked = need.blocks ? span('second', `, and blocks ${countText(need.blocks, 'job')}`) : null;
+  const line =
+    need.line[0].toUpperCase() + need.line.slice(1) + (isAbout ? ` ${need.experiment}` : '');
+  const blocked = need.blocks
+    ? span('second', `, and blocks ${countText(need.blocks, 'job')}`)
+    : null;
   return [glyph(kind), span(`strong text-${kind}`, bdi(line)), blocked];
 }
 
 function causeNodes(need, isHere) {
   const cause = need.cause ? h('code', { title: need.cause }, bdi(need.cause)) : null;
-  const why = need.why ? h('span', { class: cause ? 'second' : null, title: need.why }, cause ? ' ' : '', bdi(need.why)) : null;
+  const why = need.why
+    ? h(
+        'span',
+        { class: cause ? 'second' : null, title: need.why },
+        cause ? ' ' : '',
+        bdi(need.why),
+      )
+    : null;
   const isAsked = need.kind === 'unwatched' && !isHere && need.command;
   return [cause, why, isAsked ? ['. ', command(need.command)] : null];
 }
@@ -139,7 +164,12 @@ function rangeNodes({ first, last }, context) {
 
 /** A need on a phone: three lines at most. */
 function needBlock(need, context, isHere) {
-  const line = h('p', { class: 'first' }, whatNodes({ ...need, blocks: 0 }, isHere), span('right', phoneWhen(need, context)));
+  const line = h(
+    'p',
+    { class: 'first' },
+    whatNodes({ ...need, blocks: 0 }, isHere),
+    span('right', phoneWhen(need, context)),
+  );
   const blocks = need.blocks ? `, blocks ${countText(need.blocks, 'job')}` : '';
   const subject = [subjectNodes({ ...need, command: '' }, isHere), blocks];
   const cause = need.cause.replace(/^\w+(Error|Exception): /, '');

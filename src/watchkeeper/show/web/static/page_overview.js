@@ -3,10 +3,24 @@
 import { bdi, command, h, link, paint, span, state, svg } from './dom.js';
 import { clockText, countText, dateText, numberText, rateText } from './format.js';
 import { hasWords, isNeedWanted, marker, more, needsSection, placeHref, runHref } from './needs.js';
-import { bar, countEntries, countsNodes, duration, kindOf, opener, section, sparkline, time, wordOf } from './pieces.js';
+import {
+  bar,
+  countEntries,
+  countsNodes,
+  duration,
+  kindOf,
+  opener,
+  section,
+  sparkline,
+  time,
+  wordOf,
+} from './pieces.js';
 import { table } from './table.js';
 
 const LOOKED = 'wk-looked';
+const RECORDING = `import watchkeeper as wk
+with wk.start_run("out", pipeline="sft") as run:
+    run.log(step, loss=loss)`;
 const SAME_LOOK_MS = 300000;
 const LOUD = ['failed', 'unknown', 'running', 'warning'];
 const NEWS = ['failed', 'died', 'unknown', 'done', 'finished'];
@@ -26,9 +40,13 @@ function drawOverview(root, answer, context, before) {
   const name = data.name || 'overview';
   context.setCrumbs([{ text: name, href: '/' }]);
   context.isReading = data.reading.done < data.reading.total;
-  sessionStorage.setItem('wk-places', JSON.stringify(data.places.map(({ id, kind }) => placeHref(id, kind))));
+  sessionStorage.setItem(
+    'wk-places',
+    JSON.stringify(data.places.map(({ id, kind }) => placeHref(id, kind))),
+  );
   const list = context.isPhone ? context.query.get('show') : '';
-  if (!data.places.length && !data.needs.length && !context.isReading) paint(root, emptyNodes(data));
+  if (!data.places.length && !data.needs.length && !context.isReading)
+    paint(root, emptyNodes(data));
   else if (list) paint(root, listNodes(list, data, context));
   else paint(root, leadNodes(data, context, before), sectionsOf(data, context));
 }
@@ -43,14 +61,21 @@ function leadNodes(data, context, before) {
   const isSplit = context.isPhone && loud.length > 0;
   const heading = isSplit ? Object.fromEntries(loud) : data.counts;
   const rest = Object.fromEntries(entries.filter((entry) => !isFirst(entry)));
-  const second = isSplit ? plainCounts(rest) : [whatThereIs(data), ' ', newsNodes(data, before, context)];
-  return h('div', { class: 'lead', 'data-key': 'lead' },
+  const second = isSplit
+    ? plainCounts(rest)
+    : [whatThereIs(data), ' ', newsNodes(data, before, context)];
+  return h(
+    'div',
+    { class: 'lead', 'data-key': 'lead' },
     h('h1', { tabindex: -1, 'aria-live': 'polite' }, countsNodes(heading)),
-    h('p', { class: 'second' }, second));
+    h('p', { class: 'second' }, second),
+  );
 }
 
 function plainCounts(counts) {
-  return countEntries(counts).map(([word, count]) => `${numberText(count, 0)} ${wordOf(word)}`).join(', ');
+  return countEntries(counts)
+    .map(([word, count]) => `${numberText(count, 0)} ${wordOf(word)}`)
+    .join(', ');
 }
 
 function whatThereIs({ experiments, recorded }) {
@@ -67,7 +92,9 @@ function newsNodes(data, before, context) {
   if (!before) return null;
   const at = dateText(before.at, context.now(), context.zone);
   const news = NEWS.map((word) => [word, (data.counts[word] ?? 0) - (before.counts[word] ?? 0)]);
-  const fresh = news.filter(([, count]) => count > 0).map(([word, count]) => `${numberText(count, 0)} ${word}`);
+  const fresh = news
+    .filter(([, count]) => count > 0)
+    .map(([word, count]) => `${numberText(count, 0)} ${word}`);
   return `Since you last looked, at ${at}: ${fresh.join(', ') || 'nothing new'}.`;
 }
 
@@ -85,24 +112,46 @@ function rememberLook(data, before, context) {
 }
 
 function readingNodes({ reading: { done, total } }) {
-  return h('div', { class: 'lead', 'data-key': 'lead' },
+  return h(
+    'div',
+    { class: 'lead', 'data-key': 'lead' },
     h('h1', { tabindex: -1 }, `${numberText(done, 0)} of ${countText(total, 'journal')} read`),
     h('div', { class: 'wide' }, bar(done, total)),
-    h('p', { class: 'second' },
-      'Worst first among those read; the order may still change. An index is kept in this machine’s cache: the next time is quick.'));
+    h(
+      'p',
+      { class: 'second' },
+      'Worst first among those read; the order may still change. ',
+      'An index is kept in this machine’s cache: the next time is quick.',
+    ),
+  );
 }
 
 function emptyNodes(data) {
-  const looked = data.looked_into ? `${countText(data.looked_into, 'folder')} below ${data.name} looked through: ` : '';
+  const looked = data.looked_into
+    ? `${countText(data.looked_into, 'folder')} below ${data.name} looked through: `
+    : '';
   return [
-    h('div', { class: 'lead', 'data-key': 'lead' },
+    h(
+      'div',
+      { class: 'lead', 'data-key': 'lead' },
       h('h1', { tabindex: -1 }, 'Nothing recorded here yet'),
-      h('p', { class: 'second' }, bdi(looked), 'no ', h('code', null, '.watchkeeper'), ', no summary, no run log.')),
-    section('record', 'Record a run', {},
-      h('pre', { class: 'block' }, command('import watchkeeper as wk\nwith wk.start_run("out", pipeline="sft") as run:\n    run.log(step, loss=loss)'))),
-    section('exec', 'Or any command', {},
+      h(
+        'p',
+        { class: 'second' },
+        bdi(looked),
+        'no ',
+        h('code', null, '.watchkeeper'),
+        ', no summary, no run log.',
+      ),
+    ),
+    section('record', 'Record a run', {}, h('pre', { class: 'block' }, command(RECORDING))),
+    section(
+      'exec',
+      'Or any command',
+      {},
       h('pre', { class: 'block' }, command('wk exec -- python train.py')),
-      h('p', { class: 'second' }, 'This page shows it within 2 s of its first row.')),
+      h('p', { class: 'second' }, 'This page shows it within 2 s of its first row.'),
+    ),
   ];
 }
 
@@ -111,23 +160,44 @@ function emptyNodes(data) {
 function sectionsOf(data, context) {
   const filter = context.query.get('q') ?? '';
   const needs = data.needs.filter((need) => isNeedWanted(need, filter));
-  const running = data.running.filter((row) => hasWords(filter, row.key, row.experiment, row.health, row.why, 'running'));
-  const waiting = data.waiting.filter((row) => hasWords(filter, row.line, row.reason, row.experiment, 'waiting'));
+  const running = data.running.filter((row) =>
+    hasWords(filter, row.key, row.experiment, row.health, row.why, 'running'),
+  );
+  const waiting = data.waiting.filter((row) =>
+    hasWords(filter, row.line, row.reason, row.experiment, 'waiting'),
+  );
   const places = data.places.filter((place) => isPlaceWanted(place, filter));
   const left = filter ? {} : (data.more ?? {});
   const parts = [
-    needsSection(needs, context, { count: counted(needs.length, left.needs, context), left: left.needs }),
+    needsSection(needs, context, {
+      count: counted(needs.length, left.needs, context),
+      left: left.needs,
+    }),
     runningSection(running, left.running, context),
     context.isPhone ? null : waitingSection(waiting),
     context.isPhone ? openers(data, waiting) : placesSection(places, left.places, context),
   ];
   if (parts.some((part) => part)) return parts;
-  return h('p', { class: 'none', 'data-key': 'none' }, 'Nothing here has the words ', bdi(filter), '.');
+  return h(
+    'p',
+    { class: 'none', 'data-key': 'none' },
+    'Nothing here has the words ',
+    bdi(filter),
+    '.',
+  );
 }
 
 function isPlaceWanted(place, filter) {
   const best = place.best ? [place.best.metric, place.best.run] : [];
-  return hasWords(filter, place.name, place.what, Object.keys(place.counts).map(wordOf), place.tags, place.note, best);
+  return hasWords(
+    filter,
+    place.name,
+    place.what,
+    Object.keys(place.counts).map(wordOf),
+    place.tags,
+    place.note,
+    best,
+  );
 }
 
 function counted(shown, left, context) {
@@ -140,7 +210,14 @@ function runningSection(rows, left, context) {
   const count = counted(rows.length, left, context);
   const options = context.isPhone ? { right: 'ends in' } : { count };
   const body = context.isPhone ? rows.map((row) => runningBlock(row)) : runningTable(rows, context);
-  return section('running', 'Running', options, body, context.isReading ? skeleton() : null, more(left, 'run'));
+  return section(
+    'running',
+    'Running',
+    options,
+    body,
+    context.isReading ? skeleton() : null,
+    more(left, 'run'),
+  );
 }
 
 /** Grey bars where rows will be. */
@@ -154,14 +231,34 @@ function runningTable(rows, context) {
     { name: 'run', label: 'Run', cell: (row) => runNodes(row, context) },
     { name: 'health', label: 'Health', cell: healthNode },
     { name: 'step', label: 'Step', cell: ({ progress }) => stepNodes(progress, ' / ') },
-    { name: 'loss', label: 'Loss', kind: 'number', cell: ({ progress }) => numberText(progress.loss, lossDecimals(rows)) },
+    {
+      name: 'loss',
+      label: 'Loss',
+      kind: 'number',
+      cell: ({ progress }) => numberText(progress.loss, lossDecimals(rows)),
+    },
     { name: 'spark', hint: 'Loss so far', cell: (row) => sparkline(row.spark) },
     { name: 'rate', label: 'Rate', kind: 'number', cell: ({ progress }) => rateNodes(progress) },
-    { name: 'ends', label: 'Ends in', kind: 'number', cell: ({ progress }) => duration(progress.eta_s) },
+    {
+      name: 'ends',
+      label: 'Ends in',
+      kind: 'number',
+      cell: ({ progress }) => duration(progress.eta_s),
+    },
     { name: 'limit', label: 'Limit in', kind: 'number', cell: limitNodes },
-    { name: 'evidence', label: 'Last evidence', kind: 'number', cell: (row) => evidenceNodes(row, context) },
+    {
+      name: 'evidence',
+      label: 'Last evidence',
+      kind: 'number',
+      cell: (row) => evidenceNodes(row, context),
+    },
   ];
-  return table(columns, rows, { label: 'Running', name: 'running', keyOf: (row) => row.id || row.key, rowAttributes: markable });
+  return table(columns, rows, {
+    label: 'Running',
+    name: 'running',
+    keyOf: (row) => row.id || row.key,
+    rowAttributes: markable,
+  });
 }
 
 function lossDecimals(rows) {
@@ -205,7 +302,11 @@ function limitNodes({ progress, experiment }) {
 
 function evidenceNodes({ evidence }, context) {
   if (!evidence) return null;
-  return span('second', bdi(evidence.what), evidence.at ? [', ', time(evidence.at, context)] : null);
+  return span(
+    'second',
+    bdi(evidence.what),
+    evidence.at ? [', ', time(evidence.at, context)] : null,
+  );
 }
 
 /** A running run on a phone. */
@@ -213,16 +314,30 @@ function runningBlock(row) {
   const { progress } = row;
   const isLate = progress.fits === false;
   const health = kindOf(row.health) === 'running' ? null : healthNode(row);
-  return h('div', { class: 'live', 'data-key': row.id || row.key, 'data-row': '' },
-    h('p', { class: 'first' }, span('', link(runHref(row.id), row.key), span('second', ' ', bdi(row.experiment))),
-      span(isLate ? 'right text-warning' : 'right', duration(progress.eta_s))),
+  return h(
+    'div',
+    { class: 'live', 'data-key': row.id || row.key, 'data-row': '' },
+    h(
+      'p',
+      { class: 'first' },
+      span('', link(runHref(row.id), row.key), span('second', ' ', bdi(row.experiment))),
+      span(isLate ? 'right text-warning' : 'right', duration(progress.eta_s)),
+    ),
     bar(progress.step, progress.total),
-    h('p', { class: 'small' }, health ?? stepWords(progress), span('right', sparkline(row.spark), span('last', numberText(progress.loss, 3)))));
+    h(
+      'p',
+      { class: 'small' },
+      health ?? stepWords(progress),
+      span('right', sparkline(row.spark), span('last', numberText(progress.loss, 3))),
+    ),
+  );
 }
 
 function stepWords({ step, total }) {
   if (step == null) return '';
-  return total ? `${numberText(step, 0)} of ${numberText(total, 0)}` : `step ${numberText(step, 0)}`;
+  return total
+    ? `${numberText(step, 0)} of ${numberText(total, 0)}`
+    : `step ${numberText(step, 0)}`;
 }
 
 function waitingSection(rows) {
@@ -230,11 +345,19 @@ function waitingSection(rows) {
   const columns = [
     { name: 'what', cell: (row) => [state('waiting', ''), bdi(row.line)] },
     { name: 'cause', cell: (row) => span('second', bdi(reasonText(row))) },
-    { name: 'do', hint: 'where', cell: (row) => link(placeHref(row.id, 'experiment'), row.experiment) },
+    {
+      name: 'do',
+      hint: 'where',
+      cell: (row) => link(placeHref(row.id, 'experiment'), row.experiment),
+    },
     { name: 'when', kind: 'number', cell: () => null },
   ];
   const count = rows.reduce((sum, row) => sum + row.count, 0);
-  const body = table(columns, rows, { label: 'Waiting', name: 'needs', rowAttributes: () => ({ 'data-row': '' }) });
+  const body = table(columns, rows, {
+    label: 'Waiting',
+    name: 'needs',
+    rowAttributes: () => ({ 'data-row': '' }),
+  });
   return section('waiting', 'Waiting', { count: numberText(count, 0) }, body);
 }
 
@@ -251,12 +374,32 @@ function placesSection(places, left, context) {
     { name: 'jobs', label: 'Jobs', cell: strip },
     { name: 'words', hint: 'Counts', cell: placeWords },
     { name: 'best', label: 'Best figure', kind: 'number', cell: bestNodes },
-    { name: 'of', label: 'Run', cell: (place) => (place.best ? span('second', bestRun(place)) : null) },
-    { name: 'last', label: 'Last event', kind: 'number', cell: ({ last }) => span('second', time(last, context)) },
+    {
+      name: 'of',
+      label: 'Run',
+      cell: (place) => (place.best ? span('second', bestRun(place)) : null),
+    },
+    {
+      name: 'last',
+      label: 'Last event',
+      kind: 'number',
+      cell: ({ last }) => span('second', time(last, context)),
+    },
   ];
-  const options = { label: 'Experiments and runs', name: 'places', keyOf: (place) => place.id, rowAttributes: placeMarkable };
+  const options = {
+    label: 'Experiments and runs',
+    name: 'places',
+    keyOf: (place) => place.id,
+    rowAttributes: placeMarkable,
+  };
   const heading = { count: counted(places.length, left, context), right: 'worst first' };
-  return section('places', 'Experiments and runs', heading, table(columns, places, options), more(left, 'place'));
+  return section(
+    'places',
+    'Experiments and runs',
+    heading,
+    table(columns, places, options),
+    more(left, 'place'),
+  );
 }
 
 function placeMarkable(place) {
@@ -270,19 +413,29 @@ function hrefOf(place) {
 
 function placeNodes(place, context) {
   const mark = place.kind === 'run' ? marker(place.id, place.name, context) : null;
-  return [mark, span('strong', link(hrefOf(place), place.name)), span('second', ' ', bdi(place.what))];
+  return [
+    mark,
+    span('strong', link(hrefOf(place), place.name)),
+    span('second', ' ', bdi(place.what)),
+  ];
 }
 
 /** The counts as a strip, the worst first; of a single run, its steps. */
 function strip(place) {
-  if (place.step != null && place.total_steps) return bar(place.step, place.total_steps, kindOf(Object.keys(place.counts)[0]));
+  if (place.step != null && place.total_steps)
+    return bar(place.step, place.total_steps, kindOf(Object.keys(place.counts)[0]));
   const entries = countEntries(place.counts);
   const total = entries.reduce((sum, [, count]) => sum + count, 0);
   let from = 0;
   const parts = entries.map(([word, count]) => {
     const width = (count / total) * 100;
     const kind = kindOf(word);
-    const part = svg('rect', { class: `part mark-${kind}`, x: `${from.toFixed(2)}%`, width: `${width.toFixed(2)}%`, height: '100%' });
+    const part = svg('rect', {
+      class: `part mark-${kind}`,
+      x: `${from.toFixed(2)}%`,
+      width: `${width.toFixed(2)}%`,
+      height: '100%',
+    });
     from += width;
     return part;
   });
@@ -292,11 +445,16 @@ function strip(place) {
 function placeWords(place) {
   if (place.step == null) return countsNodes(place.counts, true);
   const [word] = Object.keys(place.counts);
-  return [bdi(word), `, step ${stepWords({ step: place.step, total: place.total_steps }).replace('step ', '')}`];
+  return [
+    bdi(word),
+    `, step ${stepWords({ step: place.step, total: place.total_steps }).replace('step ', '')}`,
+  ];
 }
 
 function bestNodes({ best }) {
-  return best ? span('figure', span('second', bdi(best.metric)), ' ', span('', numberText(best.value))) : null;
+  return best
+    ? span('figure', span('second', bdi(best.metric)), ' ', span('', numberText(best.value)))
+    : null;
 }
 
 function bestRun({ best, name }) {
@@ -309,12 +467,22 @@ function bestRun({ best, name }) {
 
 function openers(data, waiting) {
   const count = waiting.reduce((sum, row) => sum + row.count, 0);
-  const words = waiting.length === 1 && waiting[0].reason.startsWith('for ') ? reasonText(waiting[0]) : 'wait';
+  const words =
+    waiting.length === 1 && waiting[0].reason.startsWith('for ') ? reasonText(waiting[0]) : 'wait';
   const done = (data.counts.done ?? 0) + (data.counts.finished ?? 0);
   const places = data.places.filter((place) => place.counts.done || place.counts.finished).length;
-  return h('section', { class: 'openers', 'data-key': 'openers' },
+  return h(
+    'section',
+    { class: 'openers', 'data-key': 'openers' },
     count ? opener('/?show=waiting', 'waiting', `${numberText(count, 0)} ${words}`) : null,
-    done ? opener('/?show=places', 'done', `${numberText(done, 0)} done, in ${countText(places, 'place')}`) : null);
+    done
+      ? opener(
+          '/?show=places',
+          'done',
+          `${numberText(done, 0)} done, in ${countText(places, 'place')}`,
+        )
+      : null,
+  );
 }
 
 const LISTS = {
@@ -330,14 +498,42 @@ function listNodes(list, data, context) {
   const running = list === 'runs' ? data.running.filter((row) => row.experiment) : [];
   const rows = places.map((place) => {
     const kind = kindOf(Object.keys(place.counts)[0]);
-    return phoneRow(place.kind === 'run' ? place.id : '', place.name, context, opener(hrefOf(place), kind, place.name, summaryOf(place)));
+    return phoneRow(
+      place.kind === 'run' ? place.id : '',
+      place.name,
+      context,
+      opener(hrefOf(place), kind, place.name, summaryOf(place)),
+    );
   });
-  const live = running.map((row) => phoneRow(row.id, row.key, context, opener(runHref(row.id), kindOf(row.health), row.key, row.experiment)));
-  const waiting = data.waiting.map((row) => h('div', { class: 'need' }, h('p', { class: 'first' }, state('waiting', row.line)), h('p', { class: 'second' }, bdi(row.experiment), ': ', bdi(reasonText(row)))));
-  context.setCrumbs([{ text: data.name, href: '/' }, { text: title, href: '' }]);
+  const live = running.map((row) =>
+    phoneRow(
+      row.id,
+      row.key,
+      context,
+      opener(runHref(row.id), kindOf(row.health), row.key, row.experiment),
+    ),
+  );
+  const waiting = data.waiting.map((row) =>
+    h(
+      'div',
+      { class: 'need' },
+      h('p', { class: 'first' }, state('waiting', row.line)),
+      h('p', { class: 'second' }, bdi(row.experiment), ': ', bdi(reasonText(row))),
+    ),
+  );
+  context.setCrumbs([
+    { text: data.name, href: '/' },
+    { text: title, href: '' },
+  ]);
   return [
     h('div', { class: 'lead', 'data-key': 'lead' }, h('h1', { tabindex: -1 }, title)),
-    h('section', { class: 'openers', 'data-key': list }, live, rows, list === 'waiting' ? waiting : null),
+    h(
+      'section',
+      { class: 'openers', 'data-key': list },
+      live,
+      rows,
+      list === 'waiting' ? waiting : null,
+    ),
   ];
 }
 

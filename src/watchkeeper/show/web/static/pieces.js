@@ -38,7 +38,8 @@ export function countsNodes(counts, isPlain) {
   const entries = countEntries(counts);
   return entries.flatMap(([standing, count], index) => {
     const kind = kindOf(standing);
-    const isLoud = ['failed', 'unknown', 'warning'].includes(kind) || (!isPlain && entries.length === 1);
+    const isLoud =
+      ['failed', 'unknown', 'warning'].includes(kind) || (!isPlain && entries.length === 1);
     const text = `${numberText(count, 0)} ${wordOf(standing)}`;
     return [index ? ', ' : '', isLoud ? span(`text-${kind}`, bdi(text)) : bdi(text)];
   });
@@ -99,7 +100,8 @@ export function sparkline(values) {
   const [wide, high, edge] = [92, 20, 3];
   const least = Math.min(...numbers);
   const range = Math.max(...numbers) - least || 1;
-  const xOf = (index) => (numbers.length > 1 ? (index / (numbers.length - 1)) * (wide - 2 * edge) : 0) + 1;
+  const xOf = (index) =>
+    (numbers.length > 1 ? (index / (numbers.length - 1)) * (wide - 2 * edge) : 0) + 1;
   const yOf = (value) => high - edge - ((value - least) / range) * (high - 2 * edge);
   const points = numbers.map((value, index) => `${xOf(index).toFixed(1)},${yOf(value).toFixed(1)}`);
   const [x, y] = points.at(-1).split(',');

@@ -27,7 +27,7 @@ export class Store {
   #embedded = embeddedAnswers();
 
   constructor() {
-    /** When the server was last heard, in its own time, and when it is tried again; 0: it is not. */
+    /** When the server was last heard, in its own time; when it is tried again, 0: it is not. */
     this.heardAt = this.clock();
     this.retryAt = 0;
     this.isStale = false;
@@ -72,8 +72,8 @@ export class Store {
     return envelope;
   }
 
-  /** Follow a scope, in place of the one before. `handle(name, message)`: patch, columns, lines, gone,
-   * beat; `again` when the whole answer must be asked for; `link` when it breaks or is back. */
+  /** Follow a scope, in place of the one before. `handle(name, message)`: patch, columns, lines,
+   * gone, beat; `again` when the whole answer must be asked for; `link` when it breaks or is back. */
   listen(scope, handle) {
     this.#scope = scope;
     this.#handle = handle;

@@ -1,4 +1,4 @@
-/** Jobs over time: a band per run, its jobs in lanes; a thin line while queued, a bar while running. */
+/** Jobs over time: a band per run, its jobs in lanes; thin while queued, a bar while running. */
 
 import { cleanText, h, svg } from './dom.js';
 import { clockText, dayText } from './format.js';
@@ -8,7 +8,10 @@ const [LANE, BAR, PAD, LABELS, AXIS] = [16, 13, 6, 224, 24];
 const MOST_RUNS = 60;
 const LETTER = 6.3;
 const SECOND = 1000;
-const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800];
+const STEPS = [
+  1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800,
+  604800,
+];
 
 /** The timeline of an experiment's jobs, for the width of the page. */
 export function jobsTimeline(data, context) {
@@ -23,11 +26,25 @@ export function jobsTimeline(data, context) {
     return node;
   });
   const now = scale.isOpen ? nowNode(scale, y) : null;
-  const figure = svg('svg', { class: 'timeline', width, height: y + AXIS, viewBox: `0 0 ${width} ${y + AXIS}`, role: 'img', 'aria-label': labelOf(data, bands) },
-    gridNodes(scale, y, context, now), drawn, now);
+  const figure = svg(
+    'svg',
+    {
+      class: 'timeline',
+      width,
+      height: y + AXIS,
+      viewBox: `0 0 ${width} ${y + AXIS}`,
+      role: 'img',
+      'aria-label': labelOf(data, bands),
+    },
+    gridNodes(scale, y, context, now),
+    drawn,
+    now,
+  );
   figure.onpointerdown = (event) => dragZoom(event, scale, context);
   figure.ondblclick = () => context.setQuery({ from: null, to: null });
-  const left = bands.left ? h('p', { class: 'more' }, `${bands.left} more runs; the filter chooses them`) : null;
+  const left = bands.left
+    ? h('p', { class: 'more' }, `${bands.left} more runs; the filter chooses them`)
+    : null;
   return h('div', { class: 'scroller', 'data-key': `timeline ${width}` }, figure, left);
 }
 
@@ -37,13 +54,22 @@ const ZOOMS = { '+': 0.5, '=': 0.5, '-': 2, 0: Infinity };
 export function zoomJobs(key, data, context) {
   const factor = ZOOMS[key];
   if (!factor || !data.jobs.length) return false;
-  const whole = scaleOf(data, { ...context, query: new URLSearchParams(), now: () => context.now() }, 0, 1);
+  const whole = scaleOf(
+    data,
+    { ...context, query: new URLSearchParams(), now: () => context.now() },
+    0,
+    1,
+  );
   const part = scaleOf(data, context, 0, 1);
   const half = ((part.to - part.from) / 2) * factor;
   const middle = (part.from + part.to) / 2;
   const [from, to] = [Math.round(middle - half), Math.round(middle + half)];
   const isWhole = !(from > whole.from || to < whole.to);
-  context.setQuery(isWhole ? { from: null, to: null } : { from: Math.max(from, whole.from), to: Math.min(to, whole.to) });
+  context.setQuery(
+    isWhole
+      ? { from: null, to: null }
+      : { from: Math.max(from, whole.from), to: Math.min(to, whole.to) },
+  );
   return true;
 }
 
@@ -59,7 +85,9 @@ function millis(iso) {
 /** Times to pixels. `isOpen`: something has not ended, so that the axis reaches the present. */
 function scaleOf(data, context, labels, width) {
   const isOpen = data.jobs.some((job) => !job.ended);
-  const begins = data.jobs.map((job) => millis(job.queued ?? job.started)).filter((at) => at != null);
+  const begins = data.jobs
+    .map((job) => millis(job.queued ?? job.started))
+    .filter((at) => at != null);
   const ends = data.jobs.map((job) => millis(job.ended)).filter((at) => at != null);
   const now = context.now();
   const from = Number(context.query.get('from')) || Math.min(...begins);
@@ -75,7 +103,9 @@ function scaleOf(data, context, labels, width) {
 function bandsOf(data) {
   const runs = new Map(data.runs.map((run) => [run.name, []]));
   for (const job of data.jobs) runs.get(job.run)?.push(job);
-  const bands = [...runs].filter(([, jobs]) => jobs.length).map(([name, jobs]) => ({ name, lanes: lanesOf(jobs), jobs }));
+  const bands = [...runs]
+    .filter(([, jobs]) => jobs.length)
+    .map(([name, jobs]) => ({ name, lanes: lanesOf(jobs), jobs }));
   const hasFailed = (band) => band.jobs.some(({ standing }) => standing === 'failed');
   if (bands.length <= MOST_RUNS) return { shown: bands, left: 0 };
   const sorted = [...bands].sort((one, other) => hasFailed(other) - hasFailed(one));
@@ -96,14 +126,20 @@ function lanesOf(jobs) {
 }
 
 function bandNode(band, top, scale, width) {
-  const lanes = band.lanes.map((lane, index) => lane.jobs.map((job) => jobNodes(job, top + PAD - 1 + index * LANE, scale)));
+  const lanes = band.lanes.map((lane, index) =>
+    lane.jobs.map((job) => jobNodes(job, top + PAD - 1 + index * LANE, scale)),
+  );
   const name = cleanText(band.name);
   const room = Math.floor((scale.labels - 16) / 7.4);
   const short = name.length > room ? `${name.slice(0, room - 1)}…` : name;
   const title = svg('title', null, name);
-  return svg('g', { 'data-key': band.name },
+  return svg(
+    'g',
+    { 'data-key': band.name },
     svg('line', { class: 'rule', x1: 0, x2: width, y1: top + 0.5, y2: top + 0.5 }),
-    svg('text', { x: 0, y: top + PAD + 10 }, title, short), lanes);
+    svg('text', { x: 0, y: top + PAD + 10 }, title, short),
+    lanes,
+  );
 }
 
 function jobNodes(job, y, scale) {
@@ -136,10 +172,14 @@ function barNodes(job, started, until, y, scale) {
   const fits = label.length * LETTER + 10 + (isFailed ? 12 : 0) < wide;
   const short = job.attempt > 1 && wide > 12 ? String(job.attempt) : '';
   const text = fits ? label : short;
-  return svg('g', { class: `job mark-${kind}` }, title,
+  return svg(
+    'g',
+    { class: `job mark-${kind}` },
+    title,
     svg('rect', { class: 'body', x, y, width: wide, height: BAR }),
     text ? svg('text', { x: x + 5, y: y + 10 }, cleanText(text)) : null,
-    isFailed ? cross(x + wide - Math.min(wide / 2, 7), y + BAR / 2) : null);
+    isFailed ? cross(x + wide - Math.min(wide / 2, 7), y + BAR / 2) : null,
+  );
 }
 
 function cross(x, y) {
@@ -149,13 +189,19 @@ function cross(x, y) {
 function nowNode(scale, bottom) {
   const x = scale.xOf(scale.now);
   if (x > scale.width) return null;
-  return svg('g', { class: 'now' }, svg('line', { x1: x, x2: x, y1: 0, y2: bottom }), svg('text', { x: x + 4, y: bottom + 16 }, 'now'));
+  return svg(
+    'g',
+    { class: 'now' },
+    svg('line', { x1: x, x2: x, y1: 0, y2: bottom }),
+    svg('text', { x: x + 4, y: bottom + 16 }, 'now'),
+  );
 }
 
 /** Lines at round times, as many as there is room for. */
 function gridNodes(scale, bottom, context, now) {
   const most = (scale.width - scale.labels) / 140;
-  const step = (STEPS.find((one) => (scale.to - scale.from) / SECOND / one < most) ?? STEPS.at(-1)) * SECOND;
+  const step =
+    (STEPS.find((one) => (scale.to - scale.from) / SECOND / one < most) ?? STEPS.at(-1)) * SECOND;
   const ticks = [];
   for (let at = Math.ceil(scale.from / step) * step; at <= scale.to; at += step) ticks.push(at);
   return ticks.map((at) => {
@@ -163,8 +209,12 @@ function gridNodes(scale, bottom, context, now) {
     const isHidden = now && scale.xOf(scale.now) - x < 34;
     const day = step >= 43200 * SECOND ? `${dayText(at, context.now(), context.zone)} ` : '';
     const text = day + clockText(at, context.zone, step < 60 * SECOND);
-    return svg('g', { class: 'tick' }, svg('line', { x1: x, x2: x, y1: 0, y2: bottom }),
-      isHidden ? null : svg('text', { x, y: bottom + 16, 'text-anchor': 'middle' }, text));
+    return svg(
+      'g',
+      { class: 'tick' },
+      svg('line', { x1: x, x2: x, y1: 0, y2: bottom }),
+      isHidden ? null : svg('text', { x, y: bottom + 16, 'text-anchor': 'middle' }, text),
+    );
   });
 }
 
@@ -187,6 +237,7 @@ function dragZoom(event, scale, context) {
     figure.onpointermove = figure.onpointerup = null;
     mark.remove();
     const [from, to] = span(move);
-    if (to - from > 8) context.setQuery({ from: scale.atOf(Math.max(scale.labels, from)), to: scale.atOf(to) });
+    if (to - from > 8)
+      context.setQuery({ from: scale.atOf(Math.max(scale.labels, from)), to: scale.atOf(to) });
   };
 }
