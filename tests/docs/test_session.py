@@ -28,4 +28,6 @@ def _names_a_node(line: str) -> bool:
 
 def test_the_recorded_session_says_what_is_typed_today(tmp_path: Path) -> None:
     """Each command prints what the page has, in an empty folder."""
-    assert plain(page(tmp_path)) == plain((ROOT / "docs/session.md").read_text())
+    folder = tmp_path / "project"  # the commands name it
+    folder.mkdir()
+    assert plain(page(folder)) == plain((ROOT / "docs/session.md").read_text())
