@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -14,9 +14,12 @@ from tests.experiments import wk as command
 from tests.experiments import write_experiment
 from tests.query.views.nights import record
 from watchkeeper.core.errors import EXIT_OK, UsageError
+from watchkeeper.core.events import SchedulerFacts
+from watchkeeper.core.state import Attempt, Seen
 from watchkeeper.query.views.experiment import experiment
 from watchkeeper.query.views.overview import overview
-from watchkeeper.query.views.parts.running import health_of
+from watchkeeper.query.views.parts.running import health_of, with_limit
+from watchkeeper.query.views.shared import Progress
 from watchkeeper.watch.health.progress import Figures
 
 
@@ -195,3 +198,17 @@ def test_a_silence_is_longer_than_ten_steps_and_ten_minutes(fields, health):
     if "modified" in fields:
         fields = fields | {"modified": now.timestamp() + fields["modified"]}
     assert health_of(Figures(**fields), now)[0] == health
+
+
+@pytest.mark.parametrize(
+    ("eta_s", "to_limit_s", "fits"),
+    [(60.0, 100.0, True), (160.0, 100.0, False), (160.0, -5.0, None), (None, 100.0, None)],
+)
+def test_whether_a_job_fits_is_said_until_its_limit_is_over(eta_s, to_limit_s, fits):
+    """Nothing is foretold of a job whose time is over, or whose end is not known."""
+    now = datetime(2026, 11, 28, 7, 42, tzinfo=UTC)
+    facts = SchedulerFacts(state="RUNNING", ends_by=now + timedelta(seconds=to_limit_s))
+    seen = Seen("w", 1, "7", "RUNNING", facts, None)
+    attempt = Attempt("r8", 1, "preparation", seen=seen)
+    progress = with_limit(Progress(eta_s=eta_s), attempt, now)
+    assert (progress.fits, progress.limit_s) == (fits, max(0.0, to_limit_s))

@@ -21,7 +21,7 @@ from typing import NamedTuple
 from watchkeeper.core import layout
 from watchkeeper.core.errors import Problem, UsageError
 from watchkeeper.query.catalogue.places import Place, places_below
-from watchkeeper.query.views.roots import Root, roots_of
+from watchkeeper.query.catalogue.roots import Root, roots_of
 
 LEAST_LOOK_S = 1.0
 LEAST_WALK_S = 1.0

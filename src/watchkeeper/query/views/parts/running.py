@@ -53,7 +53,7 @@ def _row_of_job(site: Site, row: Row, attempt: Attempt, figures: Figures) -> Run
         attempt=row.attempt,
         health=health,
         why=why,
-        progress=_with_limit(progress_of(figures), attempt, site.now),
+        progress=with_limit(progress_of(figures), attempt, site.now),
         spark=spark,
         evidence=_loop_of(site, attempt, figures) or _evidence(figures),
     )
@@ -113,15 +113,19 @@ def _is_newer(figures: Figures, attempt: Attempt) -> bool:
     return figures.modified - attempt.assessed.time.timestamp() > STALL_FLOOR_S
 
 
-def _with_limit(progress: Progress, attempt: Attempt, now: datetime) -> Progress:
-    """The progress with its time limit, which is the scheduler's, and whether it fits."""
+def with_limit(progress: Progress, attempt: Attempt, now: datetime) -> Progress:
+    """The progress with its time limit, which is the scheduler's, and whether it fits: None once
+    the limit is over, when it has ended or will not be ended by that.
+    """
     limit = None
     if attempt.facts is not None and attempt.facts.ends_by is not None:
         limit = max(0.0, (attempt.facts.ends_by - now).total_seconds())
     fits = None
     if attempt.assessed is not None:
         fits = attempt.assessed.fits
-    if limit is not None and progress.eta_s is not None:
+    if limit == 0:
+        fits = None
+    elif limit is not None and progress.eta_s is not None:
         fits = progress.eta_s <= limit
     return msgspec.structs.replace(progress, limit_s=limit, fits=fits)
 
