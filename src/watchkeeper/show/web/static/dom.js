@@ -8,8 +8,9 @@ const SVG_SPACE = 'http://www.w3.org/2000/svg';
 const MOST_CHARACTERS = 4000;
 const HANDLERS = ['onclick', 'oninput', 'onchange', 'onkeydown', 'onpointerdown', 'ondblclick'];
 const ESCAPES = /\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)?)/g;
-const UNSEEN =
-  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
+const CONTROLS = '\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f';
+const FORMATS = '\\u00ad\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff';
+const UNSEEN = new RegExp(`[${CONTROLS}${FORMATS}]`, 'g');
 
 /** Recorded text, harmless: colour codes dropped, control and bidirectional characters as signs. */
 export function cleanText(text) {

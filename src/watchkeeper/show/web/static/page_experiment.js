@@ -49,7 +49,7 @@ function drawExperiment(root, data, context) {
     log: () => logSection(data, context),
     needs: () => needsPart(data, context),
   };
-  paint(root, leadNodes(data, context), parts[part]?.() ?? sectionsOf(data, context));
+  paint(root, headingNodes(data, context), parts[part]?.() ?? partsOfPage(data, context));
   followLog(root);
 }
 
@@ -60,7 +60,7 @@ function neighboursOf() {
   return [places[at - 1] ?? '', at < 0 ? '' : (places[at + 1] ?? '')];
 }
 
-function sectionsOf(data, context) {
+function partsOfPage(data, context) {
   const filter = context.query.get('q') ?? '';
   const rowsOf = rowsByRun(data.rows);
   const runs = data.runs.filter((run) => isRunWanted(run, rowsOf(run), filter));
@@ -104,7 +104,7 @@ function isRunWanted(run, rows, filter) {
 
 // ── heading
 
-function leadNodes(data, context) {
+function headingNodes(data, context) {
   const entries = countEntries(data.counts);
   const [first] = entries;
   const isSplit = context.isPhone && entries.length > 1;

@@ -73,7 +73,8 @@ export class Store {
   }
 
   /** Follow a scope, in place of the one before. `handle(name, message)`: patch, columns, lines,
-   * gone, beat; `again` when the whole answer must be asked for; `link` when it breaks or is back. */
+   * gone, beat; `again` when the whole answer must be asked for; `link` when it breaks or is
+   * back. */
   listen(scope, handle) {
     this.#scope = scope;
     this.#handle = handle;
