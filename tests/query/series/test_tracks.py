@@ -246,6 +246,7 @@ def test_a_zoom_into_blocks_is_a_zoom_into_values(figures, smoothing, cut):
         by_blocks = series_of(rows, Chart(metrics=["loss"], **asked))
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(track, "MOST_RAW", 10**6)
+            patch.setenv("XDG_CACHE_HOME", str(run / "empty"))
             by_values = series_of(read(run), Chart(metrics=["loss"], **asked))
     for one, other in zip(by_blocks.lines, by_values.lines, strict=True):
         assert (one.x, one.min, one.n) == (other.x, other.min, other.n)
