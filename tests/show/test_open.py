@@ -101,7 +101,8 @@ def test_exec_shows_its_page_with_the_first_losses(session: Session) -> None:
     assert values == [0.1, 0.2, 0.3]
     (server,) = servers_of(session.folder)
     assert os.getsid(server) == server
-    assert os.getpriority(os.PRIO_PROCESS, server) > os.getpriority(os.PRIO_PROCESS, process.pid)
+    nice = os.getpriority(os.PRIO_PROCESS, process.pid)
+    assert os.getpriority(os.PRIO_PROCESS, server) == min(19, nice + 10)  # 19 is the most there is
     os.kill(server, signal.SIGKILL)
     (session.folder / "go").touch()
     assert process.wait(60) == 7

@@ -137,7 +137,7 @@ def test_an_address_that_was_chosen_answers_under_it(client_at: Any, keys: Keys)
 
 @pytest.mark.parametrize("origin", ["http://evil.example", "http://127.0.0.1:9", "null", "file://"])
 def test_another_sites_page_may_not_ask(client: TestClient, origin: str) -> None:
-    """A request that a page from elsewhere makes is refused, and told nothing about sharing."""
+    """What a page from elsewhere asks for is refused, without a header that shares anything."""
     answer = client.get("/api/1/overview", headers={"origin": origin})
     assert answer.status_code == 403
     assert not [name for name in answer.headers if name.startswith("access-control")]

@@ -89,7 +89,7 @@ def test_a_key_is_no_path(night: Path) -> None:
     assert (located.folder, located.key) == (night / "exp", "../../secret/inner")
 
 
-def test_two_roots_of_one_name_are_told_apart(tmp_path: Path, log: Callable[..., wk.Run]) -> None:
+def test_two_roots_of_one_name_have_two_names(tmp_path: Path, log: Callable[..., wk.Run]) -> None:
     """Each run has one id, and it leads to that run."""
     for name in ("a", "b"):
         log(tmp_path / name / "night" / "one")

@@ -114,7 +114,7 @@ class Builds:
             self._progress[scope] = (done, total)
 
         def make() -> tuple[Product, float]:
-            # The processor's time: on a busy machine the clock's says nothing about the work.
+            # The processor's time: on a busy machine the clock does not measure the work.
             began = time.thread_time()
             product = self._builders.build(scope, note)
             return product, time.thread_time() - began

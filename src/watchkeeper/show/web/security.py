@@ -51,7 +51,7 @@ class Keys:
         self.token = secrets.token_urlsafe(_TOKEN_BYTES)
         self._tickets: set[str] = set()
         self._cookie = secrets.token_urlsafe(_TOKEN_BYTES)
-        # Cookies are shared by all ports of a host: each server has a name of its own.
+        # All ports of a host share cookies: each server gives its cookie another name.
         self.cookie_name = f"wk-{hashlib.sha256(self._cookie.encode()).hexdigest()[:12]}"
 
     def new_ticket(self) -> str:

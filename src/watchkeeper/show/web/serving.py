@@ -177,7 +177,7 @@ class Site:
         return "/"
 
     async def _serve(self, until: ProcessName | None) -> None:
-        # uvicorn's own words say nothing to the person who reads these pages.
+        # uvicorn's messages are of no use to the person who reads these pages.
         logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
         config = uvicorn.Config(
             self._app,

@@ -1,6 +1,6 @@
 """`--open` of `run` and `exec`: the page of what runs, from a server in a process beside it.
 
-The server is no part of the job: it is started in a session of its own, runs with less priority,
+The server is no part of the job: it starts in its own session, runs with less priority,
 gets no signal that is meant for the job, and ends a minute after the job once no page is open.
 """
 
