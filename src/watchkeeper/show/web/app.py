@@ -24,6 +24,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
@@ -52,6 +53,8 @@ _FOLLOWED = ("overview", "experiment", "run", "compare")
 _TEXT = ("text", "after")
 _SOON_S = 0.7
 """An overview that takes longer is shown while it is read."""
+_COMPRESSION = 6
+"""Of gzip: more takes longer and saves little."""
 _GONE = (FileNotFoundError, NotADirectoryError)
 
 
@@ -209,6 +212,10 @@ def app_of(api: Api, keys: Keys, hosts: Sequence[str] = ()) -> Starlette:
     ]
     return Starlette(
         routes=routes,
-        middleware=[Middleware(Guard, keys=keys, hosts=hosts)],
+        # Compressed for tunnels to a phone; the stream of events is not, so that none is held back.
+        middleware=[
+            Middleware(Guard, keys=keys, hosts=hosts),
+            Middleware(GZipMiddleware, compresslevel=_COMPRESSION),
+        ],
         exception_handlers={HTTPException: _failed, Exception: _failed},
     )
