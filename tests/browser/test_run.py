@@ -55,6 +55,7 @@ def test_the_run_page_shows_what_was_recorded(tmp_path, open_run):
     for look in LOOKS:
         page = open_run(look)
         expect(page.locator("h1")).to_contain_text("one: finished", timeout=WAIT_MS)
+        expect(page.locator("#crumbs a")).to_have_text(["Watchkeeper", "runs"])
         expect(page.locator(".readout")).to_contain_text("train", timeout=WAIT_MS)
         expect(page.locator(".chart")).to_have_attribute("role", "img")
         assert serious_findings(page) == [], look

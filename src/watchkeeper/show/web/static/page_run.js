@@ -62,7 +62,8 @@ function takeRunKey(page, event) {
 }
 
 function placeRun({ context, data }) {
-  const crumbs = data.experiment ? [{ text: data.experiment, href: `/e/${pathOfId(data.experiment_id)}` }] : [];
+  const crumbs = [{ text: data.id.split('/')[0], href: '/' }];
+  if (data.experiment) crumbs.push({ text: data.experiment, href: `/e/${pathOfId(data.experiment_id)}` });
   context.setCrumbs([...crumbs, { text: data.name }]);
   context.neighbours = data.neighbours.map((id) => (id ? `/r/${pathOfId(id)}` : ''));
 }
