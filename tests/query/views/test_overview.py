@@ -212,3 +212,18 @@ def test_whether_a_job_fits_is_said_until_its_limit_is_over(eta_s, to_limit_s, f
     attempt = Attempt("r8", 1, "preparation", seen=seen)
     progress = with_limit(Progress(eta_s=eta_s), attempt, now)
     assert (progress.fits, progress.limit_s) == (fits, max(0.0, to_limit_s))
+
+
+def test_a_job_that_ended_while_nobody_watched_is_not_called_silent(tmp_path):
+    """Its exit record outranks the word of a watcher that is gone: it ended, and is not judged."""
+    folder = write_experiment(tmp_path / "exp", body="exit 3")
+    assert command("submit", folder, state=tmp_path / "state").returncode == EXIT_OK
+    record_path = folder / ".watchkeeper/runs/one/1/exit.1"
+    deadline = time.monotonic() + 120
+    while not record_path.exists():
+        assert time.monotonic() < deadline, "the job wrote no exit record"
+        time.sleep(0.02)
+    (row,) = overview([tmp_path]).running
+    assert (row.health, row.why) == ("unknown", "ended with exit code 3, not judged yet")
+    assert (row.evidence.what, row.evidence.source) == ("exit", str(record_path))
+    assert row.progress.eta_s is None and row.progress.limit_s is None

@@ -15,6 +15,7 @@ from watchkeeper.query.views.pages import RunningRow
 from watchkeeper.query.views.parts.site import Site, standing_of
 from watchkeeper.query.views.shared import Evidence, Progress
 from watchkeeper.query.views.spark import spark_of
+from watchkeeper.schedulers.wrapper.claims import last_end
 from watchkeeper.watch.health.judge import PAUSES, STALL_FLOOR_S
 from watchkeeper.watch.health.progress import Figures, figures_in_run, figures_of
 from watchkeeper.watch.health.progress import progress_of as words_of_recorder
@@ -41,7 +42,16 @@ def running_rows(site: Site) -> list[RunningRow]:
 def _row_of_job(site: Site, row: Row, attempt: Attempt, figures: Figures) -> RunningRow:
     health: str = row.health or "unknown"
     why = row.health_why
-    if _is_newer(figures, attempt):
+    progress = with_limit(progress_of(figures), attempt, site.now)
+    evidence = _loop_of(site, attempt, figures) or _evidence(figures)
+    end = _unjudged_end(site, attempt)
+    if end is not None:
+        health, why = "unknown", end.text
+        progress = Progress(
+            step=figures.step, total=figures.total, loss=progress.loss, loss_name=progress.loss_name
+        )
+        evidence = end
+    elif _is_newer(figures, attempt):
         health, why = health_of(figures, site.now)
     spark: tuple[float, ...] = ()
     if figures.source and Path(figures.source).is_dir():
@@ -53,9 +63,27 @@ def _row_of_job(site: Site, row: Row, attempt: Attempt, figures: Figures) -> Run
         attempt=row.attempt,
         health=health,
         why=why,
-        progress=with_limit(progress_of(figures), attempt, site.now),
+        progress=progress,
         spark=spark,
-        evidence=_loop_of(site, attempt, figures) or _evidence(figures),
+        evidence=evidence,
+    )
+
+
+def _unjudged_end(site: Site, attempt: Attempt) -> Evidence | None:
+    """The exit record of a job that its journal still holds for running: nobody has looked since.
+    None while there is none. Of an array each task has its own, which say nothing about the whole.
+    """
+    if attempt.array:
+        return None
+    folder = attempt_folder(site.looked.experiment.folder, attempt.key, attempt.number)
+    record = last_end(folder)
+    if record is None:
+        return None
+    return Evidence(
+        what="exit",
+        text=f"ended with exit code {record.exit_code}, not judged yet",
+        at=record.ended,
+        source=str(folder / f"exit.{record.execution}"),
     )
 
 
