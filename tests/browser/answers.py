@@ -120,7 +120,7 @@ def overview(**fields) -> dict:
     ]
     data = Overview(
         name="night",
-        counts={"failed": 7, "blocked": 2, "running": 2, "waiting": 12, "done": 18},
+        counts={"failed": 7, "blocked": 2, "running": 2, "waiting": 12, "done": 18, "finished": 1},
         needs=NEEDS,
         running=[running_row("r64", fits=False, limit_s=3600.0), running_row("r128")],
         waiting=[

@@ -162,7 +162,8 @@ READS_AS_IT_IS = {
     "core/disk/files.py", "core/disk/mounts.py", "core/processes.py", "integrations/recording.py",
     "launch/reproduce.py", "record/exec.py", "record/ranks.py", "record/stopping/handlers.py",
     "record/sidecar/observer.py", "record/sidecar/telemetry.py", "record/writing/tables.py",
-    "schedulers/wrapper/proof.py", "schedulers/wrapper/render.py",
+    "schedulers/wrapper/proof.py", "schedulers/wrapper/render.py", "show/report/document.py",
+    "show/web/app.py",
 }  # fmt: skip
 
 

@@ -55,11 +55,12 @@ function drawOverview(root, answer, context, before) {
 
 function leadNodes(data, context, before) {
   if (context.isReading) return readingNodes(data);
-  const entries = countEntries(data.counts);
+  const counts = workCounts(data.counts);
+  const entries = countEntries(counts);
   const isFirst = ([word]) => LOUD.includes(kindOf(word));
   const loud = entries.filter(isFirst);
   const isSplit = context.isPhone && loud.length > 0;
-  const heading = isSplit ? Object.fromEntries(loud) : data.counts;
+  const heading = isSplit ? Object.fromEntries(loud) : counts;
   const rest = Object.fromEntries(entries.filter((entry) => !isFirst(entry)));
   const second = isSplit
     ? plainCounts(rest)
@@ -70,6 +71,13 @@ function leadNodes(data, context, before) {
     h('h1', { tabindex: -1, 'aria-live': 'polite' }, countsNodes(heading)),
     h('p', { class: 'second' }, second),
   );
+}
+
+/** Jobs that are done and runs that finished are one number where there are both. */
+function workCounts(counts) {
+  if (!counts.done || !counts.finished) return counts;
+  const { finished, ...others } = counts;
+  return { ...others, done: counts.done + finished };
 }
 
 function plainCounts(counts) {
