@@ -9,6 +9,7 @@ import {
   duration,
   kindOf,
   opener,
+  rootCrumbs,
   section,
   tabs,
   time,
@@ -37,11 +38,7 @@ export function renderExperiment(root, answer, context) {
 }
 
 function drawExperiment(root, data, context) {
-  const [place] = data.id.split('/');
-  context.setCrumbs([
-    { text: place, href: '/' },
-    { text: data.name, href: '' },
-  ]);
+  context.setCrumbs([...rootCrumbs(data.id), { text: data.name, href: '' }]);
   context.neighbours = neighboursOf();
   const part = context.isPhone ? context.query.get('show') : '';
   const parts = {
@@ -560,7 +557,8 @@ function whySection({ decisions }) {
   return section('why', 'Why', {}, h('dl', { class: 'terms' }, lines));
 }
 
-function evidenceSection({ evidence, watcher, zone }, context) {
+function evidenceSection({ counts, evidence, watcher, zone }, context) {
+  const isOver = !counts.running && !counts.waiting;
   const lines = evidence.map(({ what, text, at, source }) => [
     h('dt', null, bdi(what)),
     h(
@@ -572,12 +570,13 @@ function evidenceSection({ evidence, watcher, zone }, context) {
   ]);
   const watched = evidence.some(({ what }) => what === 'watched')
     ? null
-    : watcherLine(watcher, context, zone);
+    : watcherLine(watcher, isOver, context, zone);
   return section('evidence', 'Evidence', {}, h('dl', { class: 'terms' }, lines, watched));
 }
 
-function watcherLine({ process, host, alive, since }, context, zone) {
+function watcherLine({ process, host, alive, since }, isOver, context, zone) {
   if (process == null && since == null) return null;
+  if (isOver && !alive) return [h('dt', null, 'watched'), h('dd', null, 'to the end; nothing is under way')];
   const who = `process ${process} on ${host}`;
   const when = since ? agoText(Date.parse(since), context.now(), zone) : '';
   const text = alive

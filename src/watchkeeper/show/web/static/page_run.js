@@ -3,7 +3,7 @@
 import { createRunCurves, curvesSection, drawCurves, followedSeries, metricLabel, takeBeat, takeChartKey, takeColumns } from './curves.js';
 import { bdi, command, glyph, h, paint, span, state } from './dom.js';
 import { clockText, countText, durationText, numberText, rateText, sizeParts } from './format.js';
-import { bar, duration, kindOf, section, time, unit, wordOf } from './pieces.js';
+import { bar, duration, kindOf, rootCrumbs, section, time, unit, wordOf } from './pieces.js';
 import { createRunTexts, examplesSection, followedText, followTextLog, textLogSection, refreshTexts, runLogSection, stagesSection, takeLines } from './run_texts.js';
 import { table } from './table.js';
 
@@ -62,7 +62,7 @@ function takeRunKey(page, event) {
 }
 
 function placeRun({ context, data }) {
-  const crumbs = [{ text: data.id.split('/')[0], href: '/' }];
+  const crumbs = rootCrumbs(data.experiment_id || data.id);
   if (data.experiment) crumbs.push({ text: data.experiment, href: `/e/${pathOfId(data.experiment_id)}` });
   context.setCrumbs([...crumbs, { text: data.name }]);
   context.neighbours = data.neighbours.map((id) => (id ? `/r/${pathOfId(id)}` : ''));

@@ -157,3 +157,9 @@ export function opener(href, kind, text, summary) {
     span('right', summary ? bdi(summary) : null, span('chevron', ' ›')),
   );
 }
+
+/** The way up to what has this id: the folder that was asked for, unless it is that itself. */
+export function rootCrumbs(id) {
+  const parts = id.split('/');
+  return parts.length > 1 ? [{ text: parts[0], href: '/' }] : [];
+}
