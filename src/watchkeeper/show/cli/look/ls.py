@@ -121,24 +121,24 @@ def command(paths: tuple[Path, ...], as_json: bool, **wish: Any) -> int:
     _refuse_nothing(listing, paths)
     runs = _chosen(listing.runs, wanted, now)
     order = _ordered(runs, listing.runs, wanted)
-    told = _overview(listing, paths or (Path(),), wanted)
+    page = _overview(listing, paths or (Path(),), wanted)
     summary = _summary(order, listing, wanted)
     counts = count_states(order.runs)
-    if told is not None:
-        summary, counts = counts_line(told.counts), told.counts
+    if page is not None:
+        summary, counts = counts_line(page.counts), page.counts
     if as_json:
         data = LsData(
             runs=[listed(run) for run in order.runs], order=order.words, of=len(listing.runs)
         )
-        if told is not None:
-            data = _with_overview(data, told)
+        if page is not None:
+            data = _with_overview(data, page)
         return answer(EXIT_OK, summary=summary, counts=counts, data=data)
     if is_quiet():
         for run in order.runs:
             click.echo(printable(f"{run.path} {run.key}".rstrip()))
         return EXIT_OK
-    if told is not None:
-        click.echo("\n".join(overview_lines(told, screen_of(sys.stdout), now)))
+    if page is not None:
+        click.echo("\n".join(overview_lines(page, screen_of(sys.stdout), now)))
         return EXIT_OK
     click.echo(summary)
     if order.runs:
@@ -147,15 +147,15 @@ def command(paths: tuple[Path, ...], as_json: bool, **wish: Any) -> int:
     return EXIT_OK
 
 
-def _with_overview(data: LsData, told: Overview) -> LsData:
+def _with_overview(data: LsData, page: Overview) -> LsData:
     return msgspec.structs.replace(
         data,
-        needs=told.needs,
-        running=told.running,
-        waiting=told.waiting,
-        places=told.places,
-        left_out=told.more,
-        reading=told.reading,
+        needs=page.needs,
+        running=page.running,
+        waiting=page.waiting,
+        places=page.places,
+        left_out=page.more,
+        reading=page.reading,
     )
 
 
@@ -165,9 +165,9 @@ def _overview(listing: Listing, paths: tuple[Path, ...], wish: _Wish) -> Overvie
         return None
     from watchkeeper.query.views.overview import overview_of  # not for recorded runs alone
 
-    told = overview_of(listing, paths)
-    _tell(told.problems[len(listing.problems) :])
-    return told
+    page = overview_of(listing, paths)
+    _tell(page.problems[len(listing.problems) :])
+    return page
 
 
 def _tell(problems: list[Problem]) -> None:
