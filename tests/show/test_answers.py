@@ -161,6 +161,8 @@ SUCCESSES = {
     "check": ["EXP"],
     "rebuild": ["EXP"],
     "lint": ["EXP"],
+    "top": ["EXP"],
+    "report": ["EXP", "-o", "PAGE"],
     "rm": ["REC"],
 }
 
@@ -171,7 +173,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
     root = tmp_path_factory.mktemp("answers")
     state = root / "state"
     places = {"EXP": str(write_experiment(root / "exp")), "REC": str(root / "rec")}
-    places["ROWS"] = str(root / "rows.csv")
+    places |= {"ROWS": str(root / "rows.csv"), "PAGE": str(root / "page.html")}
     places |= {"SWEEP": str(root / "sweep"), "SCRIPT": str(root / "train.sh")}
     (root / "train.sh").write_text("#!/bin/bash\n")
     told = {}
@@ -188,8 +190,8 @@ def test_every_command_answers_as_its_schema_says(answers: dict[str, dict[str, A
     """Each command has an answer and an object (`log` has its events), and ends with 0; `lint` with
     1, since the new run logs lack what a person has to say.
     """
-    # `resume` needs a run that failed: tests/show/test_resume.py.
-    assert {*SUCCESSES, "resume"} == set(COMMANDS)
+    # `resume` needs a run that failed, and `serve` does not end: test_resume.py, web/test_serve.py.
+    assert {*SUCCESSES, "resume", "serve"} == set(COMMANDS)
     for name, told in answers.items():
         assert told["exit_code"] == (1 if name == "lint" else 0), told
         assert (told["data"] is None) == (name == "log")

@@ -14,10 +14,12 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import HTTPCookieProcessor, OpenerDirector, build_opener
 
+import jsonschema
 import pytest
 
 import watchkeeper as wk
 from tests.experiments import command, env, write_experiment
+from watchkeeper.show.schemas import schemas
 from watchkeeper.show.web.serving import is_loopback, tunnel_command
 
 
@@ -66,6 +68,11 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Process]]:
     for server in servers:
         server.process.kill()
         server.process.communicate()
+
+
+def test_its_address_is_an_answer_as_its_schema_says(serve: Callable[..., Process]) -> None:
+    """A program reads the address from the one line that it prints, and then asks it."""
+    jsonschema.validate(serve().answer, schemas()["serve"])
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
