@@ -68,7 +68,7 @@ def test_fields_are_emptied_by_the_sensitivity_of_their_types(mask):
         ("read file:///data/ann/x.txt", "read x.txt"),
         ("see https://example.org/a/b", "see https://example.org/a/b"),
         ("train/val and 3/4", "train/val and 3/4"),
-        ("~/work/x", "x"),
+        ("~/runs/x", "x"),
         ("submitted as job 12", "submitted as job <job>"),
         ("slurm-4711.out", "slurm-<job>.out"),
         ("execution_id: 12", "execution_id: <job>"),

@@ -206,7 +206,7 @@ def test_a_failed_job_shows_its_traceback_and_what_to_type(tmp_path):
 
 
 def test_a_persons_lines_of_a_run_log_are_marked(tmp_path):
-    """What a person wrote into a run log is told from what the machine wrote."""
+    """The lines of a run log that a person wrote are marked, and no others."""
     folder = write_experiment(tmp_path / "exp")
     keep(folder, FakeScheduler())
     before = pages.text(folder, "one", "run-log", tail=500)
