@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 import watchkeeper as wk
-from tests.browser.harness import serious_findings, sideways_scroll
+from tests.browser.harness import serious_findings, serve, sideways_scroll
 
 WAIT_MS = 120_000
 
@@ -22,18 +22,29 @@ def record(folder, number, **config):
             run.log(step, loss=number + 1 / step, val_loss=number + 2 / step)
 
 
-@pytest.fixture
-def compare(tmp_path, serve_folders, open_page):
-    """`compare(count)` → the page that compares `count` recorded runs."""
+HOSTILE = ["<b>0<b>", "<b>1<b>"]
 
-    def start(count, name="run{}"):
-        names = [name.format(number) for number in range(count)]
-        for number, one in enumerate(names):
-            record(tmp_path / "runs" / one, number, lr=0.1 * (number + 1), width=64, seed=1)
-        server = serve_folders(tmp_path / "runs")
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """A server over eight runs, and two with markup for names."""
+    folder = tmp_path_factory.mktemp("compare")
+    for number, name in enumerate([*(f"run{number}" for number in range(8)), *HOSTILE]):
+        record(folder / "runs" / name, number, lr=0.1 * (number + 1), width=64, seed=1)
+    server = serve(folder / "runs", cwd=folder)
+    yield server
+    server.end()
+
+
+@pytest.fixture
+def compare(server, open_page):
+    """`compare(count)` → the page that compares so many runs; or those of these names."""
+
+    def start(count, names=()):
         page = open_page(server.address)
         page.set_default_timeout(WAIT_MS)
-        query = "&".join(f"r=runs/{one}" for one in names)
+        shown = names or [f"run{number}" for number in range(count)]
+        query = "&".join(f"r=runs/{name}" for name in shown)
         page.goto(f"{server.origin}/c?{query}")
         page.wait_for_selector("#figures, #differs")
         return page
@@ -65,22 +76,45 @@ def test_another_base_is_asked_for(compare):
     page.locator(".versus .figure-head td", has_text=re.compile("^base$")).wait_for()
 
 
+REDRAW = "dispatchEvent(new Event('resize'))"
+
+
+def drag(page, places):
+    """Press at the first place and move to the others; the page is drawn anew on the way."""
+    (first, *others) = places
+    page.mouse.move(*first)
+    page.mouse.down()
+    for place in others:
+        page.mouse.move(*place)
+        page.evaluate(REDRAW)
+    page.mouse.up()
+
+
 def test_a_range_on_an_axis_chooses_the_rows(compare):
     """More than six runs are rows; a drag on an axis leaves those within it, and a click all."""
     page = compare(8)
     assert page.locator("#figures tbody tr").count() == 8
-    target = page.locator(".axis-target").last
-    box = target.bounding_box()
+    box = page.locator(".axis-target").last.bounding_box()
     across = box["x"] + box["width"] / 2
-    page.mouse.move(across, box["y"] + 4)
-    page.mouse.down()
-    page.mouse.move(across, box["y"] + box["height"] * 0.45, steps=4)
-    page.mouse.up()
+    top, middle = box["y"] + 4, box["y"] + box["height"] * 0.45
+    drag(page, [(across, top), (across, (top + middle) / 2), (across, middle)])
     expect(page.locator("#figures tbody tr")).not_to_have_count(8, timeout=WAIT_MS)
     assert page.locator("#figures tbody tr").count() >= 1
     assert page.locator(".sweep-line.left-out").count() >= 1
     page.get_by_role("button", name="all", exact=True).click()
     expect(page.locator("#figures tbody tr")).to_have_count(8, timeout=WAIT_MS)
+
+
+def test_drawing_the_page_anew_keeps_the_axes_that_are_there(compare):
+    """A refresh leaves the elements of the chart in place, so that no press on them is lost."""
+    page = compare(8)
+    page.evaluate(MARK_ALL)
+    page.evaluate(REDRAW)
+    assert page.evaluate(ALL_KEPT) is True
+
+
+MARK_ALL = "document.querySelectorAll('.parallel *').forEach((one) => { one.isTheSame = true; })"
+ALL_KEPT = "[...document.querySelectorAll('.parallel *')].every((one) => one.isTheSame)"
 
 
 def test_rows_sort_and_filter_and_have_no_finding(compare):
@@ -99,5 +133,5 @@ def test_rows_sort_and_filter_and_have_no_finding(compare):
 
 def test_names_of_compared_runs_are_text(compare):
     """Markup in the name of a run is shown as it is written."""
-    page = compare(2, name="<b>{}<b>")
+    page = compare(2, HOSTILE)
     assert page.locator(".versus thead a").first.inner_text() == "<b>0<b>"

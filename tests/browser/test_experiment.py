@@ -121,12 +121,14 @@ def test_jobs_are_bands_with_lanes_queues_attempts_and_crosses(show):
 
 
 def test_dragging_over_the_jobs_zooms_and_a_double_click_shows_all(show):
-    """The part that is shown is in the address."""
+    """The part that is shown is in the address; a refresh on the way does not end the drag."""
     page = show()
     box = page.locator("svg.timeline").bounding_box()
     page.mouse.move(box["x"] + 400, box["y"] + 20)
     page.mouse.down()
     page.mouse.move(box["x"] + 700, box["y"] + 30)
+    page.evaluate("dispatchEvent(new Event('resize'))")
+    assert page.locator("svg.timeline .brush").count() == 1
     page.mouse.up()
     assert "from=" in page.url and "to=" in page.url
     page.locator("svg.timeline").dblclick()

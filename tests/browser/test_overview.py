@@ -163,7 +163,7 @@ def test_what_changes_is_drawn_into_the_page_that_is_there(show):
     page = show()
     page.keyboard.press("j")
     page.evaluate("document.activeElement.isTheSame = true")
-    answer = answers.overview(counts={"failed": 8})
+    answer = answers.overview(counts={"failed": 8}) | {"rev": "2"}
     page.route("**/api/1/overview", lambda route: route.fulfill(json=answer))
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     page.locator("h1", has_text=re.compile("^8 failed$")).wait_for()

@@ -213,6 +213,7 @@ async function renew(context, answer) {
   const fresh = await store.get(context.place.api).catch(() => null);
   context.isRenewing = false;
   if (!fresh || visit !== context) return;
+  if (fresh.rev === answer.rev) return;
   Object.assign(answer, fresh);
   context.emit('patch', answer.data);
   drawLink();

@@ -3,7 +3,7 @@
  * drag of a panel; bands, lines and marks are drawn here, since each line has an `x` of its own.
  */
 
-import { bdi, cleanText, h } from './dom.js';
+import { bdi, cleanText, followPointer, h } from './dom.js';
 import { clockText, dayText, numberText } from './format.js';
 
 const PLOT_SCRIPT = '/static/vendor/uplot/uPlot.iife.min.js';
@@ -129,6 +129,7 @@ export function createStack(root, hooks, left = GUTTER.left) {
   });
   stack.resizer = new ResizeObserver(() => fit(stack));
   stack.resizer.observe(frame);
+  frame.addEventListener('pointerdown', () => holdStill(stack));
   const redraw = () => remountAll(stack);
   const schemes = ['(prefers-color-scheme: dark)', '(forced-colors: active)'].map((one) => matchMedia(one));
   schemes.forEach((scheme) => scheme.addEventListener('change', redraw));
@@ -146,7 +147,20 @@ export function createStack(root, hooks, left = GUTTER.left) {
   };
 }
 
-function showView(stack, { panels, axis }) {
+/** While a pointer is pressed on the chart its axis stays; what came meanwhile is shown after. */
+function holdStill(stack) {
+  stack.isHeld = true;
+  followPointer(() => undefined, () => {
+    stack.isHeld = false;
+    // After uPlot has read the range that was dragged over.
+    setTimeout(() => stack.late && showView(stack, stack.late));
+  });
+}
+
+function showView(stack, view) {
+  stack.late = stack.isHeld ? view : null;
+  if (stack.isHeld) return;
+  const { panels, axis } = view;
   const foot = { id: FOOT, kind: 'foot', label: '', height: 34, traces: [] };
   stack.panels = [...panels, foot].map((panel) => ({ ...panel, traces: panel.traces.map(readTrace) }));
   stack.axis = { ...axis };

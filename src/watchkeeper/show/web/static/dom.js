@@ -118,6 +118,19 @@ async function copyText(element) {
   setTimeout(() => element.classList.remove('copied'), 1500);
 }
 
+/** Follow a pointer that was pressed: `move(event)`, then `end(event)`; null where the browser takes
+ * the pointer away. */
+export function followPointer(move, end) {
+  const over = new AbortController();
+  const finish = (event) => {
+    over.abort();
+    end(event.type === 'pointerup' ? event : null);
+  };
+  addEventListener('pointermove', move, { signal: over.signal });
+  for (const name of ['pointerup', 'pointercancel'])
+    addEventListener(name, finish, { signal: over.signal });
+}
+
 /** Make the children of `root` equal to those given, keeping each element that can stay. */
 export function paint(root, ...children) {
   const fresh = h('div', null, ...children);

@@ -22,7 +22,7 @@ export function renderCompare(root, answer, context) {
     paint(root, h('div', { class: 'lead' }, h('h1', null, 'Nothing to compare yet'), howToMark()));
     return;
   }
-  const page = { root, context, data: answer.data, api: context.place.api, open: new Set(), curves: new Map(), come: new Set(), bare: new Set(), diff: 0 };
+  const page = { root, context, data: answer.data, api: context.place.api, open: new Set(), curves: new Map(), asked: new Set(), come: new Set(), bare: new Set(), diff: 0 };
   page.box = h('div', { class: 'chart', 'data-keep': '', 'data-key': 'chart', role: 'img', tabindex: 0 });
   page.stack = createStack(page.box, {
     onCursor: (x, trace) => pickCurve(page, x, trace),
@@ -46,9 +46,10 @@ function howToMark() {
   return h('p', { class: 'second' }, 'Mark runs with ', key('x'), ' on a row, then press ', key('c'), '.');
 }
 
+/** The lines on screen stay until newer ones have come. */
 function takeComparison(page, data) {
   page.data = data;
-  page.curves.clear();
+  page.asked.clear();
   page.come.clear();
   page.bare.clear();
   drawCompare(page);
@@ -304,17 +305,17 @@ function drawnRuns(page) {
 /** The lines of a metric of a run; [] until they have come. */
 export function curveOf(page, id, metric) {
   const key = `${metric} ${id}`;
-  if (!page.curves.has(key)) {
-    page.curves.set(key, []);
+  if (!page.asked.has(key)) {
+    page.asked.add(key);
     askCurve(page, id, metric, key);
   }
-  return page.curves.get(key);
+  return page.curves.get(key) ?? [];
 }
 
 async function askCurve(page, id, metric, key) {
   const query = new URLSearchParams({ m: metric, x: 'step', width: 600 });
   const answer = await page.context.store.get(`run/${pathOfId(id)}/series?${query}`).catch(() => null);
-  page.curves.set(key, answer?.data?.lines ?? []);
+  page.curves.set(key, answer?.data?.lines ?? page.curves.get(key) ?? []);
   page.come.add(key);
   noteBare(page, metric);
   clearTimeout(page.timer);

@@ -38,6 +38,7 @@ export function renderExperiment(root, answer, context) {
 }
 
 function drawExperiment(root, data, context) {
+  if (context.isDragging) return;
   context.setCrumbs([...rootCrumbs(data.id), { text: data.name, href: '' }]);
   context.neighbours = neighboursOf();
   const part = context.isPhone ? context.query.get('show') : '';

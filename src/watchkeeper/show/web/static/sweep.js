@@ -1,7 +1,7 @@
 /** Many runs compared: settings to figures, where a range on an axis chooses the rows below. */
 
 import { shortText } from './chart.js';
-import { bdi, cleanText, h, span, svg } from './dom.js';
+import { bdi, cleanText, followPointer, h, paint, span, svg } from './dom.js';
 import { decimalsOf, numberText } from './format.js';
 import { atTabs, curveControls, curveOf, runLink, swatch } from './page_compare.js';
 import { section, sparkline, tabs } from './pieces.js';
@@ -130,10 +130,10 @@ export function choiceSection(page, curves) {
   return section('choice', 'Settings to figures', { extra, right: hints[view] }, curves ?? page.plot);
 }
 
-/** Draw the plot anew, unless a drag on it is under way. */
+/** Draw the plot, unless a drag on it is under way. What has not changed stays on screen. */
 export function drawPlot(page) {
   if (page.isDragging || !page.plot.isConnected) return;
-  page.plot.replaceChildren(isScatter(page) ? scatterPlot(page) : parallelPlot(page));
+  paint(page.plot, isScatter(page) ? scatterPlot(page) : parallelPlot(page));
 }
 
 function isScatter({ context }) {
@@ -210,7 +210,7 @@ function parallelAxis(page, axes, axis, at) {
       ]
     : null;
   const line = svg('path', { d: `M${x} ${EDGE.top}V${HIGH - EDGE.bottom + 6}`, class: 'axis-line' });
-  const target = svg('rect', { class: 'axis-target', 'data-axis': at, 'data-brush': '', x: x - 14, width: 28, y: EDGE.top - 8, height: HIGH - EDGE.top });
+  const target = svg('rect', { class: 'axis-target', 'data-key': 'target', 'data-axis': at, 'data-brush': '', x: x - 14, width: 28, y: EDGE.top - 8, height: HIGH - EDGE.top });
   return svg('g', null, line, ticks, name, range, target);
 }
 
@@ -230,7 +230,7 @@ function brushWords(axis, [low, high]) {
 }
 
 /** Follow the pointer from where it is pressed: `move(x, y)` in the plot, then `end(x, y)`. */
-function followPointer(page, event, plot, move, end) {
+function dragInPlot(page, event, plot, move, end) {
   event.preventDefault();
   page.isDragging = true;
   const place = (one) => {
@@ -238,13 +238,12 @@ function followPointer(page, event, plot, move, end) {
     const [, , wide, high] = plot.getAttribute('viewBox').split(' ').map(Number);
     return [((one.clientX - box.left) / box.width) * wide, ((one.clientY - box.top) / box.height) * high];
   };
-  const over = new AbortController();
-  addEventListener('pointermove', (one) => move(...place(one)), { signal: over.signal });
-  addEventListener('pointerup', (one) => {
-    over.abort();
+  const finish = (one) => {
     page.isDragging = false;
-    end(...place(one));
-  }, { signal: over.signal });
+    if (one) end(...place(one));
+    else page.repaint();
+  };
+  followPointer((one) => move(...place(one)), finish);
   return place(event);
 }
 
@@ -259,7 +258,7 @@ function beginBrush(page, plot, event) {
   }
   const shape = svg('rect', { class: 'brush', x: xOfAxis(axes, Number(at)) - 7, width: 14, y: 0, height: 0 });
   plot.append(shape);
-  const [, start] = followPointer(page, event, plot, (_x, y) => stretch(shape, start, y), (_x, y) => setBrush(page, axis.name, shareAtY(start), shareAtY(y)));
+  const [, start] = dragInPlot(page, event, plot, (_x, y) => stretch(shape, start, y), (_x, y) => setBrush(page, axis.name, shareAtY(start), shareAtY(y)));
 }
 
 function stretch(shape, start, y) {
@@ -279,7 +278,7 @@ function setBrush(page, name, one, other) {
 }
 
 function moveAxis(page, axes, at, event, plot) {
-  followPointer(page, event, plot, () => undefined, (x) => {
+  dragInPlot(page, event, plot, () => undefined, (x) => {
     const rest = axes.filter((_axis, index) => index !== at);
     const to = rest.filter((_axis, index) => xOfAxis(axes, index < at ? index : index + 1) < x).length;
     rest.splice(to, 0, axes[at]);
@@ -340,7 +339,7 @@ function chooseArea(page, plot, event) {
     shape.setAttribute('x', Math.min(start[0], x));
     shape.setAttribute('width', Math.abs(start[0] - x));
   };
-  const start = followPointer(page, event, plot, draw, (x, y) => {
+  const start = dragInPlot(page, event, plot, draw, (x, y) => {
     setBrush(page, across.name, shareAtX(start[0]), shareAtX(x));
     setBrush(page, up.name, shareAtY(start[1]), shareAtY(y));
   });

@@ -1,6 +1,6 @@
 /** Jobs over time: a band per run, its jobs in lanes; thin while queued, a bar while running. */
 
-import { cleanText, h, svg } from './dom.js';
+import { cleanText, followPointer, h, svg } from './dom.js';
 import { clockText, dayText } from './format.js';
 import { kindOf } from './pieces.js';
 
@@ -226,18 +226,17 @@ function dragZoom(event, scale, context) {
   if (event.button || event.pointerType === 'touch' || begin < scale.labels) return;
   const mark = svg('rect', { class: 'brush', y: 0, height: '100%' });
   figure.append(mark);
-  figure.setPointerCapture(event.pointerId);
+  context.isDragging = true;
   const span = (move) => [begin, move.clientX - left].sort((one, other) => one - other);
-  figure.onpointermove = (move) => {
+  const stretch = (move) => {
     const [from, to] = span(move);
     mark.setAttribute('x', from);
     mark.setAttribute('width', to - from);
   };
-  figure.onpointerup = (move) => {
-    figure.onpointermove = figure.onpointerup = null;
-    mark.remove();
-    const [from, to] = span(move);
-    if (to - from > 8)
-      context.setQuery({ from: scale.atOf(Math.max(scale.labels, from)), to: scale.atOf(to) });
-  };
+  followPointer(stretch, (end) => {
+    context.isDragging = false;
+    const [from, to] = end ? span(end) : [0, 0];
+    const range = { from: scale.atOf(Math.max(scale.labels, from)), to: scale.atOf(to) };
+    context.setQuery(to - from > 8 ? range : {});
+  });
 }
