@@ -31,7 +31,7 @@ LINE = re.compile(r"\x1b\[(\d+);1H\x1b\[2K((?:(?!\x1b\[\d+;1H|\x1b\[\?)[^\r\n])*
 class Sitting:
     """A person before a terminal in which `top` runs."""
 
-    def __init__(self, *words: str, cache: Path, shell: bool = False) -> None:
+    def __init__(self, *words: str, cache: Path) -> None:
         command = [sys.executable, "-m", "watchkeeper", "top", *words]
         self.output = ""
         self.read = 0
@@ -46,7 +46,7 @@ class Sitting:
             stdout=theirs,
             stderr=theirs,
             env=os.environ | more,
-            start_new_session=True,
+            process_group=0,  # its parent is in another group, so that it can be stopped
         )
         self.theirs = theirs
 
@@ -189,6 +189,8 @@ def test_it_is_drawn_anew_after_a_stop(sits, training, tmp_path):
     one.sees("q quit")
     one.process.send_signal(signal.SIGTSTP)
     one.until(lambda: "\x1b[?1049l" in one.output, "leaving the full screen")
+    os.waitid(os.P_PID, one.process.pid, os.WSTOPPED)
+    assert termios.tcgetattr(one.theirs) == one.before
     mark = len(one.output)
     one.process.send_signal(signal.SIGCONT)
     one.until(lambda: "q quit" in one.output[mark:], "the picture again")
