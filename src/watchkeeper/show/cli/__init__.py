@@ -73,9 +73,13 @@ _FOLDERS = {
 }
 
 
+# A group → its line in `watchkeeper --help`. The name of a command in it is `GROUP COMMAND`.
+GROUPS: dict[str, str] = {}
+
+
 def module_of(name: str) -> str:
     """The module of a command, by its name."""
-    return f"watchkeeper.show.cli.{_FOLDERS[name]}.{name}"
+    return f"watchkeeper.show.cli.{_FOLDERS[name]}.{name.rsplit(maxsplit=1)[-1]}"
 
 
 _FLAGS_OF_EXEC = ("--json", "--end-stalled", "--open", "-q", "--quiet")
@@ -91,7 +95,11 @@ def _options_of_exec(words: list[str]) -> list[str]:
 
 
 class LazyGroup(click.Group):
-    """A group whose commands live in a module each."""
+    """A group whose commands live in a module each. `group` is its name, "" for the program."""
+
+    def __init__(self, *args: Any, group: str = "", **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self._group = group
 
     def main(
         self,
@@ -129,24 +137,38 @@ class LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The commands, in the order of a working day."""
-        return list(COMMANDS)
+        return list(self._lines())
+
+    def _lines(self) -> dict[str, str]:
+        """The name of each command and group here → its line of help."""
+        if self._group:
+            return {
+                name.removeprefix(f"{self._group} "): line
+                for name, line in COMMANDS.items()
+                if name.startswith(f"{self._group} ")
+            }
+        lines = {name: line for name, line in COMMANDS.items() if " " not in name}
+        return lines | GROUPS
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import one command; None if there is none of this name."""
-        if cmd_name not in COMMANDS:
+        name = f"{self._group} {cmd_name}".strip()
+        if name in GROUPS:
+            return LazyGroup(cmd_name, group=name, help=GROUPS[name])
+        if name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(module_of(cmd_name)).command
+        command: click.Command = importlib.import_module(module_of(name)).command
         return command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click does, with the nearest command named when there is none."""
-        if args and args[0] not in COMMANDS:
+        if args and self.get_command(ctx, args[0]) is None:
             import difflib
 
             # A slip of the finger is not to end with what takes a run away.
-            harmless = [name for name in COMMANDS if name != "rm"]
+            harmless = [name for name in self._lines() if name != "rm"]
             near = difflib.get_close_matches(args[0], harmless, n=1)
             raise click.UsageError(
                 f"no such command {args[0]!r}" + (f"; did you mean {near[0]!r}?" if near else ""),
@@ -157,7 +179,7 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""
         with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+            formatter.write_dl(list(self._lines().items()))
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

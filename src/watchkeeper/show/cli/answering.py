@@ -254,7 +254,7 @@ def answer_refusal(error: click.ClickException | click.Abort, words: Sequence[st
     context = getattr(error, "ctx", None)
     name = ""
     if context is not None and context.parent is not None:
-        name = str(context.info_name)
+        name = _name_of(context)
     elif isinstance(error, click.Abort) and words:
         name = words[0]
     where = f"{PROGRAM} {name}".rstrip()
@@ -317,7 +317,13 @@ def _with_place(problem: Problem, place: str) -> Problem:
 
 
 def _name_of(context: click.Context) -> str:
-    return str(context.info_name)
+    """The command's name as it is typed after the program's: `status`, `checkpoint verify`."""
+    name = str(context.info_name)
+    group = context.parent
+    while group is not None and group.parent is not None:
+        name = f"{group.info_name} {name}"
+        group = group.parent
+    return name
 
 
 def _takes_a_cursor(command: click.Command) -> bool:
@@ -328,7 +334,7 @@ def _own_words(context: click.Context) -> tuple[str, ...]:
     """The command line that is running, without its cursor, and without secrets among a script's
     arguments.
     """
-    words = [PROGRAM, *(context.find_root().obj or [str(context.info_name)])]
+    words = [PROGRAM, *(context.find_root().obj or _name_of(context).split())]
     kept = []
     for before, word in pairwise(["", *words]):
         if "--cursor" not in (before, word) and not word.startswith("--cursor="):

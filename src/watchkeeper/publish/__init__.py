@@ -1,0 +1,1 @@
+"""What makes a checkpoint trustworthy elsewhere: what it is, who made it, who vouched for it."""
