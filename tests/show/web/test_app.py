@@ -220,9 +220,9 @@ def test_equal_questions_are_answered_by_one_build(
 
 def test_what_is_large_is_compressed(client: TestClient) -> None:
     """The pages are read through a tunnel too: data and scripts are sent compressed."""
-    for path in ("/static/app.js", "/api/1/overview"):
+    for path in ("/static/pages.js", "/api/1/overview"):
         answer = client.get(path, headers={"Accept-Encoding": "gzip"})
         assert answer.status_code == 200
         assert answer.headers["content-encoding"] == "gzip"
-    plain = client.get("/static/app.js", headers={"Accept-Encoding": "identity"})
+    plain = client.get("/static/pages.js", headers={"Accept-Encoding": "identity"})
     assert "content-encoding" not in plain.headers

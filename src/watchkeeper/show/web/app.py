@@ -1,7 +1,8 @@
 """The pages and the data behind them, as a Starlette application.
 
     /  /e/…  /r/…  /c                the same page, which draws itself from the data
-    /static/NAME                     its script and style, from the package only
+    /static/pages.js                 its script: all modules of the pages
+    /static/NAME                     its style, and the files of the script, from the package only
     /api/1/overview                  everything below the roots
     /api/1/experiment/ID             an experiment
     /api/1/run/ID                    a run; /series, /telemetry, /examples behind it
@@ -35,6 +36,7 @@ from watchkeeper.show.web.builders import reading_overview
 from watchkeeper.show.web.builds import Builds
 from watchkeeper.show.web.feeds import Feeds, TooManyTabsError, Wish
 from watchkeeper.show.web.parameters import Scope, scope_of
+from watchkeeper.show.web.script.joining import page_script
 from watchkeeper.show.web.security import Guard, Keys
 from watchkeeper.show.web.served import Served
 
@@ -159,6 +161,10 @@ async def _index(request: Request) -> Response:
     return _file(STATIC / "index.html")
 
 
+def _script(request: Request) -> Response:
+    return Response(page_script(STATIC), headers={"content-type": _TYPES[".js"]})
+
+
 async def _static(request: Request) -> Response:
     path = STATIC / request.path_params["name"]
     files = {file for file in STATIC.rglob("*") if file.suffix in _TYPES and file.is_file()}
@@ -200,6 +206,7 @@ def app_of(api: Api, keys: Keys, hosts: Sequence[str] = ()) -> Starlette:
     """The application. `hosts`: names of this machine besides loopback's."""
     routes = [
         *(Route(path, _index) for path in ("/", "/e/{id:path}", "/r/{id:path}", "/c")),
+        Route("/static/pages.js", _script),
         Route("/static/{name:path}", _static),
         Route("/api/1/overview", api.overview),
         Route("/api/1/experiment/{id:path}", api.page, name="experiment"),

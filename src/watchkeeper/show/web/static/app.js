@@ -297,7 +297,7 @@ function drawNavigation({ kind }) {
     ['/', 'Overview', kind === 'overview' && list !== 'experiments' && list !== 'runs'],
     ['/?show=experiments', 'Experiments', kind === 'e' || list === 'experiments'],
     ['/?show=runs', 'Runs', kind === 'r' || list === 'runs'],
-    [markedIds().length > 1 ? compareHref() : '/c', 'Compare', kind === 'c'],
+    [markedIds().length > 1 ? compareHref(markedIds()) : '/c', 'Compare', kind === 'c'],
   ];
   const links = places.map(([href, text, isHere]) =>
     h('a', { href, 'aria-current': isHere ? 'page' : null }, text),
@@ -310,7 +310,7 @@ function drawMarks() {
   const element = document.getElementById('marks');
   element.hidden = !count;
   const compare =
-    count > 1 ? h('a', { href: compareHref() }, 'Compare') : 'mark one more to compare';
+    count > 1 ? h('a', { href: compareHref(markedIds()) }, 'Compare') : 'mark one more to compare';
   const clear = h(
     'button',
     {

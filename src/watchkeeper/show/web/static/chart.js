@@ -57,7 +57,7 @@ function partOf(line, from, to) {
 }
 
 /** Index of the last of the ascending `xs` at or before `x`; -1: none. */
-export function indexBefore(xs, x) {
+function indexBefore(xs, x) {
   let [low, high] = [0, xs.length];
   while (low < high) {
     const middle = (low + high) >> 1;

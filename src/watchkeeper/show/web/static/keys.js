@@ -46,11 +46,9 @@ export function clearMarks() {
   sessionStorage.removeItem(MARKS);
 }
 
-/** The address of the comparison of what is marked. */
-export function compareHref() {
-  return `/c?${markedIds()
-    .map((id) => `r=${encodeURIComponent(id)}`)
-    .join('&')}`;
+/** The address of the comparison of some runs. */
+export function compareHref(ids) {
+  return `/c?${new URLSearchParams(ids.map((id) => ['r', id]))}`;
 }
 
 /** Listen to keys. `app`: navigate, up, neighbour, filter, pageKey, marksChanged. */
@@ -123,7 +121,7 @@ function markRow(app) {
 }
 
 function compareMarked(app) {
-  if (markedIds().length > 1) app.navigate(compareHref());
+  if (markedIds().length > 1) app.navigate(compareHref(markedIds()));
 }
 
 function showHelp() {

@@ -31,14 +31,15 @@ export function isNeedWanted(need, filter) {
 
 /** The page of a run, or of what has an id of another kind. */
 export function runHref(id) {
-  return id ? `/r/${pathOf(id)}` : '';
+  return id ? `/r/${pathOfId(id)}` : '';
 }
 
 export function placeHref(id, kind) {
-  return kind === 'experiment' ? `/e/${pathOf(id)}` : runHref(id);
+  return kind === 'experiment' ? `/e/${pathOfId(id)}` : runHref(id);
 }
 
-function pathOf(id) {
+/** The address of an id, each part escaped. */
+export function pathOfId(id) {
   return id.split('/').map(encodeURIComponent).join('/');
 }
 

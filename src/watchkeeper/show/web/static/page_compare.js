@@ -3,7 +3,7 @@
 import { createStack, loadPlot, shortText } from './chart.js';
 import { bdi, cleanText, h, paint, span, svg } from './dom.js';
 import { countText, decimalsOf, numberText, signedText } from './format.js';
-import { pathOfId } from './page_run.js';
+import { pathOfId, runHref } from './needs.js';
 import { section, tabs } from './pieces.js';
 import { bestOf, choiceSection, chosenRuns, drawPlot, figuresOfRows, prepareSweep } from './sweep.js';
 
@@ -154,7 +154,7 @@ export function swatch(index, tone) {
 }
 
 export function runLink(run) {
-  return h('a', { href: `/r/${pathOfId(run.id)}` }, bdi(run.name));
+  return h('a', { href: runHref(run.id) }, bdi(run.name));
 }
 
 function differenceRows(page, row) {

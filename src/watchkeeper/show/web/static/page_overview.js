@@ -1,7 +1,8 @@
 /** The overview: what needs a person, what runs, what waits, and everything that there is. */
 
 import { bdi, command, h, link, paint, span, state, svg } from './dom.js';
-import { clockText, countText, dateText, numberText, rateText } from './format.js';
+import { countText, dateText, numberText, rateText } from './format.js';
+import { compareHref } from './keys.js';
 import { hasWords, isNeedWanted, marker, more, needsSection, placeHref, runHref } from './needs.js';
 import {
   bar,
@@ -18,9 +19,11 @@ import {
 import { table } from './table.js';
 
 const LOOKED = 'wk-looked';
-const RECORDING = `import watchkeeper as wk
-with wk.start_run("out", pipeline="sft") as run:
-    run.log(step, loss=loss)`;
+const RECORDING = [
+  'import watchkeeper as wk',
+  'with wk.start_run("out", pipeline="sft") as run:',
+  '    run.log(step, loss=loss)',
+].join('\n');
 const SAME_LOOK_MS = 300000;
 const LOUD = ['failed', 'unknown', 'running', 'warning'];
 const NEWS = ['failed', 'died', 'unknown', 'done', 'finished'];
@@ -416,7 +419,7 @@ function placeMarkable(place) {
 
 function hrefOf(place) {
   if (place.kind !== 'runs') return placeHref(place.id, place.kind);
-  return `/c?${(place.ids ?? []).map((id) => `r=${encodeURIComponent(id)}`).join('&')}`;
+  return compareHref(place.ids ?? []);
 }
 
 function placeNodes(place, context) {

@@ -3,17 +3,14 @@
 import { createRunCurves, curvesSection, drawCurves, followedSeries, metricLabel, takeBeat, takeChartKey, takeColumns } from './curves.js';
 import { bdi, command, glyph, h, paint, span, state } from './dom.js';
 import { clockText, countText, durationText, numberText, rateText, sizeParts } from './format.js';
+import { compareHref } from './keys.js';
+import { pathOfId, placeHref, runHref } from './needs.js';
 import { bar, duration, kindOf, rootCrumbs, section, time, unit, wordOf } from './pieces.js';
 import { createRunTexts, examplesSection, followedText, followTextLog, textLogSection, refreshTexts, runLogSection, stagesSection, takeLines } from './run_texts.js';
 import { table } from './table.js';
 
 const NEWEST_CHECKPOINTS = 5;
 const UNHEALTHY = ['stalled', 'silent', 'failing', 'slow'];
-
-/** The address of an id, each part escaped. */
-export function pathOfId(id) {
-  return id.split('/').map(encodeURIComponent).join('/');
-}
 
 export function renderRun(root, answer, context) {
   const page = { root, context, data: answer.data, isWhole: false };
@@ -63,9 +60,9 @@ function takeRunKey(page, event) {
 
 function placeRun({ context, data }) {
   const crumbs = rootCrumbs(data.experiment_id || data.id);
-  if (data.experiment) crumbs.push({ text: data.experiment, href: `/e/${pathOfId(data.experiment_id)}` });
+  if (data.experiment) crumbs.push({ text: data.experiment, href: placeHref(data.experiment_id, 'experiment') });
   context.setCrumbs([...crumbs, { text: data.name }]);
-  context.neighbours = data.neighbours.map((id) => (id ? `/r/${pathOfId(id)}` : ''));
+  context.neighbours = data.neighbours.map(runHref);
 }
 
 function drawRun(page) {
@@ -294,7 +291,7 @@ function moreCheckpoints(page) {
 function settingsSection({ data }) {
   const entries = [...Object.entries(data.settings), ...Object.entries(data.code)];
   if (!entries.length) return null;
-  const compare = h('a', { href: `/c?r=${encodeURIComponent(data.id)}` }, 'compare');
+  const compare = h('a', { href: compareHref([data.id]) }, 'compare');
   const rows = entries.map(([name, value]) => h('div', null, pair(name, bdi(value))));
   const count = Object.keys(data.settings).length;
   return section('settings', 'Settings', { count, right: compare }, h('dl', { class: 'settings' }, rows));

@@ -200,7 +200,7 @@ export function runLogSection(texts) {
 }
 
 /** Markdown as elements: headings, lists, tables, paragraphs. What is not one of those is text. */
-export function markdownNodes(lines) {
+function markdownNodes(lines) {
   const nodes = [];
   for (const group of groupedLines(lines)) nodes.push(markdownNode(group));
   return nodes;

@@ -9,7 +9,7 @@ const LONGEST_PAUSE_S = 30;
 const EVENTS = ['patch', 'columns', 'lines', 'beat', 'gone'];
 
 /** Why an answer is missing: the status, what the server says, and what to do. */
-export class AnswerError extends Error {
+class AnswerError extends Error {
   constructor(status, message, hint) {
     super(message);
     this.status = status;

@@ -25,7 +25,7 @@ export function prepareSweep(page) {
   page.plot.addEventListener('pointerdown', (event) => choosePlace(page, event));
 }
 
-export function resetSweep(page) {
+function resetSweep(page) {
   page.brushes.clear();
 }
 

@@ -49,7 +49,7 @@ function headOf(column, order, reorder) {
 }
 
 /** The rows in order; what is not known comes last, either way. */
-export function sortedRows(rows, columns, order) {
+function sortedRows(rows, columns, order) {
   const column = columns.find((one) => one.name === order?.name);
   if (!column?.sort) return rows;
   const sign = order.isDown ? -1 : 1;
