@@ -1,0 +1,1 @@
+"""What a checkpoint's bytes are: its files, their sizes and their hashes."""
