@@ -10,8 +10,9 @@ import pytest
 
 from watchkeeper.core.events import FilePath, Host, JobId
 from watchkeeper.core.events.base import Opened
+from watchkeeper.core.events.private import sensitive_fields
 from watchkeeper.query.views import pages, shared
-from watchkeeper.show.report.private import Mask, sensitive_fields, sensitive_values
+from watchkeeper.show.report.private import Mask, sensitive_values
 
 VALUES = {"host": {"login2", "n1"}, "user": {"ann", "root"}, "job id": {"4711", "12"}}
 

@@ -145,7 +145,7 @@ class Intended(Event, frozen=True, kw_only=True, omit_defaults=True, tag="intend
     git_branch: FreeText = ""
     git_dirty: bool | None = None
     diff_sha256: str = ""
-    configs: dict[str, str] = {}
+    configs: dict[FilePath, str] = {}
     source_sha256: str = ""
     reason: FreeText = ""
     automatic: bool = False
@@ -153,7 +153,7 @@ class Intended(Event, frozen=True, kw_only=True, omit_defaults=True, tag="intend
     resume_from: FilePath = ""
     found: dict[str, str] = {}
     environment_sha256: str = ""
-    code: dict[str, str] = {}
+    code: dict[FilePath, str] = {}
     uncommitted: tuple[FilePath, ...] = ()
     git_fault: FreeText = ""
     work_sha256: str = ""

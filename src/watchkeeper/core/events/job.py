@@ -39,7 +39,7 @@ class RunStarted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run_
     git_dirty: bool | None = None
     world_size: int = 1
     execution: int = 1
-    code: dict[str, str] = {}
+    code: dict[FilePath, str] = {}
     uncommitted: tuple[FilePath, ...] = ()
     git_fault: FreeText = ""
     name: FreeText = ""

@@ -8,13 +8,14 @@ journals hold in such fields are searched there, and absolute paths by their for
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, TypeVar
 
 import msgspec
+
+from watchkeeper.core.events.private import sensitive_fields
 
 PageT = TypeVar("PageT", bound=msgspec.Struct)
 
@@ -31,23 +32,6 @@ _JOB = re.compile(
     r"|(slurm-)\d+(?:_\d+)?(?=\.out\b)",
     re.IGNORECASE,
 )
-
-
-def sensitivity_of(hint: Any) -> str:
-    """The sensitivity that a type carries, "" for none."""
-    for meta in get_args(hint)[1:]:
-        extra = getattr(meta, "extra", None) or {}
-        if "sensitivity" in extra:
-            return str(extra["sensitivity"])
-    return ""
-
-
-@functools.cache
-def sensitive_fields(kind: type[msgspec.Struct]) -> Mapping[str, str]:
-    """The fields of a struct whose types carry a sensitivity: name → which."""
-    hints = get_type_hints(kind, include_extras=True)
-    kinds = {name: sensitivity_of(hint) for name, hint in hints.items()}
-    return {name: word for name, word in kinds.items() if word}
 
 
 class Mask:
