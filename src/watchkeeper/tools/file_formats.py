@@ -116,18 +116,33 @@ def is_weights(name: str, formats: Collection[str] = ()) -> bool:
     return is_weights_format(name, formats) and not is_trainers
 
 
-def load_json(data: bytes) -> Any:
-    """The JSON value; NaN and Infinity are numbers.
+def load_json(data: bytes, *, distinct: bool = False) -> Any:
+    """The JSON value; NaN and Infinity are numbers. Of a name that an object has twice, the last
+    value counts, unless names must be `distinct`.
 
     Raises:
         FaultError: it is none.
     """
     try:
-        return json.loads(data)
+        return json.loads(data, object_pairs_hook=_distinct if distinct else None)
     except MemoryError as error:
         raise FaultError(f"is JSON of {len(data):,} bytes that does not fit into memory") from error
     except (ValueError, RecursionError) as error:
         raise FaultError(f"is not JSON: {error}") from error
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object of these members.
+
+    Raises:
+        FaultError: two have the same name.
+    """
+    members = dict(pairs)
+    if len(members) == len(pairs):
+        return members
+    names = [name for name, _ in pairs]
+    twice = next(name for name in members if names.count(name) > 1)
+    raise FaultError(f"has {short(twice)!r} twice in one JSON object")
 
 
 def read_json(path: Path) -> Any:
@@ -234,15 +249,22 @@ def _tensor_bytes(dtype: object, shape: object, most_bytes: int) -> int | None:
     return elements * bits // 8
 
 
-def _safetensors(path: Path, size: int) -> dict[str, Any]:
-    """The header's tensors, of a file that holds all of them and nothing else."""
+def read_safetensors(path: Path, size: int) -> dict[str, Any]:
+    """The header's tensors, name → entry, of a file of `size` bytes that holds all of them and
+    nothing else. Each entry has `dtype`, `shape` and `data_offsets`.
+
+    Raises:
+        EmptyError: it holds no tensors.
+        FaultError: it is torn, or its header is not what the format asks for.
+        OSError: it cannot be read.
+    """
     with open_regular(path) as file:
         length = int.from_bytes(file.read(8), "little")
         if size < 8 or length > min(size - 8, _MAX_SAFETENSORS_HEADER_BYTES):
             raise FaultError(
                 f"is torn: its header should have {length:,} bytes, the file has {size:,}"
             )
-        header = load_json(file.read(length))
+        header = load_json(file.read(length), distinct=True)
     if not isinstance(header, dict):
         raise FaultError("has no safetensors header")
     tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
@@ -279,7 +301,7 @@ def _end_of(tensors: Mapping[str, Any], size: int) -> int:
 
 
 def _check_safetensors(path: Path, size: int) -> None:
-    _safetensors(path, size)
+    read_safetensors(path, size)
 
 
 def _check_zip(path: Path) -> None:
@@ -449,7 +471,7 @@ def _check_shard(folder: Path, shard: str, names: Sequence[str]) -> None:
     """
     place = folder / shard
     try:
-        tensors = _safetensors(place, place.stat().st_size)
+        tensors = read_safetensors(place, place.stat().st_size)
     except FaultError:
         return
     lacking = [name for name in names if name not in tensors]

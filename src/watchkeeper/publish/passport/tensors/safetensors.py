@@ -1,0 +1,30 @@
+"""The header of a safetensors file: 8 bytes of length, JSON, and nothing of the tensors' bytes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from watchkeeper.publish.passport.tensors.tensor import MOST_TENSORS, Tensor
+from watchkeeper.tools.file_formats import FaultError, read_safetensors, short
+
+
+def read(path: Path, size: int) -> list[Tensor]:
+    """The tensors of a file of `size` bytes. Their offsets and shapes fill it exactly.
+
+    Raises:
+        FaultError: the file is torn, or its header is not what the format asks for.
+        OSError: it cannot be read.
+    """
+    entries = read_safetensors(path, size)
+    if len(entries) > MOST_TENSORS:
+        raise FaultError(f"claims {len(entries):,} tensors: at most {MOST_TENSORS:,} are read")
+    return [_tensor(name, entry) for name, entry in entries.items()]
+
+
+def _tensor(name: str, entry: Any) -> Tensor:
+    dtype = entry.get("dtype")
+    if not isinstance(dtype, str):
+        raise FaultError(f"has a safetensors header without the type of {short(name)!r}")
+    begin, end = entry["data_offsets"]
+    return Tensor(name, dtype, tuple(entry["shape"]), end - begin)
