@@ -92,3 +92,16 @@ def test_loading_runs_imports_no_library_of_frames(tmp_path):
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.stderr.strip() == ""
+
+
+def test_a_look_at_an_experiment_imports_nothing_that_reads_run_logs():
+    """`status` and `top` begin without the rules and the words of run logs: their patterns alone
+    took a third of the start.
+    """
+    code = (
+        "import sys, watchkeeper.show.cli.look.status, watchkeeper.show.cli.look.top\n"
+        "heavy = {'watchkeeper.report.lint', 'watchkeeper.report.runlog.figures'}\n"
+        "sys.exit(' '.join(sys.modules.keys() & heavy))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.strip() == ""

@@ -18,7 +18,6 @@ import msgspec
 
 from watchkeeper.core import journal, layout
 from watchkeeper.core.code import git
-from watchkeeper.core.disk.files import read_whole
 from watchkeeper.core.disk.objects import read_kept
 from watchkeeper.core.errors import Problem, UsageError, WatchkeeperError
 from watchkeeper.core.events import (
@@ -28,27 +27,22 @@ from watchkeeper.core.events import (
     Number,
     Opened,
     RunEnded,
-    RunItem,
     RunStarted,
     Unknown,
 )
 from watchkeeper.core.events.choose import all_of
-from watchkeeper.core.state import Attempt, State, fold
+from watchkeeper.core.state import Attempt, fold
 from watchkeeper.experiment import experiment as experiments
-from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.experiment.tree import is_experiment
+from watchkeeper.query.catalogue.experiment_runs import ExperimentRun, runs_of, settings_of
 from watchkeeper.query.ranking import Rankings
 from watchkeeper.query.recording import load, training_start
-from watchkeeper.reading import arguments
 from watchkeeper.reading import settings as flatten
 from watchkeeper.report.compare import sides as compare
 from watchkeeper.report.compare.direction import NO_RULES
 from watchkeeper.report.compare.sides import Against, Side
-from watchkeeper.report.compose.history import WELL
 from watchkeeper.report.lint.rules import RULES
-from watchkeeper.report.runlog.figures import split_settings
 from watchkeeper.report.runlog.read import read as read_log
-from watchkeeper.runfolder import places
 from watchkeeper.runfolder.link import read_link
 from watchkeeper.runfolder.losses import TRAIN_LOSS, VAL_LOSS
 from watchkeeper.runfolder.search import run_folders
@@ -61,7 +55,6 @@ MOST_RANGES = 40
 """Of commits, that git is asked to count."""
 MOST_NAMED = 8
 _JOB_NAME = re.compile(rb"^#SBATCH\s+(?:--job-name|-J)\b.*$", re.MULTILINE)
-_MOST_SNAPSHOT_BYTES = 8 * 1024 * 1024
 
 
 class Chosen(NamedTuple):
@@ -345,113 +338,6 @@ def of_experiment(
     return [_side(run, reader, rules) for run in runs_of(experiment, fold(read.events))]
 
 
-def runs_of(experiment: Experiment, state: State) -> list[ExperimentRun]:
-    """The runs of an experiment, in its order, each with what its journal says."""
-    work: dict[str, list[RunItem]] = {}
-    for item in experiment.items:
-        work.setdefault(item.run, []).append(item)
-    return [
-        ExperimentRun(experiment=experiment, name=name, state=state, items=items)
-        for name, items in work.items()
-    ]
-
-
-class ExperimentRun(msgspec.Struct, frozen=True, kw_only=True):
-    """One run of an experiment, by its journal. `items`: its training and its evaluations."""
-
-    experiment: Experiment
-    name: str
-    state: State
-    items: list[RunItem]
-
-    @property
-    def training(self) -> RunItem | None:
-        """The item that trains it; None if it is trained elsewhere."""
-        return next((item for item in self.items if item.phase == "preparation"), None)
-
-    @property
-    def trained(self) -> Attempt | None:
-        """The latest attempt at its training."""
-        if self.training is None:
-            return None
-        return self.state.run(self.training.key).latest
-
-    @property
-    def intended(self) -> Intended | None:
-        """What the latest attempt at its training was submitted with."""
-        if self.trained is None:
-            return None
-        return self.trained.intended
-
-    @property
-    def submitted(self) -> Intended | None:
-        """What it was first submitted with: its training, else the first of its evaluations."""
-        attempts = [self.trained, *(self.state.run(item.key).latest for item in self.items)]
-        for attempt in attempts:
-            if attempt is not None and attempt.intended is not None:
-                return attempt.intended
-        return None
-
-    @property
-    def learned(self) -> Learned | None:
-        """What its training said of itself; None before it has ended."""
-        if self.trained is None or self.trained.judged is None:
-            return None
-        return self.trained.judged.learned
-
-    @property
-    def snapshot(self) -> str:
-        """The configuration that its training recorded itself; "" for none."""
-        if self.learned is None:
-            return ""
-        return self.learned.config
-
-    @property
-    def is_partial(self) -> bool:
-        """Whether only the summary's words tell its settings."""
-        if self.intended is None:
-            return True
-        return not (self.intended.configs or self.snapshot or self.intended.args)
-
-    @property
-    def standing(self) -> str:
-        """How far it is, in words."""
-        latest = self.trained
-        if latest is None:
-            return self._untrained()
-        if latest.judged is None:
-            return latest.state or "not submitted"
-        return _OUTCOMES.get(latest.judged.outcome, latest.judged.outcome)
-
-    def _untrained(self) -> str:
-        if self.training is not None and not self.training.control:
-            return "not run"
-        if any(self.state.run(item.key).latest for item in self.items):
-            return "control"
-        return "not run"
-
-    def figures(self) -> Iterator[tuple[str, str, Number]]:
-        """The figures of its evaluations, and of the outputs of its own job: name, epoch ("" for
-        none), figure.
-        """
-        for item in self.items:
-            latest = self.state.run(item.key).latest
-            if latest is None or latest.judged is None:
-                continue
-            if latest.judged.outcome not in WELL:
-                continue
-            epoch = ""
-            if item.epoch is not None:
-                epoch = str(item.epoch)
-            for name, figure in latest.judged.metrics.items():
-                if name != "samples":
-                    yield f"{item.task} {name}".lstrip(), epoch, figure
-
-
-# The outcome of a training, as it is shown; any other is shown by its own name.
-_OUTCOMES = {"done": "completed", "failed but good": "failed, but good"}
-
-
 def _side(run: ExperimentRun, reader: flatten.Reader, rules: Mapping[str, str]) -> Side:
     """The side of an experiment's run."""
     folder = run.experiment.folder
@@ -531,48 +417,6 @@ def _files(intended: Intended) -> dict[str, str]:
     return {os.path.relpath(name, own or "."): sha256 for name, sha256 in intended.code.items()}
 
 
-def settings_of(
-    experiment: Experiment,
-    run: str,
-    intended: Intended | None,
-    snapshot: str,
-    reader: flatten.Reader,
-) -> tuple[dict[str, str], tuple[str, ...]]:
-    """A run's settings, and the names of kept configurations that could not be read: from those it
-    was submitted with, else from what it recorded itself, and from its script's arguments; else
-    from the summary's words.
-    """
-    configs: Mapping[str, str] = {}
-    if intended is not None:
-        configs = intended.configs
-    files, unread = [], []
-    for name, sha256 in configs.items():
-        base = name.rpartition("/")[2]
-        settings = _kept_settings(experiment.folder, base, sha256, reader)
-        if settings is None:
-            unread.append(base)
-            settings = {base: f"sha256 {sha256[:12]}"}
-        files.append((base, settings))
-    given = arguments.settings_of(intended.args) if intended is not None else {}
-    if files:
-        return flatten.merged(files) | given, tuple(unread)
-    if snapshot and (recorded := _snapshot(experiment.folder / snapshot, reader)):
-        return recorded | given, ()
-    if given:
-        return given, ()
-    return dict(split_settings(experiment.settings.get(run, ""))), ()
-
-
-def _kept_settings(
-    experiment: Path, name: str, sha256: str, reader: flatten.Reader
-) -> dict[str, str] | None:
-    """The settings in a kept configuration; None if they cannot be read."""
-    data = read_kept(experiment / layout.OBJECTS, sha256)
-    if data is None:
-        return None
-    return reader.settings(name, sha256, data)
-
-
 def _script(experiment: Path, sha256: str) -> str:
     data = read_kept(experiment / layout.OBJECTS, sha256)
     if data is not None:
@@ -634,19 +478,6 @@ def _last_figures(run: Path) -> dict[str, Number]:
         if figure is not None:
             figures[name] = figure
     return figures
-
-
-def _snapshot(path: Path, reader: flatten.Reader) -> dict[str, str]:
-    try:
-        data = read_whole(path, _MOST_SNAPSHOT_BYTES)
-        if path in set(places.names(path.with_name(places.RUN_MANIFEST))):
-            snapshot = msgspec.json.decode(data)
-            if isinstance(snapshot, dict):
-                return flatten.of_value(snapshot.get("config") or {})
-            return {}
-    except (OSError, msgspec.DecodeError, RecursionError):
-        return {}
-    return reader.settings(path.name, hashlib.sha256(data).hexdigest(), data) or {}
 
 
 def _distinct(sides: Sequence[Side]) -> list[Side]:

@@ -23,8 +23,7 @@ from watchkeeper.schedulers import remote_files
 from watchkeeper.schedulers.wrapper.claims import executions
 from watchkeeper.tools.promise import Finding
 from watchkeeper.watch.health.progress import progress_in_output, progress_of
-from watchkeeper.watch.outcome import array_tasks, compute
-from watchkeeper.watch.outcome.compute import ComputeRow
+from watchkeeper.watch.outcome import array_tasks
 from watchkeeper.watch.verdict.evidence import EvidenceBook
 
 
@@ -45,16 +44,16 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     `cluster`: the profile that they run on, as the newest submission has it ("": not known);
     `notes`: of which experiment the folder is a copy, which jobs the logs of other tools name,
     which resumed runs did not repeat their steps faithfully, and whose recorder is of a later
-    version than this one; `compute`: what the attempts that have ended took. `examined` and `read`
+    version than this one; `page_notes` are those that the page has as well. `examined` and `read`
     are what the look found and the journal that it read.
     """
 
     examined: Examined
     read: journal.Journal
     rows: list[Row]
-    compute: list[ComputeRow]
     active: int
     notes: list[Problem]
+    page_notes: list[Problem]
     cluster: str = ""
 
 
@@ -128,25 +127,27 @@ def _progress_words(experiment: Experiment, attempt: Attempt) -> str:
 
 
 def look(experiment: Experiment, selection: Selection) -> Standing:
-    """One look, with what the attempts took, in words and figures."""
+    """One look, with how far each job is, in words."""
     read = journal.read(experiment.folder / layout.JOURNAL)
     state = fold(read.events)
     going = state.active
     examined = examine(experiment, selection, state, with_words=True)
+    page_notes = page_notes_of(examined)
     return Standing(
         examined=examined,
         read=read,
         rows=examined.rows,
-        compute=compute.read(experiment, state),
         active=len(going),
         cluster=_last_cluster(state),
-        notes=[
-            *copies.notes(experiment.folder, state),
-            *foreign_jobs.notes(experiment.folder, state),
-            *_not_faithful(state),
-            *_newer_recorders(experiment, going),
-        ],
+        notes=[*page_notes, *_not_faithful(state), *_newer_recorders(experiment, going)],
+        page_notes=page_notes,
     )
+
+
+def page_notes_of(looked: Examined) -> list[Problem]:
+    """Of which experiment the folder is a copy, and which jobs the logs of other tools name."""
+    folder, state = looked.experiment.folder, looked.state
+    return [*copies.notes(folder, state), *foreign_jobs.notes(folder, state)]
 
 
 def _last_cluster(state: State) -> str:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from watchkeeper.query.views.experiment import experiment
+from watchkeeper.core import journal, layout
+from watchkeeper.core.errors import Problem
+from watchkeeper.experiment import experiment as experiments
+from watchkeeper.launch.plan import Selection
+from watchkeeper.query import foreign_jobs
+from watchkeeper.query.status import look
+from watchkeeper.query.views.experiment import experiment, page_of, site_seen
 
 
 def test_the_matrix_has_every_piece_of_work(night):
@@ -54,3 +60,17 @@ def test_without_an_id_there_are_no_links(night):
     page = experiment(night / "cap")
     assert page.id == "" and {row.id for row in page.rows} == {""}
     assert page.needs[0].ids == []
+
+
+def test_a_page_of_a_look_reads_no_log_for_its_notes(night, monkeypatch):
+    """The notes of the look are those of the page: the logs of other tools are read once."""
+    folder = night / "good"
+    note = Problem(where="run.log:3", message="a job of another tool", hint="", code="foreign")
+    calls = []
+    monkeypatch.setattr(foreign_jobs, "notes", lambda *_: calls.append(1) or [note])
+    seen = look(experiments.read(folder), Selection())
+    read = journal.read(folder / layout.JOURNAL)
+    assert note in page_of(site_seen(seen.examined, read, "", "good", seen.page_notes)).problems
+    assert calls == [1]
+    assert note in page_of(site_seen(seen.examined, read, "", "good")).problems
+    assert calls == [1, 1]

@@ -20,10 +20,10 @@ from watchkeeper.core.state import Attempt, State, fold
 from watchkeeper.core.words import Words, words_of
 from watchkeeper.experiment import experiment as experiments
 from watchkeeper.experiment.experiment import Experiment
+from watchkeeper.launch.plan import WELL
 from watchkeeper.query.catalogue.entry import Entry, Figure
-from watchkeeper.query.compare import ExperimentRun, runs_of, settings_of
+from watchkeeper.query.catalogue.experiment_runs import ExperimentRun, runs_of, settings_of
 from watchkeeper.reading import settings as flatten
-from watchkeeper.report.compose.history import WELL
 
 # The outcome of a job → the state as `ls` says it; any other is said by its own name.
 _STATES = {"done": "finished", "failed but good": "finished", "invalid": "failed"}

@@ -17,9 +17,8 @@ from watchkeeper.experiment import experiment as experiments
 from watchkeeper.experiment.experiment import Experiment as Planned
 from watchkeeper.launch.plan import Selection
 from watchkeeper.launch.retries import Rules
-from watchkeeper.query import copies, foreign_jobs
 from watchkeeper.query.ranking import Rankings
-from watchkeeper.query.status import Examined, examine
+from watchkeeper.query.status import Examined, examine, page_notes_of
 from watchkeeper.query.views.counts import counts_of
 from watchkeeper.query.views.pages import Experiment
 from watchkeeper.query.views.parts.actions import log_of
@@ -68,8 +67,16 @@ def site_of(planned: Planned, read: Journal, state: State, name: str, folder: st
     return site_seen(examine(planned, selection, state), read, name, folder)
 
 
-def site_seen(looked: Examined, read: Journal, name: str, folder: str) -> Site:
-    """The same of an experiment that has been examined."""
+def site_seen(
+    looked: Examined,
+    read: Journal,
+    name: str,
+    folder: str,
+    notes: Sequence[Problem] | None = None,
+) -> Site:
+    """The same of an experiment that has been examined. `notes`: those of its page, where they are
+    known; None: the page looks for them.
+    """
     return Site(
         name=looked.experiment.name,
         id=name,
@@ -78,6 +85,7 @@ def site_seen(looked: Examined, read: Journal, name: str, folder: str) -> Site:
         read=read,
         ranking=Rankings().of(looked.experiment.folder),
         now=datetime.now(UTC),
+        notes=notes,
     )
 
 
@@ -135,5 +143,6 @@ def page_of_chosen(site: Site, keys: Collection[str]) -> Experiment:
 
 
 def _notes(site: Site) -> Sequence[Problem]:
-    folder, state = site.looked.experiment.folder, site.looked.state
-    return [*copies.notes(folder, state), *foreign_jobs.notes(folder, state)]
+    if site.notes is not None:
+        return site.notes
+    return page_notes_of(site.looked)

@@ -15,7 +15,7 @@ from watchkeeper.core.events import Intended, RunStarted
 from watchkeeper.core.settings import load
 from watchkeeper.launch.plan import Selection
 from watchkeeper.launch.retries import Rules
-from watchkeeper.query.compare import settings_of
+from watchkeeper.query.catalogue.experiment_runs import settings_of
 from watchkeeper.query.ranking import Rankings
 from watchkeeper.query.rows import rows as standing_rows
 from watchkeeper.query.series.executions import RunRows, read_run_rows

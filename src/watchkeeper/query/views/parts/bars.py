@@ -9,13 +9,12 @@ import msgspec
 
 from watchkeeper.core.layout import attempt_folder
 from watchkeeper.core.state import Attempt
+from watchkeeper.launch.plan import WELL
 from watchkeeper.query.rows import Row
 from watchkeeper.query.views.pages import JobBar
 from watchkeeper.query.views.parts.site import Site, ended_at, standing_of
 from watchkeeper.query.views.shared import Standing
 from watchkeeper.schedulers.wrapper.claims import executions, read_exit_records
-
-_WELL = ("done", "failed but good")
 
 
 def job_bars(site: Site) -> list[JobBar]:
@@ -80,7 +79,7 @@ def _standing(attempt: Attempt) -> Standing:
     """How an attempt that is over ended."""
     if attempt.judged is None or attempt.judged.outcome == "unknown":
         return "unknown"
-    if attempt.judged.outcome in _WELL:
+    if attempt.judged.outcome in WELL:
         return "done"
     return "failed"
 

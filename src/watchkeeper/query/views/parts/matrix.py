@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from watchkeeper.core.events import Number
-from watchkeeper.query.compare import ExperimentRun, runs_of, settings_of
+from watchkeeper.query.catalogue.experiment_runs import ExperimentRun, runs_of, settings_of
 from watchkeeper.query.rows import Row
 from watchkeeper.query.views.pages import MetricColumn, RunningRow, RunRow, TaskColumn, WorkRow
 from watchkeeper.query.views.parts.alike import line_of

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 
 import msgspec
 
+from watchkeeper.core.errors import Problem
 from watchkeeper.core.events import Decision, RunItem
 from watchkeeper.core.journal import Journal
 from watchkeeper.core.state import Attempt
@@ -24,7 +25,8 @@ PENDING = "PENDING"
 
 class Site(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """An experiment. `folder` is as a command takes it; `id` names it in addresses, "" outside a
-    page. `ranking`: which figures are the better ones; `now` is when the look was.
+    page. `ranking`: which figures are the better ones; `now` is when the look was; `notes` are
+    those of its page, None where nobody looked for them yet.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     read: Journal
     ranking: Ranking
     now: datetime
+    notes: Sequence[Problem] | None = None
 
     @cached_property
     def rows(self) -> list[Row]:

@@ -55,6 +55,7 @@ from watchkeeper.show.standing import (
     problems_of,
     totals,
 )
+from watchkeeper.watch.outcome import compute
 
 
 @click.command("status")
@@ -109,7 +110,7 @@ def _show_experiment(folder: Path, wanted: Selection, cluster: str | None, *, as
     if is_quiet() and not as_json:
         click.echo(totals(standing.rows))
         return code
-    site = site_seen(standing.examined, standing.read, "", str(folder))
+    site = site_seen(standing.examined, standing.read, "", str(folder), standing.page_notes)
     if as_json:
         return _answer(site, standing, code)
     click.echo(drawn(page_of_chosen(site, frozenset(row.key for row in standing.rows))))
@@ -121,13 +122,8 @@ def _chosen(standing: Standing, selection: Selection) -> Standing:
     if selection.runs is None and selection.evals is None:
         return standing
     rows = [row for row in standing.rows if selection.has(row.phase, row.run, row.key)]
-    keys = {row.key for row in rows}
-    return msgspec.structs.replace(
-        standing,
-        rows=rows,
-        compute=[row for row in standing.compute if row.key in keys],
-        active=sum(row.standing == "running" for row in rows),
-    )
+    active = sum(row.standing == "running" for row in rows)
+    return msgspec.structs.replace(standing, rows=rows, active=active)
 
 
 def _exit_code(experiment: Experiment, standing: Standing) -> int:
@@ -143,6 +139,8 @@ def _answer(site: Site, standing: Standing, code: int) -> int:
     watcher = watcher_of(site.looked.experiment.folder, standing.read)
     running = running_rows(chosen)
     words = words_of(watcher, standing.active)
+    keys = {row.key for row in standing.rows}
+    took = compute.read(site.looked.experiment, site.looked.state)
     return answer(
         code,
         summary=f"{totals(standing.rows)}. {words}",
@@ -153,7 +151,7 @@ def _answer(site: Site, standing: Standing, code: int) -> int:
             folder=folder,
             rows=most_urgent_first(standing.rows),
             watcher=words,
-            compute=standing.compute,
+            compute=[row for row in took if row.key in keys],
             needs=needs_of(chosen, watcher, running),
             running=running,
             waiting=waiting_rows(chosen),
