@@ -22,6 +22,7 @@ from msgspec.structs import replace
 
 from watchkeeper.core.errors import Problem
 from watchkeeper.core.ids import name_fault
+from watchkeeper.experiment import kept_drafts
 from watchkeeper.experiment.draft import (
     RUN_TYPES,
     Draft,
@@ -99,6 +100,10 @@ def read(path: Path, data: bytes) -> Draft:
         ExperimentError: nothing can be planned from it; `problems` holds everything that is wrong
             with it.
     """
+    return kept_drafts.draft_of(path, data, _read)
+
+
+def _read(path: Path, data: bytes) -> Draft:
     return _Reader(load(path, data)).draft()
 
 

@@ -67,7 +67,7 @@ def _decided(
     experiment: Experiment, state: State, selection: Selection, halted: Mapping[Phase, str]
 ) -> tuple[Plan, EvidenceBook]:
     book = EvidenceBook(experiment)
-    book.look_at_all(state)
+    book.look_at_all(state, to_show=True)
     means = book.means(state, selection.rules)
     facts = Facts(
         findings=book.findings,

@@ -38,6 +38,8 @@ def matches(folder: Path, pattern: str) -> list[Path]:
     Raises:
         OSError: a folder on the way could not be read; what does not exist is no error.
     """
+    if not _MAGIC.search(pattern):
+        return list(_literal(folder, pattern))
     places = [Path("/") if pattern.startswith("/") else folder]
     for is_literal, part in _steps(pattern):
         step = _literal if is_literal else _listed
@@ -103,5 +105,7 @@ def files_below(folder: Path) -> list[Path]:
             for entry in entries:
                 if not entry.name.startswith("."):  # TEMPORARY_PREFIX among them
                     (folders if entry.is_dir() else files).append(Path(entry.path))
+    if len(files) < 2:
+        return files
     beginning = len(f"{folder}/")
     return sorted(files, key=lambda path: str(path)[beginning:])

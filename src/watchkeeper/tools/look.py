@@ -13,18 +13,25 @@ from pathlib import Path
 import msgspec
 
 from watchkeeper.tools import globs, inspect_ai, script, torchtune
+from watchkeeper.tools.look_memory import LookMemory
 from watchkeeper.tools.promise import Expected, Finding, Promise, Verdict
 
 # The better finding, where several places hold something and none of it is good.
 _RANK: dict[Verdict, int] = {"good": 3, "damaged": 2, "empty": 1, "missing": 0}
 
 
-def look(folder: Path, promise: Promise, outputs: Sequence[Path] = ()) -> Finding:
+def look(
+    folder: Path,
+    promise: Promise,
+    outputs: Sequence[Path] = (),
+    memory: LookMemory | None = None,
+) -> Finding:
     """Look at a promise's places below the experiment's `folder`, in order, and stop at the first
     good one.
 
     Where one pattern has several matches (logs whose names begin with their time), the last good
     one counts. `outputs` are the files into which its jobs printed, the newest first.
+    `memory`: what was read of the same files before counts (None: each file is read).
     """
     if promise.kind == "output":
         return _look_at_output(folder, promise)
@@ -42,7 +49,7 @@ def look(folder: Path, promise: Promise, outputs: Sequence[Path] = ()) -> Findin
             best = max(best, unseen, key=lambda finding: _RANK[finding.state])
             continue
         for path in reversed(places):
-            finding = _judge(folder, promise, path, outputs)
+            finding = _judge(folder, promise, path, outputs, memory)
             if finding.state == "good":
                 return finding
             best = max(best, finding, key=lambda finding: _RANK[finding.state])
@@ -99,14 +106,27 @@ def _unreadable(folder: Path, promise: Promise, path: Path, error: OSError) -> F
     return Finding(subject=promise.subject, state="damaged", path=shown, why=why)
 
 
-def _judge(folder: Path, promise: Promise, path: Path, outputs: Sequence[Path]) -> Finding:
+def _judge(
+    folder: Path,
+    promise: Promise,
+    path: Path,
+    outputs: Sequence[Path],
+    memory: LookMemory | None,
+) -> Finding:
     shown = script.shown(folder, path)
     try:
         whole = path.is_dir()
         files = script.files(folder, path, whole=whole)
-        if promise.kind == "result":
-            return _judge_result(promise, path, shown, files, whole=whole)
-        finding = script.checkpoint(promise.subject, shown, files, promise.formats)
+
+        def read() -> Finding:
+            if promise.kind == "result":
+                return _judge_result(promise, path, shown, files, whole=whole)
+            return script.checkpoint(promise.subject, shown, files, promise.formats)
+
+        if memory is None or promise.expected is not None:
+            finding = read()  # a log may count for one evaluation and not for another
+        else:
+            finding = memory.finding(promise, shown, files, read)
         if whole and finding.state == "good":
             return _judge_training(folder, promise, path, finding, outputs)
         return finding
@@ -118,7 +138,7 @@ def _judge_training(
     folder: Path, promise: Promise, path: Path, finding: Finding, outputs: Sequence[Path]
 ) -> Finding:
     """The finding on a folder of good weights, with what torchtune's own logs add to it."""
-    if promise.training is None or promise.epoch is None:
+    if promise.kind != "checkpoint" or promise.training is None or promise.epoch is None:
         return finding
     printed = [(output, script.shown(folder, output)) for output in outputs]
     return torchtune.complete(finding, path, promise.epoch, promise.training, printed)

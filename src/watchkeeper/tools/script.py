@@ -33,6 +33,19 @@ def shown(folder: Path, path: Path) -> str:
     return file_formats.printable(str(path).removeprefix(beginning))
 
 
+class Stamp(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Which file it is, and whether it is still as it was: the time of its last write, and that of
+    its last change of any kind, are in nanoseconds since 1970.
+    """
+
+    name: str
+    device: int
+    inode: int
+    size_bytes: int
+    written_ns: int
+    changed_ns: int
+
+
 class File(msgspec.Struct, frozen=True, kw_only=True):
     """One file of a result; `name` is relative to the result, `shown` to the experiment."""
 
@@ -41,6 +54,7 @@ class File(msgspec.Struct, frozen=True, kw_only=True):
     shown: str
     size_bytes: int
     modified: datetime | None
+    stamp: Stamp
 
     def evidence(self, what: str) -> Evidence:
         """What a look at it saw."""
@@ -73,6 +87,14 @@ def _file(folder: Path, root: Path, path: Path) -> File | None:
         shown=shown(folder, path),
         size_bytes=status.st_size,
         modified=modified,
+        stamp=Stamp(
+            name,
+            status.st_dev,
+            status.st_ino,
+            status.st_size,
+            status.st_mtime_ns,
+            status.st_ctime_ns,
+        ),
     )
 
 

@@ -8,25 +8,17 @@ very ones that were read. It is replaced whole; of two commands at a time, the l
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import os
 import time
 
 import msgspec
 
 from watchkeeper.core import layout
-from watchkeeper.core.disk.files import replace
-from watchkeeper.core.disk.user_cache import folder, read_own
-from watchkeeper.core.errors import StorageError
+from watchkeeper.core.disk import user_cache
 from watchkeeper.core.version import SOFTWARE
 from watchkeeper.query.catalogue.entry import Entry
 from watchkeeper.query.catalogue.places import Identity, Place
 
-MOST_BYTES = 256 * 2**20
-"""Of the file: a larger one is not read."""
 _FORMAT = 5  # to rise with each change of what an entry means
-_HASH_BYTES = 32
 _RUNNING = "running"
 _ROWS = f"{layout.METRICS}/"
 
@@ -97,7 +89,7 @@ class Index:
         """`top` is the folder's real path. `patience` is as in `list_runs`."""
         self._top = top
         self._patience = patience
-        self._path = folder() / "runs" / f"{_name_of(top)}.index"
+        self._path = user_cache.folder() / "runs" / f"{user_cache.name_of(top)}.index"
         self._before = self._load()
         self._now: dict[str, Known] = {}
 
@@ -125,17 +117,15 @@ class Index:
             data = _encoder.encode(_File(_FORMAT, SOFTWARE, self._top, places))
         except (UnicodeEncodeError, OverflowError):
             return  # something that no encoding has: the runs are read each time
-        with contextlib.suppress(StorageError, OSError):
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            replace(self._path, _digest(data) + data, durable=False, mode=0o600)
+        user_cache.keep(self._path, data)
 
     def _load(self) -> dict[str, Known]:
+        data = user_cache.recall(self._path)
+        if data is None:
+            return {}
         try:
-            data = memoryview(read_own(self._path, MOST_BYTES))
-            if data[:_HASH_BYTES] != _digest(data[_HASH_BYTES:]):
-                return {}
-            file = _decoder.decode(data[_HASH_BYTES:])
-        except (OSError, StorageError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            file = _decoder.decode(data)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return {}
         if (file.format, file.software, file.top) != (_FORMAT, SOFTWARE, self._top):
             return {}
@@ -153,11 +143,3 @@ def _is_utf8(name: str) -> bool:
 
 def _same(one: dict[str, Known], other: dict[str, Known]) -> bool:
     return all(other[below] is known for below, known in one.items())
-
-
-def _name_of(top: str) -> str:
-    return hashlib.sha256(os.fsencode(top)).hexdigest()[:32]
-
-
-def _digest(data: bytes | memoryview) -> bytes:
-    return hashlib.blake2b(data, digest_size=_HASH_BYTES).digest()

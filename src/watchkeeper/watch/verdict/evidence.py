@@ -14,6 +14,7 @@ from watchkeeper.launch import retry_means
 from watchkeeper.launch.plan import to_try
 from watchkeeper.launch.retries import Means, Rules
 from watchkeeper.tools.look import look
+from watchkeeper.tools.look_memory import LEAST_PROMISES, LookMemory
 from watchkeeper.tools.promise import Finding, Promise
 
 
@@ -35,13 +36,24 @@ class EvidenceBook:
         """What was found at the last look at each subject."""
         return self._findings
 
-    def look_at_all(self, state: State) -> None:
-        """Look at everything. `state` knows where its jobs printed."""
+    def look_at_all(self, state: State, *, to_show: bool = False) -> None:
+        """Look at everything. `state` knows where its jobs printed. `to_show`: nothing is done by
+        what is seen, so that a file need not be read that an earlier look has read.
+        """
+        promises = self._all_promises()
+        if not to_show or len(promises) < LEAST_PROMISES:
+            self._look(promises, state)
+            return
+        memory = LookMemory(self._experiment.folder)
+        self._look(promises, state, memory)
+        memory.save()
+
+    def _all_promises(self) -> list[Promise]:
         experiment = self._experiment
         promises = [*experiment.checkpoints.values(), *experiment.results.values()]
         for outputs in experiment.outputs.values():
             promises += outputs
-        self._look(promises, state)
+        return promises
 
     def look_at(self, item: RunItem, state: State) -> list[Finding]:
         """Look again at what one piece of work promises, and return what was found."""
@@ -120,10 +132,13 @@ class EvidenceBook:
         findings = [self._findings[name] for name in subjects if name in self._findings]
         return retry_means.means_of(folder, item, attempts, findings, rules)
 
-    def _look(self, promises: Iterable[Promise], state: State) -> None:
+    def _look(
+        self, promises: Iterable[Promise], state: State, memory: LookMemory | None = None
+    ) -> None:
+        folder = self._experiment.folder
         for promise in promises:
             outputs = printed(state, self._trainings.get(promise.subject, ""))
-            self._findings[promise.subject] = look(self._experiment.folder, promise, outputs)
+            self._findings[promise.subject] = look(folder, promise, outputs, memory)
 
 
 def _runs(experiment: Experiment) -> list[str]:

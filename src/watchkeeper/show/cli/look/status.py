@@ -10,6 +10,7 @@ from typing import Any
 import click
 import msgspec
 
+from watchkeeper.core.collector import collector_paused
 from watchkeeper.core.errors import (
     EXIT_DETACHED,
     EXIT_FAILED,
@@ -64,6 +65,7 @@ from watchkeeper.watch.outcome import compute
 @cluster_option
 @page_options
 @command_errors
+@collector_paused()
 def command(
     experiment: Path, runs: str | None, evals: str | None, cluster: str | None, as_json: bool
 ) -> int:

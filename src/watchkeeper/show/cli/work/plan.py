@@ -9,6 +9,7 @@ from typing import Any
 import click
 import msgspec
 
+from watchkeeper.core.collector import collector_paused
 from watchkeeper.core.errors import EXIT_FAILED, EXIT_OK, Problem
 from watchkeeper.core.events import Decision
 from watchkeeper.core.journal import utc_now
@@ -41,6 +42,7 @@ from watchkeeper.watch.spending import Spending
 @budget_option
 @page_options
 @command_errors
+@collector_paused()
 def command(
     experiment: Path,
     *,
