@@ -17,7 +17,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from watchkeeper.tools import file_formats
+from watchkeeper.publish import names
+from watchkeeper.tools import file_formats, script
 from watchkeeper.tools.look import look
 from watchkeeper.tools.promise import Expected, Finding, Promise
 from watchkeeper.tools.script import fingerprint
@@ -523,6 +524,21 @@ def test_a_fingerprint_is_of_content_not_of_time(tmp_path: Path) -> None:
         write(tmp_path / "b", change)
         seen.add(look(tmp_path, checkpoint("b")).fingerprint)
     assert len(seen) == 4
+
+
+def test_a_checkpoint_is_the_same_with_its_documents(tmp_path: Path) -> None:
+    """A passport, a sign-off and signatures change no fingerprint: nothing is evaluated again."""
+    assert script.PAPERS == names.ABOUT_THE_MANIFEST
+    folder = tmp_path / "run/epoch_0"
+    folder.mkdir(parents=True)
+    (folder / "model.safetensors").write_bytes(safetensors())
+    before = look(tmp_path, checkpoint()).fingerprint
+    for name in script.PAPERS:
+        (folder / name).write_text("{}")
+    assert look(tmp_path, checkpoint()).fingerprint == before
+    (folder / "sub").mkdir()
+    (folder / "sub/SIGNOFF.json").write_text("{}")
+    assert look(tmp_path, checkpoint()).fingerprint != before
 
 
 def test_a_fingerprint_of_a_large_file_samples_both_ends(tmp_path: Path) -> None:

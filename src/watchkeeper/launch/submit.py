@@ -461,6 +461,9 @@ class Submitter:
             scheduler=self.scheduler.name,
             needs=needs,
             promises=[self._places_of(promise) for promise in promises],
+            checkpoints=[
+                self._places_of(promise) for promise in promises if promise.kind == "checkpoint"
+            ],
             lag_s=self.scheduler.visibility_lag_s,
             starts=self.experiment / layout.STARTS,
             gap_s=self._gap_s,

@@ -25,6 +25,17 @@ _WHOLE_BYTES = 4 * 2**20
 _SAMPLE_BYTES = 2**20
 _MOST_NAMES = 3  # of files, in a message
 _INDEX = ".index.json"
+PAPERS = frozenset(
+    {
+        "MODEL_PASSPORT.json",
+        "SIGNOFF.json",
+        "CHECKPOINT_MANIFEST.json",
+        "model.sig",
+        "SIGNOFF.sig.json",
+        "SHA256SUMS",
+    }
+)
+"""What is written into a checkpoint about it: it is the same checkpoint with and without them."""
 
 
 def shown(folder: Path, path: Path) -> str:
@@ -131,13 +142,14 @@ def checkpoint(
             evidence=tuple(evidence),
         )
     size_bytes = sum(file.size_bytes for file in weights)
+    made = [(file.name, file.path) for file in files if file.name not in PAPERS]
     return Finding(
         subject=subject,
         state="good",
         path=shown,
         why=f"{_counted(weights, 'weights file')}, {size_bytes:,} bytes",
         evidence=tuple(evidence),
-        fingerprint=fingerprint([(file.name, file.path) for file in files]),
+        fingerprint=fingerprint(made),
     )
 
 

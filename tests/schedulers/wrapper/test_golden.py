@@ -25,6 +25,7 @@ HEADS = {
             "scheduler": "slurm@two",
             "needs": [ATTEMPT.parent / "base" / "1", Path("/data/it's here/2")],
             "promises": [["/data/exp/r8/epoch_*", "/data/exp/r8/a\\b"], ["/data/exp/r8/result"]],
+            "checkpoints": [["/data/exp/r8/epoch_*", "/data/exp/r8/a\\b"]],
             "lag_s": 120.0,
             "starts": Path("/data/exp/.watchkeeper/starts"),
             "gap_s": 1.5,

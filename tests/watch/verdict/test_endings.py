@@ -1,5 +1,8 @@
 """How a job ended, from what the scheduler and the exit record say."""
 
+from datetime import UTC, datetime, timedelta
+
+import msgspec
 import pytest
 
 from watchkeeper.core.events import ExitRecord, SchedulerFacts
@@ -51,3 +54,32 @@ def test_a_wrappers_own_code_is_explained(code):
     assert "the wrapper ran nothing" in end.why
     own = end_of(facts("FAILED", 3), record(code))
     assert own.exit_code == code and own.why == ""
+
+
+@pytest.mark.parametrize("state", ["TIMEOUT", "CANCELLED", "FAILED"])
+@pytest.mark.parametrize(
+    ("code", "interrupted", "later_s", "ends_as"),
+    [
+        (0, False, 121, "COMPLETED"),
+        (0, False, 120, None),
+        (0, True, 600, None),
+        (1, False, 600, None),
+        (0, False, None, None),
+    ],
+)
+def test_a_job_killed_long_after_its_script_ended_well_is_completed(
+    state, code, interrupted, later_s, ends_as
+):
+    """The time limit may take the wrapper while it hashes, and never the work that was done."""
+    ended = datetime(2026, 3, 11, 15, 0, tzinfo=UTC)
+    said = facts(state, 0)
+    if later_s is not None:
+        said = msgspec.structs.replace(said, ended=ended + timedelta(seconds=later_s))
+    left = msgspec.structs.replace(record(code), ended=ended, interrupted=interrupted)
+    assert end_of(said, left).state == (ends_as or state)
+
+
+def test_an_end_without_a_time_is_the_schedulers():
+    """A record that does not say when it was written outweighs nothing."""
+    said = SchedulerFacts(state="TIMEOUT", ended=datetime(2026, 3, 11, tzinfo=UTC))
+    assert end_of(said, record(0)).state == "TIMEOUT"

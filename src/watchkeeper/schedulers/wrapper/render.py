@@ -48,6 +48,7 @@ def render(
     scheduler: str,
     needs: Sequence[Path] = (),
     promises: Sequence[Sequence[str]] = (),
+    checkpoints: Sequence[Sequence[str]] = (),
     lag_s: float = 0.0,
     starts: Path | None = None,
     gap_s: float = 0.0,
@@ -65,7 +66,8 @@ def render(
     `promises` are the files that the script must leave, each as alternative absolute patterns
     (`tools.base`). A job that its scheduler starts again after exit code 0 runs only if one of them
     is missing. A script without promises runs again only if the scheduler had asked for the restart
-    before the script ended.
+    before the script ended. `checkpoints` are those of them that hold weights: after an end with
+    code 0, and after its record, their files are hashed (`hashes.py`).
 
     `lag_s`: how many seconds a file written on one node may stay invisible on another. If above 0,
     jobs may be started again on another node: the wrapper then leaves a heartbeat, and waits until
@@ -95,7 +97,8 @@ def render(
         "UNSET": " ".join((BATCH_VARIABLE, ACCUMULATION_VARIABLE, RESUME_VARIABLE)),
         "EXPORT": _export(variables) + _read_arguments(arguments),
         "NEEDS": shlex.join(map(str, needs)),
-        "PROMISES": shlex.join("\n".join(map(_shell_pattern, patterns)) for patterns in promises),
+        "PROMISES": _patterns(promises),
+        "CHECKPOINTS": _patterns(checkpoints),
         "SECRET_NAMES": shlex.quote(redaction.VARIABLES),
         "SECRET_VALUES": shlex.quote(redaction.VALUES),
         "NO_SECRETS": shlex.quote(redaction.NO_VARIABLES),
@@ -127,6 +130,11 @@ def _read_arguments(path: Path | None) -> str:
         f'        wk_refuse {CANNOT_TELL} "cannot read the arguments in $wk_attempt"\n'
         '    set -- "${wk_arguments[@]}"'
     )
+
+
+def _patterns(promises: Sequence[Sequence[str]]) -> str:
+    """The words of a bash array, one for each promise: its patterns, a line each."""
+    return shlex.join("\n".join(map(_shell_pattern, patterns)) for patterns in promises)
 
 
 def _shell_pattern(pattern: str) -> str:

@@ -392,6 +392,25 @@ wk_run() { # arguments of the script
     for signal in $wk_watcher $wk_bystander; do kill -s KILL "$signal" && wait "$signal"; done
 }
 
+# The sizes, times and hashes of the checkpoints that were promised, for their passports: nobody has to read them again on
+# a login node. It comes after the exit record, so that the time limit can take nothing but the hashes.
+wk_hash() {
+    local checkpoints=(__CHECKPOINTS__) patterns pattern place places=() file="$wk_temporary-hashes"
+    ((${#checkpoints[@]})) && [[ $wk_code == 0 ]] || return
+    for patterns in "${checkpoints[@]}"; do
+        while IFS= read -r pattern; do
+            while IFS= read -r place; do places+=("$place"); done < <(compgen -G "$pattern")
+        done <<<"$patterns"
+    done
+    ((${#places[@]})) || return
+    (
+        set -o pipefail
+        find -H "${places[@]}" -type f -printf 'file %s %T@ %p\0' &&
+            find -H "${places[@]}" -type f -print0 | xargs -0 -r -n 1 -P "$(nproc)" sha256sum -z --
+    ) >"$file" && ln "$file" "$wk_attempt/hashes.$wk_execution"
+    rm -f "$file"
+}
+
 wk_main() {
     local wk_attempt=__ATTEMPT__ wk_scheduler=__SCHEDULER__ wk_job= wk_restart=${SLURM_RESTART_COUNT:-0}
     local wk_own_id= wk_never= wk_line=
@@ -436,6 +455,7 @@ wk_main() {
     wk_prepare "$record" && wk_publish "exit.$wk_execution" "$record" ||
         printf 'watchkeeper: the exit record (code %s) cannot be written in %s\n' "$wk_code" "$wk_attempt" >&"$wk_err"
     wk_twice rm -f "$wk_temporary"
+    wk_hash
     exit "$wk_code"
 }
 

@@ -4,6 +4,8 @@ nothing.
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import msgspec
 
 from watchkeeper.core.events import ExitRecord, SchedulerFacts
@@ -16,6 +18,9 @@ BLIND = ("NODE_FAIL", "BOOT_FAIL", UNKNOWN)
 # The job was started again after its end, and ran nothing then: what the scheduler says is the
 # second start's failure.
 _RAN_NOTHING = (TWIN, FINISHED)
+# By then the scheduler has killed what its signal had not ended: a script that ended with 0 earlier
+# ended by itself. What was killed later is the wrapper, while it hashed the checkpoints.
+_KILLED_AFTER = timedelta(minutes=2)
 
 
 class End(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,8 +55,19 @@ def _knows_better(record: ExitRecord, facts: SchedulerFacts | None) -> bool:
     """Whether the job's end is what the record says and not what the scheduler says."""
     if facts is None or facts.state in BLIND:
         return True
+    if _had_ended_well(record, facts):
+        return True
     is_of_second_start = facts.state == "FAILED" and facts.exit_code in _RAN_NOTHING
     return is_of_second_start and record.exit_code not in _RAN_NOTHING
+
+
+def _had_ended_well(record: ExitRecord, facts: SchedulerFacts) -> bool:
+    """Whether the script had ended with 0 long before the scheduler ended its job."""
+    if record.exit_code or record.interrupted or facts.state == "COMPLETED":
+        return False
+    if record.ended is None or facts.ended is None:
+        return False
+    return facts.ended - record.ended > _KILLED_AFTER
 
 
 def _recorded_end(record: ExitRecord, facts: SchedulerFacts | None) -> End:
