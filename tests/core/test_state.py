@@ -33,6 +33,7 @@ from watchkeeper.core.events import (
     SchedulerFacts,
     Submitted,
     Unknown,
+    Vouched,
 )
 from watchkeeper.core.state import Attempt, Fold, RunState, State, fold
 
@@ -593,3 +594,28 @@ def test_a_halt_holds_until_an_execution_ends_it(keeps: bool, halted: list[str])
         }
     )
     assert list(state.halted) == halted
+
+
+def test_the_newest_word_on_a_checkpoint_counts() -> None:
+    """Of two writers the one that had read the other is right, whatever the clocks say; words on
+    other checkpoints stay.
+    """
+    fields = {"key": "a", "phase": "preparation", "attempt": 1, "path": "p", "verdict": "pass"}
+    early, late = NOW, NOW + timedelta(hours=9)
+    state = fold(
+        {
+            "w1": [
+                event(Vouched, "w1", 0, late, **fields, subject="a/epoch_0"),
+                event(Vouched, "w1", 1, late, **fields, subject="a/epoch_1"),
+            ],
+            "w0": [
+                opened("w0", {"w1": 2}),
+                event(Vouched, "w0", 1, early, **fields, subject="a/epoch_0", signed=True),
+            ],
+        }
+    )
+    said = state.run("a").attempts[1].vouched
+    assert {subject: word.signed for subject, word in said.items()} == {
+        "a/epoch_0": True,
+        "a/epoch_1": False,
+    }

@@ -43,6 +43,7 @@ from watchkeeper.core.events import (
     SchedulerFacts,
     Submitted,
     Unknown,
+    Vouched,
 )
 
 T = TypeVar("T", bound=Event)
@@ -78,6 +79,7 @@ class Attempt(msgspec.Struct):
     job; `assessed`: the last word on its health. `sighted`: the last word that there is a job,
     whatever its state; `put_off`: why the scheduler did not take it when it was last asked;
     `refusals`: the first and the last time of a row of such answers, None after a final one.
+    `vouched`: checkpoint → what was last said of it.
     """
 
     key: str
@@ -97,6 +99,7 @@ class Attempt(msgspec.Struct):
     sighted: Submitted | Seen | None = None
     put_off: Postponed | None = None
     refusals: Row | None = None
+    vouched: dict[str, Vouched] = {}
 
     @property
     def yields(self) -> bool:
@@ -275,7 +278,8 @@ class WriterState:
         | Postponed
         | Assessed
         | Judged
-        | CancelAsked,
+        | CancelAsked
+        | Vouched,
     ) -> Attempt:
         return self._attempt_of(event.key, event.attempt, event.phase)
 
@@ -345,6 +349,9 @@ class WriterState:
     def _on_judged(self, event: Judged) -> None:
         self._attempt(event).judged = event
 
+    def _on_vouched(self, event: Vouched) -> None:
+        self._attempt(event).vouched[event.subject] = event
+
     def _on_assessed(self, event: Assessed) -> None:
         self._attempt(event).assessed = event
 
@@ -410,6 +417,7 @@ _HANDLERS: dict[type, Callable[[WriterState, Any], None]] = {
     Judged: WriterState._on_judged,
     Assessed: WriterState._on_assessed,
     Halted: WriterState._on_halted,
+    Vouched: WriterState._on_vouched,
     Polled: WriterState._on_polled,
     Unknown: WriterState._on_unknown,
 }
@@ -485,7 +493,18 @@ def _join_attempt(parts: Sequence[Attempt], writers: Mapping[str, WriterState]) 
         sighted=_last_sighting(parts),
         put_off=_newest([part.put_off for part in parts], writers),
         refusals=_refusals_after(rejected, parts),
+        vouched=_vouched(parts, writers),
     )
+
+
+def _vouched(parts: Sequence[Attempt], writers: Mapping[str, WriterState]) -> dict[str, Vouched]:
+    """Checkpoint → the newest of what several writers say of it."""
+    said: dict[str, list[Vouched]] = {}
+    for part in parts:
+        for subject, event in part.vouched.items():
+            said.setdefault(subject, []).append(event)
+    newest = {subject: _newest(events, writers) for subject, events in sorted(said.items())}
+    return {subject: event for subject, event in newest.items() if event is not None}
 
 
 def _first(words: Iterable[Word | None]) -> Word | None:

@@ -13,6 +13,7 @@ from watchkeeper.core.events import (
     Rejected,
     SchedulerFacts,
     Submitted,
+    Vouched,
 )
 from watchkeeper.report.compose.compose import compose
 from watchkeeper.report.compose.history import About, History, Sight
@@ -57,6 +58,12 @@ def judged(number=1, at=50, phase="preparation", **fields):
     """An attempt's verdict; `done` unless said otherwise."""
     defaults = {"outcome": "done", "state": "COMPLETED"}
     return Judged(**_common(number, at, phase), **(defaults | fields))
+
+
+def vouched(number=1, at=55, **fields):
+    """A word on a checkpoint: signed, unless said otherwise."""
+    defaults = {"subject": "r8/epoch_0", "path": "r8/epoch_0", "verdict": "pass", "by": "tool"}
+    return Vouched(**_common(number, at), **(defaults | {"signed": True} | fields))
 
 
 def assessed(number=1, at=20, **fields):

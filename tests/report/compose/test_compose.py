@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.report.compose.events import documented, history, intended, judged, submitted
+from tests.report.compose.events import documented, history, intended, judged, submitted, vouched
 from tests.report.compose.events import page as events_page
 from tests.report.compose.events import shown as events_shown
 from watchkeeper.core.events import (
@@ -333,5 +333,43 @@ def test_next_says_how_to_go_on_after_an_end():
         "resume": "fix the cause (TIMEOUT), then run watchkeeper run . --retry-failed; "
         "the newest complete checkpoint is exp/r8/epoch_0",
         "before it is shared": "MODEL_PASSPORT.json + SIGNOFF.json for exp/r8/epoch_0 come "
-        "before any evaluation, upload or hand-off of it",
+        "before any evaluation elsewhere, upload or hand-off of it: "
+        "watchkeeper checkpoint passport exp/r8/epoch_0, "
+        "then watchkeeper checkpoint sign exp/r8/epoch_0",
     }
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ({}, "exp/r8/epoch_0 has a SIGNOFF.json (pass) by tool; check it with"),
+        ({"verdict": "soft_signal", "why": "private"}, "(soft_signal: private) by tool"),
+        (
+            {"verdict": "soft_signal", "signed": False, "why": "no run log"},
+            "is not signed (soft_signal: no run log), which comes before any evaluation elsewhere, "
+            "upload or hand-off of it: watchkeeper checkpoint sign exp/r8/epoch_0 --reason TEXT",
+        ),
+        (
+            {"verdict": "not_checked", "signed": False, "why": "not hashed"},
+            "hand-off of it: watchkeeper checkpoint sign exp/r8/epoch_0",
+        ),
+        ({"number": 2}, "MODEL_PASSPORT.json + SIGNOFF.json"),
+        ({"path": "r8/epoch_1"}, "MODEL_PASSPORT.json + SIGNOFF.json"),
+    ],
+)
+def test_next_names_the_sign_off_that_is_there(word, said):
+    """A log does not ask for what is there, and shows no other attempt's or checkpoint's word."""
+    verdict = judged(learned=Learned(checkpoint="r8/epoch_0"))
+    about = About(task="t", command="watchkeeper run .", below="exp")
+    fields = next_of(submitted(), verdict, vouched(**word), about=about)
+    assert said in fields["before it is shared"]
+
+
+def test_next_names_the_newest_word():
+    """A sign-off that came later counts, whichever was read first."""
+    refused = vouched(signed=False, verdict="soft_signal", why="no log")
+    later = vouched(at=59)
+    verdict = judged(learned=Learned(checkpoint="r8/epoch_0"))
+    for words in ((refused, later), (later, refused)):
+        fields = next_of(submitted(), verdict, *words)
+        assert "has a SIGNOFF.json" in fields["before it is shared"]

@@ -89,6 +89,7 @@ from watchkeeper.core.events.job import (
     TimedOut,
     Vanished,
 )
+from watchkeeper.core.events.vouching import UnsignedAllowed, Vouched
 from watchkeeper.core.events.words import Noted, Tagged
 
 __all__ = [
@@ -163,9 +164,11 @@ __all__ = [
     "Tagged",
     "TimedOut",
     "Unknown",
+    "UnsignedAllowed",
     "User",
     "Vanished",
     "Verified",
+    "Vouched",
     "decode",
     "encode",
     "newer_opening",

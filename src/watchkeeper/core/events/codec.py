@@ -47,6 +47,7 @@ from watchkeeper.core.events.job import (
     TimedOut,
     Vanished,
 )
+from watchkeeper.core.events.vouching import UnsignedAllowed, Vouched
 from watchkeeper.core.events.words import Noted, Tagged
 
 
@@ -65,7 +66,7 @@ AnyEvent = (
     | Polled | Observed | Assessed | Verified | Judged | Documented | Concluded | Detached
     | CancelAsked | RunStarted | StepStarted | StepFinished | Checkpoint | TableOpened | TableSealed
     | Progressed | CadenceSet | Interrupted | TimedOut | Stalled | Advanced | Answered | Vanished
-    | Renamed | RowsSealed | RunEnded | Sealed | Tagged | Noted | Halted
+    | Renamed | RowsSealed | RunEnded | Sealed | Tagged | Noted | Halted | Vouched | UnsignedAllowed
 )  # fmt: skip
 # What the death of the node may not take: these are fsynced before `Writer.write` returns.
 DURABLE = frozenset(
@@ -83,6 +84,7 @@ DURABLE = frozenset(
         "vanished",
         "run_ended",
         "sealed",
+        "unsigned_allowed",
     }
 )
 KINDS: dict[str, type[Event]] = {kind.__struct_config__.tag: kind for kind in get_args(AnyEvent)}

@@ -5,9 +5,10 @@ History + About  →  compose(history, about, …)  →  Page (report/compose/pa
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 
-from watchkeeper.core.events import Intended
+from watchkeeper.core.events import Intended, Vouched
 from watchkeeper.core.text.zones import zone_of
 from watchkeeper.report.compare.prior import fingerprint
 from watchkeeper.report.compose.history import WELL, About, History, LogFile, LogView, shorten
@@ -147,10 +148,35 @@ def compose_next(view: LogView) -> list[Value]:
         if checkpoint:
             text += f"; the newest complete checkpoint is {checkpoint}"
     values = [Value(key, text)]
-    if checkpoint:
-        papers = (
-            f"MODEL_PASSPORT.json + SIGNOFF.json for {checkpoint} come before any "
-            "evaluation, upload or hand-off of it"
-        )
-        values.append(Value("before it is shared", papers))
+    if judged.learned is not None and checkpoint:
+        vouched = view.history.vouched.get(judged.learned.checkpoint)
+        if vouched is not None and vouched.attempt != judged.attempt:
+            vouched = None
+        values.append(Value("before it is shared", _papers_of(checkpoint, vouched)))
     return values
+
+
+def _papers_of(checkpoint: str, vouched: Vouched | None) -> str:
+    """Say what a checkpoint needs before anybody else uses it, or has. `checkpoint` is its path as
+    the log shows it; None: nobody has looked.
+    """
+    sign = f"watchkeeper checkpoint sign {shlex.quote(checkpoint)}"
+    if vouched is None:
+        passport = f"watchkeeper checkpoint passport {shlex.quote(checkpoint)}"
+        return (
+            f"MODEL_PASSPORT.json + SIGNOFF.json for {checkpoint} come before any evaluation "
+            f"elsewhere, upload or hand-off of it: {passport}, then {sign}"
+        )
+    if vouched.signed:
+        check = f"watchkeeper checkpoint validate {shlex.quote(checkpoint)} --require-signoff"
+        reason = f": {shorten(vouched.why)}" if vouched.why else ""
+        return (
+            f"{checkpoint} has a SIGNOFF.json ({vouched.verdict}{reason}) by {vouched.by}; check "
+            f"it with {check}"
+        )
+    if vouched.verdict == "soft_signal":
+        sign += " --reason TEXT"
+    return (
+        f"{checkpoint} is not signed ({vouched.verdict}: {shorten(vouched.why)}), which comes "
+        f"before any evaluation elsewhere, upload or hand-off of it: {sign}"
+    )

@@ -29,6 +29,7 @@ from watchkeeper.core.events import (
     SchedulerFacts,
     Submitted,
     Unknown,
+    Vouched,
 )
 from watchkeeper.report.compose.page import Written
 from watchkeeper.report.runlog.dates import human
@@ -36,6 +37,7 @@ from watchkeeper.report.runlog.dates import human
 WELL = ("done", "failed but good")
 MOST_NAMES = 5  # names of files that one note lists
 _NO_LIMIT = 2**31  # above the number of any attempt
+_OF_ONE_KEY = (Intended, Submitted, Rejected, Assessed, Judged, Documented, Noted, Vouched)
 
 
 class About(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,6 +95,7 @@ class History(msgspec.Struct):
     judged: dict[int, Judged] = {}
     documented: list[Documented] = []
     notes: list[tuple[datetime, str]] = []
+    vouched: dict[str, Vouched] = {}
 
     def feed(self, event: AnyEvent | Unknown | Sight) -> None:
         """Add one event, or one change that a poll saw."""
@@ -114,6 +117,14 @@ class History(msgspec.Struct):
             self.documented.append(event)
         elif isinstance(event, Noted):
             self.notes.append((event.time, event.text))
+        elif isinstance(event, Vouched):
+            self._take_word(event)
+
+    def _take_word(self, event: Vouched) -> None:
+        """Keep the newest word on a checkpoint, by its path."""
+        before = self.vouched.get(event.path)
+        if before is None or event.time >= before.time:
+            self.vouched[event.path] = event
 
     def files(self) -> list[LogFile]:
         """List its run logs, oldest first: a change of purpose begins a new one."""
@@ -368,7 +379,7 @@ def split_by_key(event: AnyEvent | Unknown) -> Iterator[tuple[str, AnyEvent | Un
     if isinstance(event, Polled):
         for change in event.changes:
             yield change.key, Sight(event.time, change)
-    elif isinstance(event, (Intended, Submitted, Rejected, Assessed, Judged, Documented, Noted)):
+    elif isinstance(event, _OF_ONE_KEY):
         yield event.key, event
 
 
