@@ -20,7 +20,7 @@ import os
 import re
 import stat
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -28,12 +28,14 @@ from typing import Any, BinaryIO, TypeVar
 import msgspec
 
 from watchkeeper.core import layout, processes
+from watchkeeper.core.chain import links, tree, witness
 from watchkeeper.core.disk.files import TEMPORARY_PREFIX, AppendFile, keep_out_of_git, open_regular
 from watchkeeper.core.errors import NewerJournalError, NotAWriterError, Problem
 from watchkeeper.core.events import (
     DURABLE,
     SCHEMA,
     AnyEvent,
+    Chained,
     DamagedLineError,
     Event,
     Leased,
@@ -54,6 +56,7 @@ E = TypeVar("E", bound=Event)
 
 SUFFIX = ".jsonl"
 MOST_LINE_BYTES = 64 * 2**20  # of an event; a longer line is damaged
+SEGMENT_EVENTS = 256  # after so many the chain is written down, and not first at the end
 MOST_OPENING_BYTES = 2**20  # of the first line, which names every writer that was read before
 
 RESTORE = "restore it from a backup"
@@ -98,10 +101,11 @@ class Writer:
         *,
         clock: Clock = utc_now,
         zone: str = "",
-        saw: Callable[[], Mapping[str, int]] = dict,
+        read: Journal | None = None,
+        new_secret: Callable[[], bytes] = tree.new_secret,
     ) -> None:
-        """`purpose` is the command or the pipeline's name; `saw` tells, when the file is opened,
-        how many events of each other writer were read before.
+        """`purpose` is the command or the pipeline's name; `read` is the journal as this process
+        has read it when the file is opened (None: it has not); `new_secret` gives 32 bytes.
         """
         self.id = writer_id(clock())
         self.events_written = 0
@@ -109,10 +113,15 @@ class Writer:
         self._purpose = purpose
         self._clock = clock
         self._zone = zone or local_zone()
-        self._saw = saw
+        self._read = read
+        self._secret = new_secret()
         self._file = AppendFile(folder / f"{self.id}{SUFFIX}")
         self._digest = hashlib.sha256()
         self._sealed = ""
+        self._chain: links.Chain | None = links.Chain(self.id)
+        self._segment: list[bytes] = []
+        """The lines that the chain does not cover yet. They are hashed when it is written down, so
+        that a process that is killed has spent nothing on it."""
         self._lock = threading.RLock()
 
     @property
@@ -130,6 +139,8 @@ class Writer:
         with self._lock:
             if not self.opened and kind is not Opened:
                 self._open()
+            if len(self._segment) >= SEGMENT_EVENTS and kind not in (Chained, Sealed):
+                self.write(Chained, chain=self._follow())
             self._file.revive()
             event = kind(time=self._clock(), writer=self.id, seq=self.events_written, **fields)
             try:
@@ -139,11 +150,13 @@ class Writer:
                 line = encode(event)  # type: ignore[arg-type]
             self._file.append(line, durable=kind.__struct_config__.tag in DURABLE)
             self._digest.update(line)
+            self._segment.append(line)
             self.events_written += 1
             return event
 
     def _open(self) -> None:
         me = processes.this_process()
+        read = self._read or Journal(self._folder)
         self.write(
             Opened,
             schema=SCHEMA,
@@ -155,10 +168,27 @@ class Writer:
             pid=me.pid,
             start_ticks=me.start_ticks,
             user=_user(),
-            saw=dict(self._saw()),
+            saw=read.saw,
+            secret=self._secret.hex(),
+            heads=witness.unnamed_heads(read.events),
         )
         if self._folder.parent.name == layout.OURS:
             keep_out_of_git(self._folder.parent)
+
+    def _follow(self) -> str:
+        """Hash the lines of the segment; returns the chain over all events so far, "" from where
+        one of them is nested too deeply to be hashed.
+        """
+        lines, self._segment = self._segment, []
+        if self._chain is None:
+            return ""
+        try:
+            for line in lines:
+                self._chain.add(links.hash_line(line, self._secret))
+        except RecursionError:
+            self._chain = None
+            return ""
+        return self._chain.value
 
     def seal(self) -> None:
         """Write down the hash of everything before, so that `check` can tell a later change."""
@@ -172,6 +202,7 @@ class Writer:
                 bytes=self._file.size_bytes,
                 sha256=sha256,
                 previous=self._sealed,
+                chain=self._follow(),
             )
             self._sealed = sha256
 
@@ -455,6 +486,7 @@ def losses(journal: Journal) -> list[Problem]:
         *journal.problems,
         *verify_seals(journal.folder)[1],
         *_missing_events(journal),
+        *_missing_heads(journal),
         *_added_events(journal),
     ]
 
@@ -471,6 +503,18 @@ def _missing_events(journal: Journal) -> Iterator[Problem]:
             continue
         rest = f"only {left} are there" if left else "the file is gone"
         message = f"another process had read {count} events of this writer, and {rest}"
+        yield Problem(
+            where=_file_of(journal, writer), message=message, hint=RESTORE, code="journal-damaged"
+        )
+
+
+def _missing_heads(journal: Journal) -> Iterator[Problem]:
+    """The files that no longer have the chain that another writer had read."""
+    for writer, witnesses in witness.contradicted(journal.events).items():
+        message = (
+            f"{witnesses[0]} had read it with another chain: events before its seal were changed "
+            "or cut out, and it was sealed again"
+        )
         yield Problem(
             where=_file_of(journal, writer), message=message, hint=RESTORE, code="journal-damaged"
         )

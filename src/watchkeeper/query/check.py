@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from watchkeeper.core import ids, journal, layout, processes
+from watchkeeper.core.chain.follow import Followed, follow_all
 from watchkeeper.core.disk import files, objects
 from watchkeeper.core.disk.records import UnreadableRecordError, read_record
 from watchkeeper.core.errors import Problem, UsageError
@@ -196,9 +197,16 @@ def check(path: Path, read: Journal) -> Report:
     is_experiment = bool(state.runs) or state.planned is not None
     events = sum(map(len, read.events.values()))
     held, _ = journal.verify_seals(read.folder)
-    verified = [f"{events} events of {len(read.events)} writers", f"{held} seals"]
+    followed = list(follow_all(read.folder))
+    chained = sum(bool(one.seals) for one in followed)
+    verified = [
+        f"{events} events of {len(read.events)} writers",
+        f"{held} seals",
+        f"{chained} chains of events",
+    ]
     problems = [*_torn_tails(read), *_unknown_kinds(read, state)]
-    lacks = incomplete(root, read)
+    problems += _unchained(read.folder, followed)
+    lacks = [*incomplete(root, read), *broken_chains(read.folder, followed)]
     if is_experiment:
         if not lacks:
             problems += _check_views(root, read)
@@ -238,6 +246,36 @@ def _unknown_kinds(read: Journal, state: State) -> Iterator[Problem]:
             where=str(read.folder),
             message=message,
             hint="they are kept",
+            severity="note",
+            code="not-as-recorded",
+        )
+
+
+def broken_chains(folder: Path, followed: Sequence[Followed]) -> Iterator[Problem]:
+    """Where the events of a file are not those that were hashed when it was sealed."""
+    for one in followed:
+        for place in one.breaks:
+            yield Problem(
+                where=f"{folder / one.writer}{journal.SUFFIX}:{place.line}",
+                message=(
+                    f"the chain breaks: the seal on this line is not of the events {place.first} "
+                    f"to {place.last} that stand before it"
+                ),
+                hint=journal.RESTORE,
+                code="journal-damaged",
+            )
+
+
+def _unchained(folder: Path, followed: Sequence[Followed]) -> Iterator[Problem]:
+    """The files that no chain was ever made of."""
+    for one in followed:
+        if one.chain or one.breaks or not one.events:
+            continue
+        version = one.software or "an older version"
+        yield Problem(
+            where=f"{folder / one.writer}{journal.SUFFIX}",
+            message=f"written by {version}, before journals were chained",
+            hint="it has its seals, and no chain",
             severity="note",
             code="not-as-recorded",
         )

@@ -59,6 +59,12 @@ class Chain:
         """The chain after the events so far: 64 hexadecimal digits."""
         return self._value.hex()
 
+    def resume(self, value: str) -> None:
+        """Continue from what a seal states, so that a break shows only where it is. Anything that
+        is no hash is passed over.
+        """
+        self._value = read_hex(value, sha256().digest_size) or self._value
+
     def add(self, event_hash: bytes) -> None:
         """Follow it over one more event, of this hash."""
         self._value = sha256(_LINK + self._value + event_hash).digest()

@@ -11,6 +11,7 @@ from watchkeeper.core.events.base import (
     SCHEMA,
     Account,
     BootId,
+    Chained,
     Event,
     Evidence,
     FilePath,
@@ -21,6 +22,7 @@ from watchkeeper.core.events.base import (
     Opened,
     Phase,
     Sealed,
+    Secret,
     User,
 )
 from watchkeeper.core.events.codec import (
@@ -108,6 +110,7 @@ __all__ = [
     "CadenceSet",
     "CancelAsked",
     "Cause",
+    "Chained",
     "Change",
     "Checkpoint",
     "CheckpointFile",
@@ -155,6 +158,7 @@ __all__ = [
     "SchedulerFacts",
     "Sealed",
     "SealedRows",
+    "Secret",
     "Stalled",
     "StepFinished",
     "StepStarted",

@@ -1,4 +1,4 @@
-"""What every event has, how sensitive a field is, and the two events that every writer writes."""
+"""What every event has, how sensitive a field is, and the events of every writer."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ BootId = Annotated[str, Meta(extra={"sensitivity": "host"})]
 JobId = Annotated[str, Meta(extra={"sensitivity": "job id"})]
 User = Annotated[str, Meta(extra={"sensitivity": "user"})]
 Account = Annotated[str, Meta(extra={"sensitivity": "account"})]
+# What opens the hashes of a journal: never shown, in no form and to nobody.
+Secret = Annotated[str, Meta(extra={"sensitivity": "secret"})]
 # Words of a person, a job or a scheduler: they may hold any of the above.
 FreeText = Annotated[str, Meta(extra={"sensitivity": "free text"})]
 
@@ -57,6 +59,10 @@ class Opened(Event, frozen=True, kw_only=True, omit_defaults=True, tag="opened")
     and `software` the version of Watchkeeper that wrote it. In every schema, past and to come, the
     first line has `kind` "opened", an integer `schema` and the text `software`: a reader finds out
     from it whether it can read the rest, and which version can.
+
+    `secret` is what the hashes of this writer's events are salted with, 64 hexadecimal digits; ""
+    in a file from before journals were chained. `heads[w]` is the chain of writer w at the last
+    seal that had been read, of those writers that no other sealed file names so already.
     """
 
     schema: int
@@ -69,14 +75,26 @@ class Opened(Event, frozen=True, kw_only=True, omit_defaults=True, tag="opened")
     start_ticks: int = 0
     user: User = ""
     saw: dict[str, int] = {}
+    secret: Secret = ""
+    heads: dict[str, str] = {}
+
+
+class Chained(Event, frozen=True, kw_only=True, omit_defaults=True, tag="chained"):
+    """The events of this writer before this one have this chain (core/chain/links.py): it ends a
+    segment of a long file. "": one of them is nested too deeply to be hashed.
+    """
+
+    chain: str
 
 
 class Sealed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="sealed"):
     """The first `bytes` bytes of `file` (a name in the same folder) have this sha256; `previous` is
-    the sha256 of the seal this writer knew before, "" for none.
+    the sha256 of the seal this writer knew before, "" for none. `chain` is that of all events
+    before this one (core/chain/links.py), "" in a file from before journals were chained.
     """
 
     file: str
     bytes: int
     sha256: str
     previous: str = ""
+    chain: str = ""

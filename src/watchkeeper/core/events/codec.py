@@ -7,7 +7,7 @@ from typing import Literal, get_args
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from watchkeeper.core.events.base import SCHEMA, Event, Opened, Sealed, Time
+from watchkeeper.core.events.base import SCHEMA, Chained, Event, Opened, Sealed, Time
 from watchkeeper.core.events.commands import (
     Answered,
     Assessed,
@@ -66,7 +66,8 @@ AnyEvent = (
     | Polled | Observed | Assessed | Verified | Judged | Documented | Concluded | Detached
     | CancelAsked | RunStarted | StepStarted | StepFinished | Checkpoint | TableOpened | TableSealed
     | Progressed | CadenceSet | Interrupted | TimedOut | Stalled | Advanced | Answered | Vanished
-    | Renamed | RowsSealed | RunEnded | Sealed | Tagged | Noted | Halted | Vouched | UnsignedAllowed
+    | Renamed | RowsSealed | RunEnded | Sealed | Chained | Tagged | Noted | Halted | Vouched
+    | UnsignedAllowed
 )  # fmt: skip
 # What the death of the node may not take: these are fsynced before `Writer.write` returns.
 DURABLE = frozenset(

@@ -22,6 +22,7 @@ from watchkeeper.core.disk.tails import Follower, Grown, end_of_file
 from watchkeeper.core.events import (
     Advanced,
     AnyEvent,
+    Chained,
     Checkpoint,
     Evidence,
     Opened,
@@ -55,7 +56,7 @@ _MOST_FAULTS = 100  # of one job, told once each
 _CHECKPOINT = re.compile(
     r"checkpoint[^\n\r]*\bsaved\b|\bsav(?:ed|ing)\b[^\n\r]*checkpoint", re.IGNORECASE
 )
-_OF_THE_SIDECAR = (Stalled, Advanced, Vanished, Opened, Sealed)
+_OF_THE_SIDECAR = (Stalled, Advanced, Vanished, Opened, Chained, Sealed)
 _NOTHING_FAR: Mapping[str, Seen | None] = {}
 
 

@@ -33,9 +33,7 @@ class Logbook:
         self.folder = folder
         self.monotonic = monotonic
         self.journal = Journal(folder / layout.JOURNAL)
-        self.writer = Writer(
-            self.journal.folder, purpose, clock=clock, saw=lambda: self.journal.saw
-        )
+        self.writer = Writer(self.journal.folder, purpose, clock=clock, read=self.journal)
         self.fold = Fold()
         self._state: State | None = None
         self._lease = Lease(folder / layout.LEASE, self.writer.id, monotonic)

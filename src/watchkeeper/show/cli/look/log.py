@@ -6,10 +6,11 @@ from pathlib import Path
 
 import click
 import msgspec
+from msgspec.structs import replace
 
 from watchkeeper.core import journal
 from watchkeeper.core.errors import EXIT_FAILED, EXIT_OK
-from watchkeeper.core.events import AnyEvent, Unknown, encode
+from watchkeeper.core.events import AnyEvent, Opened, Unknown, encode
 from watchkeeper.query.check import journal_folder
 from watchkeeper.show.cli.answering import answer, command_errors, echo_problems, stream_options
 from watchkeeper.show.text import printable
@@ -24,13 +25,14 @@ _COMMON = ("time", "writer", "seq")
 @command_errors
 def command(path: Path, as_json: bool) -> int:
     """Print every event of the journal of an experiment or a run, in order of time. With --json
-    each event is a line, as it lies in the journal, and the answer is the last line.
+    each event is a line, as it lies in the journal, and the answer is the last line. What opens the
+    hashes of a journal is left out.
 
     Example: watchkeeper log examples/digits
     """
     read = journal.read(journal_folder(path))
     events = sorted(
-        (event for found in read.events.values() for event in found),
+        (_without_secret(event) for found in read.events.values() for event in found),
         key=lambda event: (event.time, event.seq),
     )
     for event in events:
@@ -52,6 +54,13 @@ def command(path: Path, as_json: bool) -> int:
             data=None,
         )
     return code
+
+
+def _without_secret(event: AnyEvent | Unknown) -> AnyEvent | Unknown:
+    """The event without what opens the hashes of its journal."""
+    if isinstance(event, Opened):
+        return replace(event, secret="")
+    return event
 
 
 def _line(event: AnyEvent | Unknown) -> str:

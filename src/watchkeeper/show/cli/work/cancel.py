@@ -126,7 +126,7 @@ def _known_by_token(scheduler: Scheduler, attempts: list[Attempt]) -> list[Attem
 
 def _ask_to_end(journal: Journal, scheduler: Scheduler, attempts: list[Attempt]) -> None:
     """Write down that each job is to end, then ask the scheduler for it."""
-    writer = Writer(journal.folder, "cancel", saw=lambda: journal.saw)
+    writer = Writer(journal.folder, "cancel", read=journal)
     try:
         for attempt in attempts:
             fields = {

@@ -1,0 +1,126 @@
+"""Following the chain of a file that lies there, and finding where it breaks."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from watchkeeper.core.chain import links
+from watchkeeper.core.chain.tree import SECRET_BYTES
+from watchkeeper.core.disk.files import MOST_LINE_BYTES, open_regular
+
+_CLOSE = ("sealed", "chained")
+
+
+class Break(msgspec.Struct, frozen=True):
+    """A seal that does not fit the events before it: it stands on this line, counted from 1, and is
+    about the events from `first` to `last`, counted from 0.
+    """
+
+    line: int
+    first: int
+    last: int
+
+
+class Followed(msgspec.Struct, frozen=True, kw_only=True):
+    """One writer's file. `chain` is that of all its events as they lie there, "" where the file
+    has no secret, as one from before journals were chained; `seals` how many of its seals name one,
+    and `sealed_events` how many events the last of these covers. `software` wrote it. `after[n]` is
+    the chain after n events, for the numbers that were wanted.
+    """
+
+    writer: str
+    events: int = 0
+    chain: str = ""
+    seals: int = 0
+    sealed_events: int = 0
+    software: str = ""
+    breaks: tuple[Break, ...] = ()
+    after: dict[int, str] = {}
+
+
+def follow(path: Path, wanted: Collection[int] = ()) -> Followed:
+    """Follow the chain of a journal's file. Damaged lines and a torn last line are passed over.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    walk = _Walk(path.stem, wanted)
+    with open_regular(path) as file:
+        for number, line in enumerate(iter(lambda: file.readline(MOST_LINE_BYTES), b""), 1):
+            if line.endswith(b"\n"):
+                walk.take(number, line.lstrip(b"\0"))
+    return walk.end()
+
+
+def follow_all(folder: Path) -> Iterator[Followed]:
+    """Follow every file of a journal, in the order of the writers. What cannot be read is left out:
+    reading the journal reports it.
+    """
+    for path in sorted(folder.glob("*.jsonl")):
+        try:
+            yield follow(path)
+        except OSError:
+            continue
+
+
+class _Walk:
+    """What is known of a file after some of its lines."""
+
+    def __init__(self, writer: str, wanted: Iterable[int]) -> None:
+        self._wanted = frozenset(wanted)
+        self._chain = links.Chain(writer)
+        self._writer = writer
+        self._secret: bytes | None = None
+        self._software = ""
+        self._seals = 0
+        self._sealed_events = 0
+        self._breaks: list[Break] = []
+        self._after: dict[int, str] = {}
+
+    def take(self, number: int, line: bytes) -> None:
+        """One more line, with its number."""
+        try:
+            event = msgspec.json.decode(line)
+            if event["writer"] != self._writer:
+                return
+            self._take_opening(event)
+            self._take_seal(number, event)
+            self._chain.add(links.hash_event(event, self._secret or b""))
+        except links.FAULTS:
+            return
+        if self._chain.events in self._wanted:
+            self._after[self._chain.events] = self._chain.value
+
+    def _take_opening(self, event: dict[str, object]) -> None:
+        if self._chain.events or event["kind"] != "opened":
+            return
+        self._secret = links.read_hex(event.get("secret"), SECRET_BYTES)
+        self._software = str(event.get("software", ""))
+
+    def _take_seal(self, number: int, event: dict[str, object]) -> None:
+        chain = event.get("chain")
+        if event["kind"] not in _CLOSE or not chain:
+            return
+        if chain != self._chain.value:
+            last = self._chain.events - 1
+            self._breaks.append(Break(number, self._sealed_events, last))
+            self._chain.resume(str(chain))
+        self._seals += 1
+        self._sealed_events = self._chain.events
+
+    def end(self) -> Followed:
+        """All of it."""
+        chain = self._chain.value if self._secret is not None else ""
+        return Followed(
+            writer=self._writer,
+            events=self._chain.events,
+            chain=chain,
+            seals=self._seals,
+            sealed_events=self._sealed_events,
+            software=self._software,
+            breaks=tuple(self._breaks),
+            after=self._after,
+        )
