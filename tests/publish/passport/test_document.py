@@ -81,6 +81,24 @@ def test_what_is_no_longer_observed_goes() -> None:
     assert second[SOURCES]["a.new"] == "inferred" and second[SOURCES]["a.said"] == "declared"
 
 
+def test_each_field_of_an_observed_mapping_is_marked() -> None:
+    """A fact that is a mapping marks the fields in it, so that none of them counts as declared."""
+    first = compose({}, {"a": Fact({"x": 1, "y": {"z": 2}}, "observed")})
+    assert first[SOURCES]["a.x"] == first[SOURCES]["a.y.z"] == "observed"
+    assert compose(first, {"a": Fact({"x": 3}, "observed")})["a"] == {"x": 3}
+
+
+def test_a_declared_field_makes_room_for_itself() -> None:
+    """A text that is declared where fields were, or fields where a text was, is there alone."""
+    fields = compose({}, {}, {"a.b": Fact(1, "declared")})
+    text = compose(fields, {"a.c": Fact(2, "observed")}, {"a": Fact("text", "declared")})
+    assert text["a"] == "text"
+    again = compose(text, {}, {"a.b": Fact(1, "declared")})
+    assert again["a"] == {"b": 1}
+    assert "a" not in again[SOURCES]
+    assert get(compose(again, {}, {"a.b": Fact(None, "declared")}), "a.b") is None
+
+
 def test_a_declared_field_outlives_what_is_observed() -> None:
     """What somebody declared stays as it is where something else is observed."""
     first = compose({}, {"model_identity.class_name": Fact("Mine", "declared")})

@@ -183,14 +183,20 @@ def declared_in(document: Mapping[str, Any]) -> Facts:
     }
 
 
-def compose(old: Mapping[str, Any], facts: Mapping[str, Fact]) -> Document:
+def compose(
+    old: Mapping[str, Any], facts: Mapping[str, Fact], declared: Mapping[str, Fact] | None = None
+) -> Document:
     """A passport of these facts. What was declared in the old one stays as it is, also against what
-    is observed now; of lists with named entries, what is not known here stays in each entry.
+    is observed now, unless it is `declared` anew, where None takes it back. Of lists with named
+    entries, what is not known here stays in each entry.
     """
-    kept = declared_in(old)
+    words = declared or {}
+    kept = {path: fact for path, fact in declared_in(old).items() if path not in words}
+    kept = _beside(kept, words)
+    kept.update({path: fact for path, fact in words.items() if fact.value is not None})
     composed: Document = {}
     marks: dict[str, str] = {}
-    merged = {**_beside(facts, kept), **kept}
+    merged = {**_beside(_of_leaves(facts), kept), **kept}
     for path in _in_order(old, merged):
         value, mark = merged[path]
         if path not in kept:
@@ -202,6 +208,18 @@ def compose(old: Mapping[str, Any], facts: Mapping[str, Fact]) -> Document:
             marks[path] = "absent"
     composed[SOURCES] = {path: marks[path] for path in marks if path not in MEASURED[:4]}
     return composed
+
+
+def _of_leaves(facts: Mapping[str, Fact]) -> Facts:
+    """The facts with a mapping as their value as one for each field in it."""
+    spread: Facts = {}
+    for path, (value, source) in facts.items():
+        if isinstance(value, dict) and value:
+            inner = leaves(value, tuple(keys_of(path)))
+            spread.update({below: Fact(field, source) for below, field in inner})
+        else:
+            spread[path] = Fact(value, source)
+    return spread
 
 
 def _beside(facts: Mapping[str, Fact], kept: Mapping[str, Fact]) -> Facts:

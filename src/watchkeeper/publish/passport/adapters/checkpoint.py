@@ -1,0 +1,73 @@
+"""A checkpoint as its adapters see it: the files, the tensors, and small JSON files."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from watchkeeper.core.disk.files import read_whole
+from watchkeeper.publish.documents import DocumentError, read_document
+from watchkeeper.publish.manifest.safe import UnsafePathError, inside
+from watchkeeper.publish.passport.document import Fact, Facts, Source, path_of
+from watchkeeper.publish.passport.tensors.inventory import Inventory
+
+MOST_CONFIG_BYTES = 64 * 2**20
+
+
+class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """A checkpoint's folder; `sizes` maps the path of each file, relative to it, to its bytes."""
+
+    root: Path
+    sizes: Mapping[str, int]
+    inventory: Inventory
+
+    def read_json(self, path: str) -> dict[str, Any]:
+        """The object in a JSON file of the checkpoint; {}: there is none, or it cannot be read,
+        which is a check's to say.
+        """
+        if path not in self.sizes:
+            return {}
+        try:
+            return read_document(inside(self.root, path), MOST_CONFIG_BYTES)
+        except (DocumentError, UnsafePathError, OSError):
+            return {}
+
+    def sha256(self, path: str) -> str:
+        """The hash of a small file; "": it is larger than 64 MiB, or cannot be read."""
+        try:
+            return hashlib.sha256(
+                read_whole(inside(self.root, path), MOST_CONFIG_BYTES)
+            ).hexdigest()
+        except (UnsafePathError, OSError):
+            return ""
+
+
+def facts_from(source: Source, fields: Mapping[str, Any]) -> Facts:
+    """Facts of one source, path → value; without those whose value is None."""
+    return {path: Fact(value, source) for path, value in fields.items() if value is not None}
+
+
+def below(prefix: str, members: Mapping[str, Any]) -> dict[str, Any]:
+    """Members of a mapping as fields below a path."""
+    return {f"{prefix}.{path_of([name])}": value for name, value in members.items()}
+
+
+def text(value: object) -> str | None:
+    """The value if it is a text that is not empty."""
+    return value if isinstance(value, str) and value else None
+
+
+def whole(value: object) -> int | None:
+    """The value if it is a whole number that somebody meant: 10³⁰ is a tokenizer's none."""
+    return value if type(value) is int and 0 <= value < 10**15 else None
+
+
+def texts(value: object) -> list[str] | None:
+    """The value if it is a list of texts that is not empty."""
+    if isinstance(value, list) and value and all(isinstance(one, str) for one in value):
+        return value
+    return None

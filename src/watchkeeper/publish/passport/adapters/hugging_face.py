@@ -1,0 +1,71 @@
+"""Checkpoints of transformers: config.json, generation_config.json, the tokenizer's files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from watchkeeper.publish.passport.adapters.checkpoint import (
+    Checkpoint,
+    below,
+    facts_from,
+    text,
+    texts,
+    whole,
+)
+from watchkeeper.publish.passport.document import Facts
+
+_TOKENIZER = ("tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "vocab.txt")
+_LANGUAGE = "input_contract.language"
+_IDENTITY = "model_identity"
+
+
+def facts(checkpoint: Checkpoint) -> Facts:
+    """What the files of a transformers checkpoint say; {} where there is no config.json."""
+    config = checkpoint.read_json("config.json")
+    if not config:
+        return {}
+    return {**_identity(config), **_language(checkpoint, config), **_output(checkpoint)}
+
+
+def _identity(config: dict[str, Any]) -> Facts:
+    architectures = texts(config.get("architectures"))
+    version = text(config.get("transformers_version"))
+    observed: dict[str, Any] = {
+        f"{_IDENTITY}.class_name": next(iter(architectures or []), None),
+        f"{_IDENTITY}.config_architectures": architectures,
+        f"{_IDENTITY}.model_type": text(config.get("model_type")),
+        "model_internals.quantization": config.get("quantization_config"),
+    }
+    inferred = {"stack": "transformers" if architectures or version else None}
+    if version:
+        observed[f"{_IDENTITY}.library_versions.transformers"] = version
+    return {**facts_from("observed", observed), **facts_from("inferred", inferred)}
+
+
+def _language(checkpoint: Checkpoint, config: dict[str, Any]) -> Facts:
+    """The contract of a language model's input; nothing for a checkpoint without a tokenizer."""
+    tokenizer = checkpoint.read_json("tokenizer_config.json")
+    files = [path for path in _TOKENIZER if path in checkpoint.sizes]
+    if not tokenizer and not files:
+        return {}
+    limits = [tokenizer.get("model_max_length"), config.get("max_position_embeddings")]
+    lengths = [length for limit in limits if (length := whole(limit)) is not None]
+    observed: dict[str, Any] = {
+        f"{_LANGUAGE}.tokenizer_class": text(tokenizer.get("tokenizer_class")),
+        f"{_LANGUAGE}.tokenizer_files": [
+            {"path": path, "sha256": checkpoint.sha256(path)} for path in files
+        ],
+        f"{_LANGUAGE}.vocab_size": whole(config.get("vocab_size")),
+        f"{_LANGUAGE}.max_sequence_length": min(lengths, default=None),
+        f"{_LANGUAGE}.has_chat_template": _has_template(checkpoint, tokenizer),
+    }
+    return facts_from("observed", observed)
+
+
+def _has_template(checkpoint: Checkpoint, tokenizer: dict[str, Any]) -> bool:
+    return "chat_template.jinja" in checkpoint.sizes or bool(tokenizer.get("chat_template"))
+
+
+def _output(checkpoint: Checkpoint) -> Facts:
+    generation = checkpoint.read_json("generation_config.json")
+    return facts_from("observed", below("output_spec.inference_parameters", generation))

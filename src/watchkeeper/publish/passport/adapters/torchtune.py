@@ -1,0 +1,81 @@
+"""Checkpoints of torchtune: files as transformers names them, and its configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from watchkeeper.core.disk.files import read_whole
+from watchkeeper.core.errors import ExperimentError
+from watchkeeper.publish.manifest.safe import UnsafePathError, inside
+from watchkeeper.publish.passport.adapters.checkpoint import Checkpoint, facts_from, text, whole
+from watchkeeper.publish.passport.document import Facts
+from watchkeeper.reading import yaml
+from watchkeeper.reading.plain import TooLargeError, plain
+
+CONFIG = "torchtune_config.yaml"
+_PREFIX = "torchtune."
+
+
+def facts(checkpoint: Checkpoint) -> Facts:
+    """What torchtune's configuration says, where it lies in the checkpoint; else {}."""
+    if CONFIG not in checkpoint.sizes:
+        return {}
+    try:
+        data = read_whole(inside(checkpoint.root, CONFIG))
+    except (UnsafePathError, OSError):
+        return {}
+    return of_config(parse(data))
+
+
+def parse(data: bytes) -> Mapping[str, Any]:
+    """A configuration in YAML as plain values; {}: it is none."""
+    try:
+        value = plain(yaml.load(Path(CONFIG), data))
+    except (ExperimentError, TooLargeError):
+        return {}
+    return value if isinstance(value, Mapping) else {}
+
+
+def is_torchtunes(config: Mapping[str, Any]) -> bool:
+    """Whether a configuration is one of a torchtune recipe."""
+    component = text(_section(config, "checkpointer").get("_component_"))
+    return component is not None and component.startswith(_PREFIX)
+
+
+def of_config(config: Mapping[str, Any]) -> Facts:
+    """What a configuration of torchtune says: it was asked for, so all of it is inferred."""
+    if not is_torchtunes(config):
+        return {}
+    inferred: dict[str, Any] = {
+        "stack": "torchtune",
+        "model_identity.class_module": text(_section(config, "model").get("_component_")),
+        "input_contract.language.max_sequence_length": whole(
+            _section(config, "tokenizer").get("max_seq_len")
+        ),
+        "input_contract.training_datasets": _datasets(config),
+        "provenance.parent_checkpoint": text(
+            _section(config, "checkpointer").get("checkpoint_dir")
+        ),
+    }
+    return facts_from("inferred", inferred)
+
+
+def _section(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    section = config.get(name)
+    return section if isinstance(section, Mapping) else {}
+
+
+def _datasets(config: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+    dataset = _section(config, "dataset")
+    if not dataset:
+        return None
+    return [
+        {
+            "repo": text(dataset.get("source")),
+            "data_files": text(dataset.get("data_files")),
+            "loader_class": text(dataset.get("_component_")),
+            "commit": text(dataset.get("revision")),
+        }
+    ]

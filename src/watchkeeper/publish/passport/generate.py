@@ -1,0 +1,212 @@
+"""Making MODEL_PASSPORT.json from what is there, and making it again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from watchkeeper.core.errors import Problem, UsageError
+from watchkeeper.publish import names
+from watchkeeper.publish.checks import Check
+from watchkeeper.publish.documents import (
+    GENERATED_BY,
+    read_document,
+    refuse_foreign,
+    write_document,
+)
+from watchkeeper.publish.manifest.document import utc
+from watchkeeper.publish.manifest.files import FileRecord, Listed, list_files
+from watchkeeper.publish.manifest.hashing import Progress, hash_files
+from watchkeeper.publish.passport.adapters.checkpoint import Checkpoint, facts_from
+from watchkeeper.publish.passport.adapters.registry import facts_by_adapters
+from watchkeeper.publish.passport.document import (
+    MEASURED,
+    SCHEMA,
+    SOURCES,
+    Document,
+    Fact,
+    Facts,
+    compose,
+    facts_of,
+    get,
+)
+from watchkeeper.publish.passport.tensors.inventory import Inventory, look
+
+TOP_LEVEL = frozenset({
+    "schema_version", "generated_by", "generated_at", "stack", "input_contract", "model_identity",
+    "model_internals", "output_spec", "weight_integrity", "provenance", "transform_pipeline",
+    "reference_test_vector", "norm_round_trip_results", "known_issues", SOURCES,
+})  # fmt: skip
+_HEAD = ("schema_version", "generated_by", "generated_at")
+_OF_A_RUN = (
+    "provenance.",
+    "input_contract.training_datasets",
+    "model_identity.library_versions.",
+    "model_identity.python_version",
+)
+"""What a run's journal says, by the beginning of the path."""
+
+
+class Generated(msgspec.Struct, frozen=True, kw_only=True):
+    """A passport that was made. `changed`: it differs from the one that lay there by more than its
+    time. `inventory` and `listed` are what it was made from.
+    """
+
+    document: dict[str, Any]
+    changed: bool
+    listed: Listed
+    inventory: Inventory
+    listing: list[Check]
+    problems: list[Problem]
+
+
+def generate(
+    root: Path,
+    *,
+    now: datetime,
+    run: Mapping[str, Fact] | None = None,
+    declared: Mapping[str, Any] | None = None,
+    known: Mapping[str, FileRecord] | None = None,
+    progress: Progress | None = None,
+) -> Generated:
+    """The passport of a checkpoint, made anew; what was declared in the one that is there stays.
+    Nothing is written. `run` is what `facts_of_run` gives; `declared` are fields as nested
+    mappings, of which null takes a declared field back; `known` are files whose hashes are known.
+
+    Raises:
+        UsageError: the root is no folder; the passport that is there is of another schema version
+            or cannot be read.
+        ForeignDocumentError: Watchkeeper did not write the passport that is there.
+        ChangingFileError: a weight file changed while it was hashed.
+        OSError: a weight file cannot be read.
+    """
+    listed, listing = list_files(root)
+    old = read_old(root)
+    inventory = look(root, listed.sizes)
+    weights = [file.path for file in inventory.files]
+    records = hash_files(root, weights, progress=progress, known=known)
+    checkpoint = Checkpoint(root=root, sizes=listed.sizes, inventory=inventory)
+    facts, problems = facts_by_adapters(checkpoint)
+    facts.update(_integrity(records))
+    of_run = _of_same_weights(old, facts) if run is None else run
+    words, faults = _declared(declared or {})
+    document = _with_head(compose(old, {**facts, **of_run}, words), now)
+    return Generated(
+        document=document,
+        changed=not _is_same(old, document),
+        listed=listed,
+        inventory=inventory,
+        listing=listing,
+        problems=[*problems, *faults],
+    )
+
+
+def write_passport(root: Path, document: Mapping[str, Any]) -> Path:
+    """Write a passport into its place, and return that.
+
+    Raises:
+        ForeignDocumentError: Watchkeeper did not write the file that is there; it is kept.
+        StorageError: it could not be written.
+    """
+    path = root / names.PASSPORT
+    write_document(path, document)
+    return path
+
+
+def read_old(root: Path) -> Document:
+    """The passport that lies there, to be made again; {}: there is none.
+
+    Raises:
+        ForeignDocumentError: Watchkeeper did not write it.
+        UsageError: it is of another schema version.
+    """
+    path = root / names.PASSPORT
+    refuse_foreign(path)
+    if not path.exists():
+        return {}
+    document = read_document(path)
+    version = document.get("schema_version")
+    if version != SCHEMA:
+        raise UsageError(
+            f"{path} has schema version {str(version)[:40]!r}; this version of Watchkeeper writes "
+            f"{SCHEMA!r}",
+            hint=f"use the version that wrote it, or move it away: mv {path.name} {path.name}.old",
+            code="other-schema",
+        )
+    return document
+
+
+def _integrity(records: Iterable[FileRecord]) -> Facts:
+    files = [
+        {"path": one.path, "sha256": one.sha256, "size_bytes": one.size_bytes} for one in records
+    ]
+    return facts_from("observed", {"weight_integrity.weight_files": files})
+
+
+def _of_same_weights(old: Document, facts: Facts) -> Facts:
+    """What the passport that is there took from a run, if its weights are still those: where no
+    run is named this time, it stays.
+    """
+    weights = "weight_integrity.weight_files"
+    before = {_hashed(entry) for entry in get(old, weights) or []}
+    if before != {_hashed(entry) for entry in facts[weights].value}:
+        return {}
+    return {path: fact for path, fact in facts_of(old).items() if path.startswith(_OF_A_RUN)}
+
+
+def _hashed(entry: Any) -> tuple[Any, Any]:
+    if isinstance(entry, dict):
+        return str(entry.get("path")), str(entry.get("sha256"))
+    return None, None
+
+
+def _declared(declared: Mapping[str, Any]) -> tuple[Facts, list[Problem]]:
+    """The declared fields, and what is wrong with some: they are left out, or kept unknown."""
+    facts: Facts = {}
+    problems = _unknown_sections(declared)
+    for path, fact in facts_of(declared).items():
+        if path in _HEAD:
+            continue
+        if path in MEASURED:
+            problems.append(_measured(path))
+        else:
+            facts[path] = Fact(fact.value, "declared")
+    return facts, problems
+
+
+def _measured(path: str) -> Problem:
+    return Problem(
+        where=path,
+        message="it is measured each time: what is declared of it was left out",
+        severity="warning",
+        code="not-declarable",
+    )
+
+
+def _unknown_sections(declared: Mapping[str, Any]) -> list[Problem]:
+    return [
+        Problem(
+            where=name,
+            message=f"the schema has no section {name!r}; it is kept as it is",
+            severity="warning",
+            code="unknown-field",
+        )
+        for name in declared
+        if name not in TOP_LEVEL
+    ]
+
+
+def _with_head(document: Document, now: datetime) -> Document:
+    marks = document.pop(SOURCES)
+    rest = {name: value for name, value in document.items() if name not in _HEAD}
+    head = {"schema_version": SCHEMA, "generated_by": GENERATED_BY, "generated_at": utc(now)}
+    return {**head, **rest, SOURCES: marks}
+
+
+def _is_same(old: Document, new: Document) -> bool:
+    """Whether only the times differ."""
+    return {**old, "generated_at": ""} == {**new, "generated_at": ""}

@@ -1,0 +1,1 @@
+"""What a passport and its checkpoint must hold, category by category. Pure, but for small files."""

@@ -1,0 +1,231 @@
+"""What the journal of the run that made a checkpoint says of it: commit, configuration, data,
+versions.
+
+Of an experiment the attempt counts whose verdict names the checkpoint's folder; of several, the
+newest. Where no attempt names it, the run is only somebody's word, and so is all that is taken from
+it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from watchkeeper.core import journal, layout
+from watchkeeper.core.code.environment import Environment
+from watchkeeper.core.disk.files import read_if_any
+from watchkeeper.core.disk.objects import read_kept
+from watchkeeper.core.errors import UsageError
+from watchkeeper.core.events import Checkpoint, Documented, Intended, RunStarted
+from watchkeeper.core.events.choose import Events, of_kind
+from watchkeeper.core.journal import encode_json
+from watchkeeper.core.state import Attempt, fold
+from watchkeeper.publish.passport.adapters import torchtune
+from watchkeeper.publish.passport.adapters.checkpoint import facts_from
+from watchkeeper.publish.passport.document import Facts, Source
+from watchkeeper.runfolder.link import read_link
+
+LIBRARIES = (
+    "torch", "transformers", "torchtune", "torchao", "safetensors", "tokenizers", "peft",
+    "accelerate", "lightning", "datasets", "jax", "flax", "orbax-checkpoint", "numpy",
+)  # fmt: skip
+"""Packages of which the passport names the version."""
+_GOOD = ("done", "failed but good")
+_DATA = ("dataset", "datasets", "data", "data_files", "train_data", "repo_id")
+
+
+def facts_of_run(root: Path, folder: Path, key: str = "") -> Facts:
+    """What a recorded run's folder, or the run `key` of an experiment, says of a checkpoint.
+
+    Raises:
+        UsageError: there is no journal, no such run, or none of its attempts came to a good end.
+        NewerJournalError: a newer version wrote the journal.
+    """
+    read = journal.read(folder / layout.JOURNAL)
+    if not any(read.saw.values()):
+        raise UsageError(
+            f"{folder} has no journal",
+            hint="name the folder of a recorded run, or an experiment and --key RUN",
+            code="no-journal",
+        )
+    if key:
+        return _of_experiment(root, folder, key, read.events)
+    starts = of_kind(read.events, RunStarted)
+    if not starts:
+        raise UsageError(
+            f"{folder} is an experiment: which of its runs made the checkpoint is not said",
+            hint=f"name it: --run {folder} --key RUN, one of {_names(fold(read.events).runs)}",
+            code="no-key",
+        )
+    return _of_recording(root, folder, read.events)
+
+
+def _names(keys: Iterable[str]) -> str:
+    names = list(keys)
+    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+    return ", ".join(names[:8]) + more
+
+
+def _of_recording(root: Path, folder: Path, events: Events) -> Facts:
+    """What a recorded run says: its last start, and whether it wrote the checkpoint here."""
+    start = max(of_kind(events, RunStarted), key=lambda one: one.time)
+    places = [folder / event.path for event in of_kind(events, Checkpoint)]
+    source: Source = "observed" if _is_among(root, places) else "declared"
+    fields = {
+        "provenance.run_id": start.run_id,
+        "provenance.training_repo_commit": start.git_sha or None,
+        "provenance.training_code_dirty": start.git_dirty,
+        "provenance.started_at": journal_time(start),
+    }
+    if start.config:
+        fields["provenance.merged_config_sha256"] = _sha256_of(start.config)
+    return {**_of_config(start.config), **facts_from(source, fields)}
+
+
+def _of_experiment(root: Path, folder: Path, key: str, events: Events) -> Facts:
+    state = fold(events)
+    if key not in state.runs:
+        raise UsageError(
+            f"{folder} has no run {key!r}",
+            hint=f"its runs are {_names(state.runs)}",
+            code="no-such-run",
+        )
+    attempt, source = _maker(root, folder, list(state.runs[key].attempts.values()), key)
+    assert attempt.intended is not None
+    link = read_link(layout.attempt_folder(folder, key, attempt.number))
+    recorded = _of_link(root, link)
+    logs = [one.path for one in of_kind(events, Documented) if one.key == key]
+    fields = {
+        "provenance.run_key": key,
+        "provenance.attempt": attempt.number,
+        "provenance.training_repo_commit": attempt.intended.git_sha or None,
+        "provenance.training_code_dirty": attempt.intended.git_dirty,
+        "provenance.script_sha256": attempt.intended.script_sha256,
+        "provenance.run_log_path": logs[-1] if logs else None,
+        "provenance.started_at": journal_time(attempt.intended),
+    }
+    fields.update(_config_snapshot(folder, attempt))
+    return {
+        **recorded,
+        **_of_snapshot(folder, attempt),
+        **_of_environment(folder, attempt.intended),
+        **facts_from(source, fields),
+    }
+
+
+def _maker(root: Path, folder: Path, attempts: list[Attempt], key: str) -> tuple[Attempt, Source]:
+    """The attempt that made the checkpoint, and whether its verdict says so.
+
+    Raises:
+        UsageError: none of them came to a good end.
+    """
+    good = [one for one in attempts if one.intended and one.judged and one.judged.outcome in _GOOD]
+    if not good:
+        raise UsageError(
+            f"no attempt at {key} in {folder} has come to a good end: no checkpoint of it counts",
+            hint=f"look at watchkeeper status {folder}",
+            code="not-done",
+        )
+    good.sort(key=lambda one: one.number)
+    named = [one for one in good if _is_among(root, _kept(folder, one))]
+    if named:
+        return named[-1], "observed"
+    return good[-1], "declared"
+
+
+def _kept(folder: Path, attempt: Attempt) -> list[Path]:
+    """The checkpoints that an attempt's verdict names, and the places that it looked at."""
+    if attempt.judged is None:
+        return []
+    subjects = [folder / subject for subject in attempt.judged.fingerprints]
+    learned = attempt.judged.learned
+    kept = learned.kept if learned is not None else ()
+    return [*subjects, *(folder / path for path in kept)]
+
+
+def _is_among(root: Path, places: Iterable[Path]) -> bool:
+    """Whether the checkpoint's folder is one of these places, or holds one that is a file."""
+    real = root.resolve()
+    resolved = [place.resolve() for place in places]
+    return any(place == real or (place.parent == real and place.is_file()) for place in resolved)
+
+
+def _of_link(root: Path, folder: Path | None) -> Facts:
+    """What the attempt's own recorded run says; {}: it recorded none, or it cannot be read."""
+    if folder is None:
+        return {}
+    try:
+        return facts_of_run(root, folder)
+    except UsageError:
+        return {}
+
+
+def _config_snapshot(folder: Path, attempt: Attempt) -> dict[str, Any]:
+    """The resolved configuration in the run's own output, else the one configuration that its
+    script names, as it was kept.
+    """
+    data, name = _snapshot(folder, attempt)
+    if data is None:
+        return {}
+    return {
+        "provenance.config_snapshot_path": name,
+        "provenance.merged_config_sha256": hashlib.sha256(data).hexdigest(),
+    }
+
+
+def _snapshot(folder: Path, attempt: Attempt) -> tuple[bytes | None, str]:
+    learned = attempt.judged.learned if attempt.judged else None
+    if learned is not None and learned.config:
+        return read_if_any(folder / learned.config), learned.config
+    configs = attempt.intended.configs if attempt.intended else {}
+    if len(configs) != 1:
+        return None, ""
+    ((name, sha256),) = configs.items()
+    return read_kept(folder / layout.OBJECTS, sha256), name
+
+
+def _of_snapshot(folder: Path, attempt: Attempt) -> Facts:
+    data, name = _snapshot(folder, attempt)
+    if data is None or not name.endswith((".yaml", ".yml")):
+        return {}
+    return _of_config(torchtune.parse(data))
+
+
+def _of_config(config: Mapping[str, Any]) -> Facts:
+    """What a configuration says of the data, and whatever torchtune's says beyond it."""
+    if torchtune.is_torchtunes(config):
+        return torchtune.of_config(config)
+    named = [config[name] for name in _DATA if isinstance(config.get(name), str) and config[name]]
+    if not named:
+        return {}
+    datasets = [{"repo": name, "commit": None} for name in named]
+    return facts_from("inferred", {"input_contract.training_datasets": datasets})
+
+
+def _of_environment(folder: Path, intended: Intended) -> Facts:
+    """What was installed where the run was submitted from; a job may have run in another."""
+    data = read_kept(folder / layout.OBJECTS, intended.environment_sha256)
+    try:
+        environment = msgspec.json.decode(data or b"", type=Environment)
+    except msgspec.DecodeError:
+        return {}
+    python = environment.on_path or environment.submitter
+    fields: dict[str, Any] = {"model_identity.python_version": python.version or None}
+    for library in LIBRARIES:
+        if library in python.packages:
+            fields[f"model_identity.library_versions.{library}"] = python.packages[library]
+    return facts_from("inferred", fields)
+
+
+def journal_time(event: RunStarted | Intended) -> str:
+    """An event's time in UTC, to the second."""
+    return event.time.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _sha256_of(config: Mapping[str, Any]) -> str:
+    """The hash of a configuration that lies in the journal: of its indented JSON, as a file."""
+    return hashlib.sha256(encode_json(config)).hexdigest()

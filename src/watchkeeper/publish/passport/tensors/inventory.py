@@ -1,0 +1,153 @@
+"""All weight files of a checkpoint with their tensors, and what an index says should be there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path, PurePosixPath
+
+import msgspec
+
+from watchkeeper.publish import names
+from watchkeeper.publish.manifest.safe import UnsafePathError, inside
+from watchkeeper.publish.passport.tensors import gguf, pickles, safetensors
+from watchkeeper.publish.passport.tensors.pickles import Pickled
+from watchkeeper.publish.passport.tensors.tensor import Tensor, UnreadError
+from watchkeeper.tools import file_formats
+from watchkeeper.tools.file_formats import FaultError, printable
+
+_INDEX = ".index.json"
+_ADAPTER = "adapter"
+
+
+class WeightFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A weight file. `fault` says what is wrong with it, `unread` why its tensors are not known
+    though nothing is wrong ("": neither). `foreign` names what loading it would run.
+    """
+
+    path: str
+    size_bytes: int
+    tensors: tuple[Tensor, ...] = ()
+    foreign: tuple[str, ...] = ()
+    fault: str = ""
+    unread: str = ""
+
+    @property
+    def is_adapter(self) -> bool:
+        """Whether it holds an adapter beside the model, judged by its name."""
+        return PurePosixPath(self.path).name.startswith(_ADAPTER)
+
+
+class Inventory(msgspec.Struct, frozen=True, kw_only=True):
+    """The weight files, in the order of their paths. `expected` are the tensors that an index
+    places in them, name → path of its file; None: there is no index.
+    """
+
+    files: tuple[WeightFile, ...]
+    expected: Mapping[str, str] | None
+
+    @property
+    def model_files(self) -> tuple[WeightFile, ...]:
+        """The files of the model; of a checkpoint that is only an adapter, the adapter's."""
+        own = tuple(file for file in self.files if not file.is_adapter)
+        return own or self.files
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the tensors of every file of the model are known."""
+        return not any(file.unread or file.fault for file in self.model_files)
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """The model's tensors by name. Files that hold the same ones in two formats count once."""
+        return {tensor.name: tensor for file in self.model_files for tensor in file.tensors}
+
+    @property
+    def missing(self) -> list[str]:
+        """The tensors that the index names and no file holds."""
+        return sorted((self.expected or {}).keys() - self.tensors.keys())
+
+    @property
+    def unexpected(self) -> list[str]:
+        """The tensors of the index's own files that it does not name."""
+        expected = self.expected or {}
+        covered = set(expected.values())
+        held = [file for file in self.files if file.path in covered]
+        names = {tensor.name for file in held for tensor in file.tensors}
+        return sorted(names - expected.keys())
+
+
+def look(root: Path, sizes: Mapping[str, int]) -> Inventory:
+    """The weight files among `sizes` (path → bytes), each with what its header says."""
+    files = [
+        _read(root, path, size_bytes)
+        for path, size_bytes in sizes.items()
+        if names.is_weights(path)
+    ]
+    return Inventory(files=tuple(files), expected=_expected(root, sizes))
+
+
+def _read(root: Path, path: str, size_bytes: int) -> WeightFile:
+    file = WeightFile(path=path, size_bytes=size_bytes)
+    try:
+        place = inside(root, path)
+        # The name that the checkpoint gives the file, since a cache's blobs have no suffix.
+        tensors, foreign, unread = _parts(place, PurePosixPath(path).suffix.lower(), size_bytes)
+    except (FaultError, UnsafePathError) as error:
+        return msgspec.structs.replace(file, fault=printable(str(error)))
+    except UnreadError as error:
+        return msgspec.structs.replace(file, unread=str(error))
+    except OSError as error:
+        return msgspec.structs.replace(file, fault=f"cannot be read: {error.strerror or error}")
+    return msgspec.structs.replace(file, tensors=tensors, foreign=foreign, unread=unread)
+
+
+def _parts(place: Path, suffix: str, size_bytes: int) -> Pickled:
+    """What a weight file holds, by the reader of its suffix."""
+    if size_bytes == 0:
+        raise FaultError("holds 0 bytes")
+    if suffix in _PICKLES:
+        _check(place, size_bytes)
+        return pickles.read(place, size_bytes)
+    reader = _READERS.get(suffix)
+    if reader is None:
+        raise UnreadError(f"is in a format whose tensors are not read here ({suffix or 'none'})")
+    _check(place, size_bytes)
+    return Pickled(tuple(reader(place, size_bytes)), (), "")
+
+
+def _check(place: Path, size_bytes: int) -> None:
+    if place.suffix:
+        file_formats.check_weights(place, size_bytes)
+
+
+def _expected(root: Path, sizes: Iterable[str]) -> dict[str, str] | None:
+    """What the indices say; None: there is none that can be read. What is wrong with an index is
+    found where the files are listed.
+    """
+    expected: dict[str, str] | None = None
+    for path in sizes:
+        if path.endswith(_INDEX):
+            expected = {**(expected or {}), **_placed(root, path)}
+    return expected
+
+
+def _placed(root: Path, path: str) -> dict[str, str]:
+    """Tensor → path of its file, as one index has it; {}: it cannot be read."""
+    try:
+        index = file_formats.read_json(inside(root, path))
+    except (FaultError, UnsafePathError, OSError):
+        return {}
+    weight_map = index.get("weight_map") if isinstance(index, dict) else None
+    if not isinstance(weight_map, dict):
+        return {}
+    folder = PurePosixPath(path).parent
+    return {
+        name: str(folder / shard) for name, shard in weight_map.items() if isinstance(shard, str)
+    }
+
+
+_PICKLES = frozenset([".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle"])
+_READERS: Mapping[str, Callable[[Path, int], list[Tensor]]] = {
+    ".safetensors": safetensors.read,
+    ".gguf": gguf.read,
+}

@@ -1,0 +1,145 @@
+"""What each kind of checkpoint says of itself."""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.checkpoints import safetensors, write_json, write_llama
+from watchkeeper.publish.manifest.files import list_files
+from watchkeeper.publish.passport.adapters.checkpoint import Checkpoint
+from watchkeeper.publish.passport.adapters.registry import facts_by_adapters
+from watchkeeper.publish.passport.document import Facts
+from watchkeeper.publish.passport.tensors.inventory import look
+
+ADAPTER = {"peft_type": "LORA", "r": 8, "base_model_name_or_path": "org/base"}
+
+
+def facts_of(root: Path, *added: EntryPoint) -> Facts:
+    """What the adapters say of a folder."""
+    sizes = list_files(root)[0].sizes
+    checkpoint = Checkpoint(root=root, sizes=sizes, inventory=look(root, sizes))
+    return facts_by_adapters(checkpoint, iter(added))[0]
+
+
+def test_an_adapter_names_its_base_as_parent(tmp_path: Path) -> None:
+    """Of a LoRA adapter alone, the base model is the parent and an asset that wants a pin."""
+    write_json(tmp_path / "adapter_config.json", ADAPTER)
+    (tmp_path / "adapter_model.safetensors").write_bytes(safetensors({"a": ("F32", (2,))}))
+    facts = facts_of(tmp_path)
+    assert facts["provenance.parent_checkpoint"].value == "org/base"
+    (asset,) = facts["model_internals.pretrained_provenance"].value
+    assert asset == {"name": "org/base", "revision": None, "pinned": False}
+    assert facts["stack"].value == "peft"
+    assert facts["model_internals.state_dict.found_keys_count"].value == 1
+
+
+def test_merged_weights_need_no_base(tmp_path: Path) -> None:
+    """Beside whole weights an adapter's base is their parent, and nothing has to be loaded for it;
+    its tensors are none of the model's.
+    """
+    root = write_llama(tmp_path)
+    write_json(root / "adapter_config.json", ADAPTER)
+    (root / "adapter_model.safetensors").write_bytes(safetensors({"a": ("F32", (2,))}))
+    facts = facts_of(root)
+    assert "model_internals.pretrained_provenance" not in facts
+    assert facts["model_internals.adapter.is_merged"].value is True
+    assert facts["model_internals.state_dict.found_keys_count"].value == 4
+    assert facts["stack"].value == "transformers"
+
+
+def test_torchtunes_configuration_is_inferred(tmp_path: Path) -> None:
+    """What a recipe was given names stack, data and parent, and none of it counts as observed."""
+    (tmp_path / "torchtune_config.yaml").write_text(
+        "model: {_component_: torchtune.models.llama3_2.lora_llama3_2}\n"
+        "tokenizer: {_component_: torchtune.models.llama3.llama3_tokenizer, max_seq_len: 64}\n"
+        "dataset: {_component_: torchtune.datasets.instruct_dataset, source: json, data_files: t}\n"
+        "checkpointer:\n  _component_: torchtune.training.FullModelHFCheckpointer\n"
+        "  checkpoint_dir: base\n"
+    )
+    facts = facts_of(tmp_path)
+    assert facts["stack"] == ("torchtune", "inferred")
+    assert facts["input_contract.language.max_sequence_length"] == (64, "inferred")
+    assert facts["provenance.parent_checkpoint"].value == "base"
+    (dataset,) = facts["input_contract.training_datasets"].value
+    assert (dataset["repo"], dataset["data_files"], dataset["commit"]) == ("json", "t", None)
+
+
+@pytest.mark.parametrize(
+    "text", ["a: [", "- 1", "checkpointer: {_component_: other.Thing}", "\xff"]
+)
+def test_a_configuration_of_something_else_says_nothing(tmp_path: Path, text: str) -> None:
+    """A file that is no recipe's, or no YAML, is passed over."""
+    (tmp_path / "torchtune_config.yaml").write_bytes(text.encode("latin-1"))
+    assert facts_of(tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "is_noticed"),
+    [
+        ("norm_stats.json", True),
+        ("assets/dataset_statistics.json", True),
+        ("stats.npz", True),
+        ("normalizer_state.pt", True),
+        ("state.json", False),
+        ("normal.json", False),
+        ("stats.txt", False),
+    ],
+)
+def test_files_of_statistics_are_noticed(tmp_path: Path, name: str, is_noticed: bool) -> None:
+    """Statistics are known by their usual names, and other files are left alone."""
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("{}")
+    facts = facts_of(tmp_path)
+    assert ("input_contract.stats_files" in facts) is is_noticed
+    assert ("input_contract.state.normalization.source" in facts) is is_noticed
+
+
+def test_several_files_of_statistics_are_nobodys_guess(tmp_path: Path) -> None:
+    """Which of several belongs to the state is not concluded."""
+    for name in ("stats.json", "norm.json"):
+        (tmp_path / name).write_text("{}")
+    facts = facts_of(tmp_path)
+    assert len(facts["input_contract.stats_files"].value) == 2
+    assert "input_contract.state.normalization.source" not in facts
+
+
+def ours(root: Path) -> dict[str, Any]:
+    """An adapter of another package."""
+    return {
+        "stack": f"ours, {root.name}",
+        "weight_integrity": {"weight_files": []},
+        "input_contract": {"state": {"total_dim": 7}},
+        "field_sources": {"input_contract.state.total_dim": "observed"},
+    }
+
+
+def breaks(root: Path) -> dict[str, Any]:
+    """An adapter that fails."""
+    raise RuntimeError(root.name)
+
+
+def test_another_packages_adapter_has_the_last_word(tmp_path: Path) -> None:
+    """Its fields count, as inferred where it does not mark them, and it cannot say what is
+    measured.
+    """
+    root = write_llama(tmp_path / "model")
+    point = EntryPoint("ours", f"{__name__}:ours", "watchkeeper.passport")
+    facts = facts_of(root, point)
+    assert facts["stack"] == ("ours, model", "inferred")
+    assert facts["input_contract.state.total_dim"] == (7, "observed")
+    assert "weight_integrity.weight_files" not in facts
+
+
+def test_an_adapter_that_fails_costs_its_own_fields_alone(tmp_path: Path) -> None:
+    """The failure is a warning, and the other adapters' fields are there."""
+    root = write_llama(tmp_path / "model")
+    sizes = list_files(root)[0].sizes
+    checkpoint = Checkpoint(root=root, sizes=sizes, inventory=look(root, sizes))
+    point = EntryPoint("breaks", f"{__name__}:breaks", "watchkeeper.passport")
+    facts, (problem,) = facts_by_adapters(checkpoint, iter([point]))
+    assert facts["stack"].value == "transformers"
+    assert problem.code == "adapter-failed" and "RuntimeError('model')" in problem.message
