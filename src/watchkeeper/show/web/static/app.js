@@ -81,6 +81,11 @@ class Context {
     this.emit('query');
   }
 
+  /** Set a name in the address to a value, or take it out where it has that value. */
+  flipQuery(name, value, more) {
+    this.setQuery({ [name]: this.query.get(name) === value ? null : value, ...more });
+  }
+
   marksChanged() {
     marksChanged();
   }

@@ -111,15 +111,22 @@ export function shortText(value) {
   return numberText(short, (String(Math.abs(short)).split('.')[1] ?? '').length);
 }
 
+/** A chart of a page: its box, the readout above it, and the stack in the box. */
+export function createChart(hooks, left) {
+  const box = h('div', { class: 'chart', 'data-keep': '', 'data-key': 'chart', role: 'img', tabindex: 0 });
+  const said = h('p', { class: 'readout', 'data-keep': '', 'data-key': 'said' });
+  return { box, said, stack: createStack(box, hooks, left) };
+}
+
 /**
- * Panels in `root`, with `left` pixels for their names. `hooks`: onCursor(x, trace), where null is none; onZoom(from, to); onReset();
- * onMount(panel), when a panel comes into sight. Answers {show, place, nudge, cursor, destroy}.
+ * Panels in `root`, with `left` pixels for their names. `hooks`: onCursor(x, trace), where null is none; onRange(from, to), null for the
+ * whole; onMount(panel), when a panel comes into sight. Answers {show, place, nudge, zoom, zoomBy, destroy}.
  *
  * `show({panels, axis})`: a panel is {id, label, height, kind: main | strip, traces, isLog, last,
- * unit}; a trace {name, label, tone, dash, hasPoints, isPale, last, lines}, `lines` as the server
- * gives them; the axis {kind: step | time, min, max, isWhole, zone, marks}.
+ * unit}; a trace {name, title, label, tone, dash, hasPoints, isPale, last, lines}, `lines` as the server
+ * gives them; the axis {kind: step | time, least, greatest, min, max, isWhole, zone, marks}: all that there is, and what is shown.
  */
-export function createStack(root, hooks, left = GUTTER.left) {
+function createStack(root, hooks, left = GUTTER.left) {
   const stack = { root, hooks, left, axis: null, panels: [], mounted: new Map(), x: null, key: `${Math.random()}` };
   const frame = h('div', { class: 'panels' });
   root.replaceChildren(frame);
@@ -137,7 +144,8 @@ export function createStack(root, hooks, left = GUTTER.left) {
     show: (view) => showView(stack, view),
     place: (x) => placeCursor(stack, x),
     nudge: (pixels) => nudgeCursor(stack, pixels),
-    cursor: () => stack.x,
+    zoom: (from, to) => zoomTo(stack, from, to),
+    zoomBy: (factor) => zoomBy(stack, factor),
     destroy: () => {
       schemes.forEach((scheme) => scheme.removeEventListener('change', redraw));
       stack.observer.disconnect();
@@ -169,7 +177,8 @@ function showView(stack, view) {
   for (const panel of stack.panels) refreshPanel(stack, panel);
 }
 
-function readTrace(trace) {
+/** A trace whose lines are read into their parts, once. */
+export function readTrace(trace) {
   const lines = trace.lines.map((line) => ({ ...line, parts: partsOfLine(line) }));
   return { ...trace, lines };
 }
@@ -362,7 +371,7 @@ function cursorOptions(stack) {
     points: { show: false },
     drag: { x: true, y: false, setScale: false, dist: 4 },
     sync: { key: stack.key, scales: ['x', null] },
-    bind: { dblclick: () => () => stack.hooks.onReset() },
+    bind: { dblclick: () => () => zoomTo(stack, null, null) },
   };
 }
 
@@ -494,7 +503,7 @@ function selectRange(stack, plot) {
   if (width < 4) return;
   const range = [plot.posToVal(left, 'x'), plot.posToVal(left + width, 'x')];
   plot.setSelect({ left: 0, width: 0 }, false);
-  if (leadPlot(stack)?.plot === plot) stack.hooks.onZoom(...range);
+  if (leadPlot(stack)?.plot === plot) zoomTo(stack, ...range);
 }
 
 /** One finger moves the cursor, two choose the range between them. */
@@ -525,8 +534,48 @@ function pinchRange(stack, plot, start, now) {
   const wide = plot.over.clientWidth;
   const perPixel = (start[1] - start[0]) / Math.max(20, now[1] - now[0]);
   const from = start[0] - now[0] * perPixel;
-  if (from < stack.axis.min && from + wide * perPixel > stack.axis.max) stack.hooks.onReset();
-  else stack.hooks.onZoom(from, from + wide * perPixel);
+  zoomTo(stack, from, from + wide * perPixel);
+}
+
+// ── zoom
+
+/** Show `from` to `to`, as far as there is something; null is the whole. */
+function zoomTo(stack, from, to) {
+  if (!stack.axis) return;
+  const { kind, least, greatest } = stack.axis;
+  const digits = kind === 'time' ? 1 : Math.max(0, Math.ceil(2 - Math.log10(to - from || 1)));
+  const [begin, end] = [Math.max(from, least), Math.min(to, greatest)];
+  placeCursor(stack, null);
+  if (from == null || (from <= least && to >= greatest)) stack.hooks.onRange(null, null);
+  else if (begin < end) stack.hooks.onRange(Number(begin.toFixed(digits)), Number(end.toFixed(digits)));
+}
+
+/** Show less or more around the cursor or, without one, the middle. */
+function zoomBy(stack, factor) {
+  if (!stack.axis) return;
+  const { min, end } = stack.axis;
+  const middle = stack.x ?? (min + end) / 2;
+  zoomTo(stack, middle - (middle - min) * factor, middle + (end - middle) * factor);
+}
+
+const KEYS = {
+  ArrowLeft: (stack, event) => stack.nudge(event.shiftKey ? -10 : -1),
+  ArrowRight: (stack, event) => stack.nudge(event.shiftKey ? 10 : 1),
+  '+': (stack) => stack.zoomBy(0.5),
+  '=': (stack) => stack.zoomBy(0.5),
+  '-': (stack) => stack.zoomBy(2),
+  0: (stack) => stack.zoom(null, null),
+};
+
+/** A key that moves the cursor or zooms; whether it was one. */
+export function takeChartKey(stack, event) {
+  KEYS[event.key]?.(stack, event);
+  return event.key in KEYS;
+}
+
+/** The button that shows the whole again. */
+export function wholeButton(stack) {
+  return h('button', { type: 'button', class: 'textual', onclick: () => stack.zoom(null, null) }, 'whole run');
 }
 
 // ── drawing

@@ -1,6 +1,6 @@
 /** The curves of a run: which metrics, over which axis, and what they say under the cursor. */
 
-import { columnAt, createStack, loadPlot, shortText } from './chart.js';
+import { columnAt, createChart, loadPlot, readTrace, shortText, takeChartKey, wholeButton } from './chart.js';
 import { bdi, h, paint, span } from './dom.js';
 import { clockText, durationText, numberText, signedText } from './format.js';
 import { applyColumns } from './patch.js';
@@ -23,14 +23,12 @@ const MACHINE = 'machine: ';
 export function createRunCurves(page) {
   const curves = { page, lines: new Map(), strips: [], key: '', seen: new Set(), x: null, isListed: false };
   curves.needle = '';
-  curves.box = h('div', { class: 'chart', 'data-keep': '', 'data-key': 'chart', role: 'img', tabindex: 0 });
-  curves.said = h('p', { class: 'readout', 'data-keep': '', 'data-key': 'said' });
-  curves.stack = createStack(curves.box, {
+  const hooks = {
     onCursor: (x) => sayAt(curves, x),
-    onZoom: (from, to) => zoomTo(curves, from, to),
-    onReset: () => zoomTo(curves, null, null),
+    onRange: (from, to) => page.context.setQuery({ from, to }),
     onMount: (panel) => wantPanel(curves, panel),
-  });
+  };
+  Object.assign(curves, createChart(hooks));
   loadPlot().then(() => drawCurves(curves));
   page.context.store.get(`${page.address}/telemetry`).then(
     ({ data }) => {
@@ -208,22 +206,6 @@ function pauses(data) {
   });
 }
 
-/** Show `from` to `to`; null is the whole run. */
-function zoomTo(curves, from, to) {
-  const axis = axisOfRun(curves, { ...viewOf(curves), from: null, to: null });
-  const digits = axis.kind === 'time' ? 1 : Math.max(0, Math.ceil(2 - Math.log10(to - from || 1)));
-  const round = (value) => (value == null ? null : Number(value.toFixed(digits)));
-  const isWhole = from == null || (from <= axis.min && to >= axis.max);
-  curves.stack.place(null);
-  curves.page.context.setQuery(isWhole ? { from: null, to: null } : { from: round(Math.max(from, axis.min)), to: round(to) });
-}
-
-function zoomBy(curves, factor) {
-  const axis = axisOfRun(curves, viewOf(curves));
-  const middle = curves.x ?? (axis.min + axis.max) / 2;
-  zoomTo(curves, middle - (middle - axis.min) * factor, middle + (axis.max - middle) * factor);
-}
-
 // ── what is fetched
 
 /** What the lines are of: other than this, they are asked for anew. */
@@ -342,7 +324,7 @@ export function curvesSection(curves) {
   const { data } = curves.page;
   const view = viewOf(curves);
   if (!data.metrics.length && !curves.strips.length) return noMetrics(data);
-  const right = view.from == null ? 'drag to zoom' : wholeButton(curves);
+  const right = view.from == null ? 'drag to zoom' : wholeButton(curves.stack);
   return section(
     'curves',
     'Curves',
@@ -352,7 +334,7 @@ export function curvesSection(curves) {
     curves.error ? h('p', { class: 'text-failed' }, bdi(`The curves could not be read: ${curves.error}`)) : null,
     curves.isWhole === false ? h('p', { class: 'second' }, 'The last rows; the others are being read.') : null,
     curves.box,
-    view.isTable ? curvesTable(curves, view) : null,
+    view.isTable && curves.panels ? curvesTable(curves) : null,
   );
 }
 
@@ -362,10 +344,6 @@ function noMetrics(data) {
   if (!figures.length) return section('curves', 'Curves', {}, none);
   const rows = figures.map(([name, value]) => [h('dt', null, bdi(name)), h('dd', null, numberText(value))]);
   return section('results', 'Results', {}, h('dl', { class: 'pairs' }, rows));
-}
-
-function wholeButton(curves) {
-  return h('button', { type: 'button', class: 'textual', onclick: () => zoomTo(curves, null, null) }, 'whole run');
 }
 
 function controls(curves, view) {
@@ -565,23 +543,26 @@ function rangeText({ min, max }) {
 
 // ── the table in place of the chart
 
-function curvesTable(curves, view) {
+function curvesTable(curves) {
   const traces = curves.panels.flatMap((panel) => panel.traces);
-  const rows = (traces[0]?.lines ?? []).filter((line) => !line.superseded).flatMap((line) => line.x).filter((x) => x != null);
-  const step = Math.max(1, Math.ceil(rows.length / MOST_TABLE_ROWS));
-  const shown = rows.filter((x, index) => index % step === 0 || index === rows.length - 1);
-  const first = view.kind === 'time' ? (x) => clockText(x * 1000, curves.page.context.zone, true) : (x) => numberText(x);
-  const columns = [
-    { name: 'x', label: view.kind, kind: 'number', cell: first },
-    ...traces.map((trace, index) => ({
-      name: `m${index}`,
-      label: bdi(trace.name.replace(MACHINE, '')),
-      kind: 'number',
-      cell: (x) => tableText(columnAt(trace, x), x),
-    })),
-  ];
-  const note = step > 1 ? h('p', { class: 'second' }, `Every ${numberText(step)}th column of the chart.`) : null;
+  return chartTable(traces, curves.panels[0].traces, curves.axis);
+}
+
+/** A table of traces: a row for each place where one of those that lead has a value, 200 at most. */
+export function chartTable(traces, leads, { kind, zone }) {
+  const lines = leads.flatMap((trace) => trace.lines).filter((line) => !line.superseded);
+  const places = [...new Set(lines.flatMap((line) => line.x))].filter((x) => x != null).sort((one, other) => one - other);
+  const step = Math.max(1, Math.ceil(places.length / MOST_TABLE_ROWS));
+  const shown = places.filter((x, index) => index % step === 0 || index === places.length - 1);
+  const first = kind === 'time' ? (x) => clockText(x * 1000, zone, true) : (x) => numberText(x);
+  const columns = [{ name: 'x', label: kind, kind: 'number', cell: first }, ...traces.map(readTrace).map(traceColumn)];
+  const note = step > 1 ? h('p', { class: 'second' }, `One of ${numberText(step)} columns of the chart.`) : null;
   return h('div', { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': 'Table of the curves' }, table(columns, shown, { label: 'Curves', keyOf: String }), note);
+}
+
+function traceColumn(trace, index) {
+  const label = bdi(trace.title ?? trace.name.replace(MACHINE, ''));
+  return { name: `m${index}`, label, kind: 'number', cell: (x) => tableText(columnAt(trace, x), x) };
 }
 
 /** What a column has at `x` itself: a value beside it is not shown. */
@@ -591,27 +572,16 @@ function tableText(column, x) {
 
 // ── keys
 
-const KEYS = {
-  ArrowLeft: (curves, event) => curves.stack.nudge(event.shiftKey ? -10 : -1),
-  ArrowRight: (curves, event) => curves.stack.nudge(event.shiftKey ? 10 : 1),
-  '+': (curves) => zoomBy(curves, 0.5),
-  '-': (curves) => zoomBy(curves, 2),
-  0: (curves) => zoomTo(curves, null, null),
-  s: (curves) => flipQuery(curves, 'x', 'time', { from: null, to: null }),
-  y: (curves) => flipQuery(curves, 'y', 'log'),
-  t: (curves) => flipQuery(curves, 'view', 'table'),
+const RUN_KEYS = {
+  s: ({ page }) => page.context.flipQuery('x', 'time', { from: null, to: null }),
+  y: ({ page }) => page.context.flipQuery('y', 'log'),
+  t: ({ page }) => page.context.flipQuery('view', 'table'),
   m: toggleList,
 };
 
-function flipQuery({ page }, name, value, more) {
-  const isSet = page.context.query.get(name) === value;
-  page.context.setQuery({ [name]: isSet ? null : value, ...more });
-}
-
-/** A key of the chart; whether it was one. */
-export function takeChartKey(curves, event) {
-  const act = KEYS[event.key];
-  if (!act) return false;
-  act(curves, event);
-  return true;
+/** A key of the curves; whether it was one. */
+export function takeCurvesKey(curves, event) {
+  if (takeChartKey(curves.stack, event)) return true;
+  RUN_KEYS[event.key]?.(curves);
+  return event.key in RUN_KEYS;
 }

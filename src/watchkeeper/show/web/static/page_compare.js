@@ -1,6 +1,7 @@
 /** The comparison of runs: in what they differ, and what came of it. */
 
-import { createStack, loadPlot, shortText } from './chart.js';
+import { createChart, loadPlot, shortText, takeChartKey, wholeButton } from './chart.js';
+import { chartTable } from './curves.js';
 import { bdi, cleanText, h, paint, span, svg } from './dom.js';
 import { countText, decimalsOf, numberText, signedText } from './format.js';
 import { pathOfId, runHref } from './needs.js';
@@ -23,12 +24,11 @@ export function renderCompare(root, answer, context) {
     return;
   }
   const page = { root, context, data: answer.data, api: context.place.api, open: new Set(), curves: new Map(), asked: new Set(), come: new Set(), bare: new Set(), diff: 0 };
-  page.box = h('div', { class: 'chart', 'data-keep': '', 'data-key': 'chart', role: 'img', tabindex: 0 });
-  page.stack = createStack(page.box, {
+  const hooks = {
     onCursor: (x, trace) => pickCurve(page, x, trace),
-    onZoom: (from, to) => context.setQuery({ from, to }),
-    onReset: () => context.setQuery({ from: null, to: null }),
-  }, 16);
+    onRange: (from, to) => context.setQuery({ from, to }),
+  };
+  Object.assign(page, createChart(hooks, 16));
   page.repaint = () => drawCompare(page);
   prepareSweep(page);
   drawCompare(page);
@@ -71,12 +71,25 @@ async function takeCompareQuery(page) {
 }
 
 function takeCompareKey(page, event) {
-  const moves = { ArrowLeft: -1, ArrowRight: 1 };
-  if (event.key in moves) page.stack.nudge(moves[event.key] * (event.shiftKey ? 10 : 1));
-  else if (event.key === 'y') setScale(page, page.context.query.get('y') === 'linear' ? 'log' : 'linear');
-  else if (event.key === '0') page.context.setQuery({ from: null, to: null });
-  else return false;
+  if (!hasCurves(page)) return false;
+  if (event.key === 'y') page.context.flipQuery('y', 'log');
+  else if (event.key === 't') flipTable(page);
+  else return takeChartKey(page.stack, event);
   return true;
+}
+
+/** Whether the curves are on screen, drawn or as a table: many runs begin with another view. */
+function hasCurves(page) {
+  return curvedMetrics(page).length > 0 && (!isByRows(page) || ['curves', 'table'].includes(viewOfCompare(page)));
+}
+
+function viewOfCompare({ context }) {
+  return context.query.get('view');
+}
+
+function flipTable(page) {
+  const drawn = isByRows(page) ? 'curves' : null;
+  page.context.setQuery({ view: viewOfCompare(page) === 'table' ? drawn : 'table' });
 }
 
 function isByRows({ data }) {
@@ -96,7 +109,7 @@ function drawCompare(page) {
 }
 
 function rowsOfCompare(page) {
-  const curves = page.context.query.get('view') === 'curves' ? chartOfCompare(page) : null;
+  const curves = hasCurves(page) ? chartOfCompare(page) : null;
   return [choiceSection(page, curves), figuresOfRows(page), codeSection(page)];
 }
 
@@ -272,7 +285,8 @@ function setScale(page, value) {
 
 function curvesOfCompare(page) {
   if (!curvedMetrics(page).length) return null;
-  return section('curves', 'Curves', { extra: curveControls(page), right: 'step' }, ...chartOfCompare(page));
+  const right = page.context.query.has('from') ? wholeButton(page.stack) : 'step';
+  return section('curves', 'Curves', { extra: curveControls(page), right }, ...chartOfCompare(page));
 }
 
 /** Which metric is drawn, and on which scale. */
@@ -290,11 +304,23 @@ export function curveControls(page) {
 }
 
 function chartOfCompare(page) {
-  page.said ??= h('p', { class: 'readout', 'data-keep': '', 'data-key': 'said' });
+  const isTable = viewOfCompare(page) === 'table';
   const count = drawnRuns(page).length;
   const more = (isByRows(page) ? chosenRuns(page).length : page.data.runs.length) - count;
   page.box.setAttribute('aria-label', `${metricOfCurves(page)} of ${countText(count, 'run')} over their steps`);
-  return [page.said, page.box, more > 0 ? h('p', { class: 'second' }, `${countText(more, 'run')} more: choose fewer to see them`) : null];
+  page.box.hidden = page.said.hidden = isTable;
+  const rows = isTable ? curvesAsTable(page) : null;
+  return [page.said, page.box, rows, more > 0 ? h('p', { class: 'second' }, `${countText(more, 'run')} more: choose fewer to see them`) : null];
+}
+
+function curvesAsTable(page) {
+  const traces = tracesOfRuns(page);
+  return chartTable(traces, traces, { kind: 'step' });
+}
+
+function tracesOfRuns(page) {
+  const metric = metricOfCurves(page);
+  return drawnRuns(page).map((run, index) => curveTrace(page, run, index, metric));
 }
 
 function drawnRuns(page) {
@@ -330,15 +356,17 @@ function noteBare(page, metric) {
 
 function drawCompareCurves(page) {
   const metric = metricOfCurves(page);
-  if (!page.box.isConnected || !globalThis.uPlot || !metric) return;
+  if (!page.box.isConnected || page.box.hidden || !globalThis.uPlot || !metric) return;
   const { query } = page.context;
-  const traces = drawnRuns(page).map((run, index) => curveTrace(page, run, index, metric));
+  const traces = tracesOfRuns(page);
   const xs = traces.flatMap((trace) => trace.lines.flatMap((line) => line.x)).filter((x) => x != null);
   const panel = { id: 'main', kind: 'main', label: '', height: CHART_HEIGHT, isLog: isLogScale(page), traces };
   const isWhole = !query.has('from');
-  const min = isWhole ? Math.min(0, ...xs) : Number(query.get('from'));
-  const max = isWhole ? xs.reduce((most, x) => Math.max(most, x), 1) : Number(query.get('to'));
-  page.stack.show({ panels: [panel], axis: { kind: 'step', min, max, isWhole, zone: page.context.zone, marks: [] } });
+  const least = xs.reduce((one, x) => Math.min(one, x), 0);
+  const greatest = xs.reduce((one, x) => Math.max(one, x), 1);
+  const min = isWhole ? least : Number(query.get('from'));
+  const max = isWhole ? greatest : Number(query.get('to'));
+  page.stack.show({ panels: [panel], axis: { kind: 'step', least, greatest, min, max, isWhole, zone: page.context.zone, marks: [] } });
 }
 
 function curveTrace(page, run, index, metric) {
@@ -349,6 +377,7 @@ function curveTrace(page, run, index, metric) {
   const isLoud = isBest || page.loud === run.id;
   return {
     name: run.id,
+    title: run.name,
     label: !isMany || isLoud ? run.name : '',
     tone: isMany ? (isBest ? 'series-2' : 'series-1') : RUN_TONES[index % RUN_TONES.length],
     dash: isMany ? 0 : index % SWATCHES.length,
@@ -365,7 +394,7 @@ function pickCurve(page, x, trace) {
   const runs = drawnRuns(page);
   const loud = trace && runs.length > MOST_COLUMNS_OF_RUNS ? trace.name : null;
   const words = x == null || !trace ? '' : `step ${numberText(Math.round(x))}, ${runs.find((run) => run.id === trace.name)?.name ?? ''}`;
-  if (page.said) paint(page.said, bdi(words));
+  paint(page.said, bdi(words));
   if (loud === (page.loud ?? null)) return;
   page.loud = loud;
   drawCompareCurves(page);

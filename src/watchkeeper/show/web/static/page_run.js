@@ -1,6 +1,6 @@
 /** The page of a run: what it does, its curves, and what it left behind. */
 
-import { createRunCurves, curvesSection, drawCurves, followedSeries, metricLabel, takeBeat, takeChartKey, takeColumns } from './curves.js';
+import { createRunCurves, curvesSection, drawCurves, followedSeries, metricLabel, takeBeat, takeColumns, takeCurvesKey } from './curves.js';
 import { bdi, command, glyph, h, paint, span, state } from './dom.js';
 import { clockText, countText, durationText, numberText, rateText, sizeParts } from './format.js';
 import { compareHref } from './keys.js';
@@ -53,7 +53,7 @@ function redrawRun(page) {
 }
 
 function takeRunKey(page, event) {
-  if (event.key !== 'f') return takeChartKey(page.curves, event);
+  if (event.key !== 'f') return takeCurvesKey(page.curves, event);
   followTextLog();
   return true;
 }

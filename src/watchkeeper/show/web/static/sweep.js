@@ -17,21 +17,16 @@ const MOST_SETTINGS = 5;
 const MOST_FIGURES = 2;
 const MOST_FIGURE_COLUMNS = 4;
 
-/** What a page of many runs remembers: brushes by axis, the order of rows and axes. */
+/** What a page of many runs remembers: the order of its rows, and the plot. */
 export function prepareSweep(page) {
-  page.brushes = new Map();
   page.order = null;
   page.plot = h('div', { 'data-keep': '', 'data-key': 'plot' });
   page.plot.addEventListener('pointerdown', (event) => choosePlace(page, event));
 }
 
-function resetSweep(page) {
-  page.brushes.clear();
-}
-
 // ── axes
 
-/** An axis per setting that differs and per figure: {name, values, isFigure, better, at(index)}. */
+/** An axis per setting that differs and per figure: {name, values, isFigure, better, at(value)}. */
 function axesOfSweep({ data, context }) {
   const settings = data.differs.filter((row) => row.kind === 'setting').map((row) => axisOf(row.key, row.values.map(asNumber), null));
   const figures = data.figures.map((row) => axisOf(row.metric, row.values, row));
@@ -46,20 +41,27 @@ function asNumber(value) {
   return value == null || value === '' || Number.isNaN(number) ? value : number;
 }
 
-/** Few values stand evenly, in order; many on a scale, logarithmic over a wide range. */
+/** Few values stand evenly, in order; many on a scale, logarithmic over a wide range. `inUnits` and `asShare` are of the ends of a range:
+ * a value of the scale for a share of the axis, and back. */
 function axisOf(name, values, figure) {
   const known = values.filter((value) => value != null);
   const isNumeric = known.every((value) => Number.isFinite(value));
   const places = [...new Set(known)].sort((one, other) => (isNumeric ? one - other : String(one).localeCompare(String(other))));
   const axis = { name, values, isFigure: Boolean(figure), better: figure?.better ?? '', best: figure?.is_best };
-  if (!isNumeric || (!figure && places.length <= MOST_PLACES)) return { ...axis, places, ticks: places, at: (value) => placeOfValue(places, value) };
+  if (!isNumeric || (!figure && places.length <= MOST_PLACES)) {
+    const same = (share) => share;
+    return { ...axis, places, ticks: places, at: (value) => placeOfValue(places, value), inUnits: same, asShare: same };
+  }
   const [least, greatest] = [places[0], places.at(-1)];
   const isLog = least > 0 && greatest / least > LOG_FROM;
   const bend = isLog ? Math.log10 : (value) => value;
   const span = bend(greatest) - bend(least) || 1;
   const share = (value) => (bend(value) - bend(least)) / span;
-  const at = (value) => (axis.better === 'less' ? 1 - share(value) : share(value));
-  return { ...axis, isLog, places: null, ticks: ticksBetween(least, greatest, isLog), at };
+  const flip = (part) => (axis.better === 'less' ? 1 - part : part);
+  const at = (value) => flip(share(value));
+  const unbend = isLog ? (power) => 10 ** power : (value) => value;
+  const inUnits = (part) => unbend(bend(least) + flip(part) * span);
+  return { ...axis, isLog, places: null, ticks: ticksBetween(least, greatest, isLog), at, inUnits, asShare: at };
 }
 
 function placeOfValue(places, value) {
@@ -85,6 +87,30 @@ function axisShare(axis, index) {
 
 // ── what is chosen
 
+/** The ranges in the address: name of the axis → its two ends, in the axis' own units. */
+function rangesOf({ context }) {
+  const texts = context.query.get('ranges')?.split(',') ?? [];
+  const ranges = texts.map((text) => text.split(':')).map(([name, ...ends]) => [decodeURIComponent(name), ends.map(Number)]);
+  return new Map(ranges.filter(([, ends]) => ends.length === 2 && ends.every(Number.isFinite)));
+}
+
+/** The range chosen on an axis, as shares of it, the lower first; null: none. */
+function brushOf(page, axis) {
+  const ends = rangesOf(page).get(axis.name);
+  return ends ? ends.map(axis.asShare).sort((one, other) => one - other) : null;
+}
+
+/** A range chooses; a click takes the choice back. `changes`: [axis, one end, the other]. */
+function setBrushes(page, ...changes) {
+  const ranges = rangesOf(page);
+  for (const [axis, ...ends] of changes) {
+    if (Math.abs(ends[0] - ends[1]) < 0.02) ranges.delete(axis.name);
+    else ranges.set(axis.name, ends.map(axis.inUnits));
+  }
+  const textOf = (end) => Number(end.toPrecision(6));
+  page.context.setQuery({ ranges: [...ranges].map(([name, ends]) => [encodeURIComponent(name), ...ends.map(textOf)].join(':')).join(',') });
+}
+
 /** The runs within all ranges chosen, and with all words of the filter, the best first. */
 export function chosenRuns(page) {
   const first = page.data.figures[0];
@@ -95,14 +121,13 @@ export function chosenRuns(page) {
 }
 
 function chosenIndexes(page) {
-  const axes = axesOfSweep(page).filter((axis) => page.brushes.has(axis.name));
+  const brushed = axesOfSweep(page).map((axis) => [axis, brushOf(page, axis)]).filter(([, brush]) => brush);
   const words = (page.context.query.get('q') ?? '').toLowerCase().split(/\s+/).filter(Boolean);
-  const isWithin = (index, axis) => {
+  const isWithin = (index, axis, [low, high]) => {
     const share = axisShare(axis, index);
-    const [low, high] = page.brushes.get(axis.name);
     return share != null && share >= low - 0.02 && share <= high + 0.02;
   };
-  const fits = (_run, index) => axes.every((axis) => isWithin(index, axis)) && words.every((word) => textOfRun(page, index).includes(word));
+  const fits = (_run, index) => brushed.every(([axis, brush]) => isWithin(index, axis, brush)) && words.every((word) => textOfRun(page, index).includes(word));
   return page.data.runs.map((run, index) => (fits(run, index) ? index : -1)).filter((index) => index >= 0);
 }
 
@@ -122,7 +147,8 @@ export function bestOf(page, indexes) {
 
 export function choiceSection(page, curves) {
   const { context } = page;
-  const view = context.query.get('view') ?? 'parallel';
+  const asked = context.query.get('view') ?? 'parallel';
+  const view = asked === 'table' ? 'curves' : asked;
   const choose = (value) => context.setQuery({ view: value === 'parallel' ? null : value });
   const views = tabs('View', ['parallel', 'scatter', 'curves'].map((name) => [name, name]), view, choose);
   const hints = { parallel: 'drag on an axis to choose, drag its name to move it', scatter: 'drag to choose', curves: 'step' };
@@ -198,7 +224,7 @@ function joinTo(before, [x, y]) {
 function parallelAxis(page, axes, axis, at) {
   const x = xOfAxis(axes, at);
   const isLast = at === axes.length - 1;
-  const brush = page.brushes.get(axis.name);
+  const brush = brushOf(page, axis);
   const ticks = axis.ticks.map((tick) =>
     svg('text', { x: isLast ? x + 8 : x - 8, y: yOfShare(axis.at(tick)) + 4, class: isLast ? 'tick' : 'tick before' }, tickWord(tick)),
   );
@@ -258,7 +284,7 @@ function beginBrush(page, plot, event) {
   }
   const shape = svg('rect', { class: 'brush', x: xOfAxis(axes, Number(at)) - 7, width: 14, y: 0, height: 0 });
   plot.append(shape);
-  const [, start] = dragInPlot(page, event, plot, (_x, y) => stretch(shape, start, y), (_x, y) => setBrush(page, axis.name, shareAtY(start), shareAtY(y)));
+  const [, start] = dragInPlot(page, event, plot, (_x, y) => stretch(shape, start, y), (_x, y) => setBrushes(page, [axis, shareAtY(start), shareAtY(y)]));
 }
 
 function stretch(shape, start, y) {
@@ -268,13 +294,6 @@ function stretch(shape, start, y) {
 
 function shareAtY(y) {
   return (HIGH - EDGE.bottom - y) / (HIGH - EDGE.top - EDGE.bottom - 8);
-}
-
-/** A range chooses; a click takes the choice back. */
-function setBrush(page, name, one, other) {
-  if (Math.abs(one - other) < 0.02) page.brushes.delete(name);
-  else page.brushes.set(name, [Math.min(one, other), Math.max(one, other)]);
-  page.repaint();
 }
 
 function moveAxis(page, axes, at, event, plot) {
@@ -340,8 +359,7 @@ function chooseArea(page, plot, event) {
     shape.setAttribute('width', Math.abs(start[0] - x));
   };
   const start = dragInPlot(page, event, plot, draw, (x, y) => {
-    setBrush(page, across.name, shareAtX(start[0]), shareAtX(x));
-    setBrush(page, up.name, shareAtY(start[1]), shareAtY(y));
+    setBrushes(page, [across, shareAtX(start[0]), shareAtX(x)], [up, shareAtY(start[1]), shareAtY(y)]);
   });
 }
 
@@ -358,7 +376,7 @@ export function figuresOfRows(page) {
   };
   const columns = rowColumns(page, indexes);
   const count = `${numberText(indexes.length)} of ${numberText(data.runs.length)} chosen`;
-  const all = page.brushes.size ? h('button', { type: 'button', class: 'textual folding', onclick: () => { resetSweep(page); page.repaint(); } }, 'all') : null;
+  const all = rangesOf(page).size ? h('button', { type: 'button', class: 'textual folding', onclick: () => context.setQuery({ ranges: null }) }, 'all') : null;
   const csv = h('button', { type: 'button', class: 'textual folding', onclick: () => saveRows(page, indexes) }, 'CSV');
   const options = { name: 'sweep', label: 'Figures', keyOf: (index) => data.runs[index].id, order: page.order, reorder, rowAttributes: (index) => ({ 'data-row': '', 'data-mark': data.runs[index].id }) };
   const shown = context.isPhone ? columns.filter((column) => column.isMain) : columns;
