@@ -2,11 +2,12 @@
 
     python -m bench.serving [--runs 5000] [--wide 1500] [--seconds 60] [--folder DIR]
 
-`idle` is the server over many recorded runs with pages open and no run writing, beside a process
-that does the `stat` of each of their files every two seconds: the CPU time of both, in % of one
-core. `wide` is the server over runs with many metrics: its peak memory after the overview, the
-pages and curves of several runs, a comparison, and tabs that follow them. Both begin with an empty
-cache.
+The first overview of many recorded runs is timed until it has rows and until it is whole, beside
+reading the same files as bytes. `idle` is the server over these runs with pages open and no run
+writing, beside a process that does the `stat` of each of their files every two seconds: the CPU
+time of both, in % of one core. `wide` is the server over runs with many metrics: its peak memory
+after the overview, the pages and curves of several runs, a comparison, and tabs that follow them.
+Both begin with an empty cache.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
@@ -85,11 +87,11 @@ class Server:
         answer = connection.getresponse()
         return answer, answer.read()
 
-    def overview(self) -> dict:
-        """The overview, once all journals are read."""
+    def overview(self, until: Callable[[dict], bool] | None = None) -> dict:
+        """The overview, once all journals are read, or it has what is waited for."""
         while True:
             data = json.loads(self.get("/api/1/overview")[1])["data"]
-            if data["reading"]["done"] >= data["reading"]["total"]:
+            if (until or is_whole)(data):
                 return data
             time.sleep(0.2)
 
@@ -117,6 +119,17 @@ class Server:
         self.process.wait()
 
 
+def is_whole(overview: dict) -> bool:
+    """Whether all journals are read."""
+    return overview["reading"]["done"] >= overview["reading"]["total"]
+
+
+def read_bytes(folder: Path) -> None:
+    """The baseline of the first overview: the journals and the rows, as bytes."""
+    for path in folder.rglob("*.jsonl"):
+        path.read_bytes()
+
+
 def cpu_s_of(pid: int) -> float:
     """The CPU time of a process so far."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -127,8 +140,16 @@ def measure_idle(folder: Path, cache: Path, seconds: float) -> None:
     """The server with tabs open, beside a process that does the `stat` of each file."""
     server = Server(folder, cache)
     began = time.perf_counter()
-    places = server.overview()["places"]
-    print(f"overview, first time: {time.perf_counter() - began:.2f} s, {len(places)} places")
+    server.overview(lambda data: bool(data["places"]))
+    rows_s = time.perf_counter() - began
+    server.overview()
+    whole_s = time.perf_counter() - began
+    cost_s = server.cpu_s()
+    began = time.perf_counter()
+    read_bytes(folder)
+    bytes_s = time.perf_counter() - began
+    print(f"overview, first time: rows after {rows_s:.2f} s, whole after {whole_s:.2f} s")
+    print(f"  that is {whole_s / bytes_s:.1f} x reading the same bytes; {cost_s:.2f} s of CPU")
     tabs = [server.open_tab("overview") for _ in range(TABS)]
     code = (
         "import os, pathlib, time\n"

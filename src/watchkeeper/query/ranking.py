@@ -67,9 +67,10 @@ class Rankings:
         """The ranking in a folder, by the nearest `watchkeeper.toml` at or above it and the user's
         own settings.
         """
-        return self._of(os.path.realpath(folder))
+        return self.of_real(os.path.realpath(folder))
 
-    def _of(self, folder: str) -> Ranking:
+    def of_real(self, folder: str) -> Ranking:
+        """The same of a folder whose path is its real one."""
         ranking = self._known.get(folder)
         if ranking is None:
             ranking = self._known[folder] = self._find(folder)
@@ -79,7 +80,7 @@ class Rankings:
         above = os.path.dirname(folder)  # noqa: PTH120 - faster for thousands of folders
         if above == folder or os.path.isfile(f"{folder}/{FILE_NAME}"):  # noqa: PTH113
             return self._read(folder)
-        return self._of(above)
+        return self.of_real(above)
 
     def _read(self, folder: str) -> Ranking:
         try:

@@ -16,6 +16,7 @@ from tests.query.views.nights import record
 from watchkeeper.core.errors import EXIT_OK, UsageError
 from watchkeeper.core.events import SchedulerFacts
 from watchkeeper.core.state import Attempt, Seen
+from watchkeeper.query.views import overview as overviews
 from watchkeeper.query.views.experiment import experiment
 from watchkeeper.query.views.overview import overview
 from watchkeeper.query.views.parts.running import health_of, with_limit
@@ -54,11 +55,37 @@ def test_every_place_has_its_counts_and_its_best(night):
 
 
 def test_reading_is_said_as_it_goes_on(night):
-    """After each journal it is said how many have been read, and of how many."""
-    steps = []
-    seen = overview([night], on_read=lambda done, total: steps.append((done, total)))
-    assert steps == [(number, 5) for number in range(1, 6)]
+    """After each journal there is an overview of what has been read, and of how much that is."""
+    parts = []
+    seen = overview([night], parts.append, pause_s=0)
+    assert [(part.reading.done, part.reading.total) for part in parts] == [
+        (number, 5) for number in range(1, 5)
+    ]
     assert (seen.reading.done, seen.reading.total) == (5, 5)
+    assert {place.name for place in parts[-1].places} == {place.name for place in seen.places}
+    counts = [sum(place.total for place in part.places) for part in (*parts, seen)]
+    assert counts == sorted(counts) and counts[0] < counts[-1]
+
+
+def test_an_experiment_is_examined_once_while_all_is_read(night, monkeypatch):
+    """The overviews of what has been read cost no second look at it."""
+    looks = []
+    real = overviews.site_of
+
+    def look(planned, *rest):
+        looks.append(planned.folder.name)
+        return real(planned, *rest)
+
+    monkeypatch.setattr(overviews, "site_of", look)
+    overview([night], lambda part: None, pause_s=0)
+    assert sorted(looks) == ["cap", "good"]
+
+
+def test_parts_come_at_most_once_in_a_pause(night):
+    """What is read within one pause is not shown meanwhile."""
+    parts = []
+    overview([night], parts.append, pause_s=3600)
+    assert parts == []
 
 
 def test_a_folder_with_nothing_says_how_many_folders_were_looked_through(tmp_path):
@@ -142,10 +169,10 @@ def test_a_run_that_is_deleted_while_it_is_read_is_left_out(tmp_path):
     for number in range(3):
         record(tmp_path / "sweep" / f"s{number}", val_loss=0.5)
 
-    def delete(done, total):
+    def delete(part):
         shutil.rmtree(tmp_path / "sweep" / "s2", ignore_errors=True)
 
-    assert overview([tmp_path], on_read=delete).places[0].total == 2
+    assert overview([tmp_path], delete, pause_s=0).places[0].total == 2
 
 
 def test_a_cache_folder_that_cannot_be_written_costs_time_and_nothing_else(tmp_path, monkeypatch):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.show.screens.lines import live, picture, plain
 from tests.show.screens.night import NOW, happened, losses, opened_run, overview
 from tests.show.screens.test_pictures import names
+from watchkeeper.query.views.pages import Reading
 from watchkeeper.query.views.recent import Happened
 from watchkeeper.query.views.shared import Progress
 from watchkeeper.show.listing.screen import Screen
@@ -45,6 +46,13 @@ def test_top_on_a_phone_keeps_name_step_loss_and_end():
     assert "06:05  ✗ …_lr2e-4/reversal/epoch1 failed" in lines
     assert lines[-1] == "↑↓ choose  ⏎ open  ? keys  q quit"
     assert max(map(width, lines)) <= 40
+
+
+def test_top_says_how_much_has_been_read():
+    """What is shown before everything was read is not taken for all there is."""
+    night = msgspec.structs.replace(overview(), reading=Reading(done=1_234, total=5_000))
+    assert "1,234 of 5,000 read" in top(80, overview=night)[0]
+    assert "read" not in top(80)[0]
 
 
 @pytest.mark.parametrize("height", [8, 10, 14, 30])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import jsonschema
@@ -15,10 +15,12 @@ import watchkeeper as wk
 from tests.experiments import write_experiment
 from watchkeeper.core import journal, layout
 from watchkeeper.core.events import Intended
+from watchkeeper.query.views import overview as overviews
+from watchkeeper.query.views.overview import OnPart
+from watchkeeper.query.views.pages import Overview
 from watchkeeper.show.web import app, schema
 from watchkeeper.show.web.app import STATIC
-from watchkeeper.show.web.builders import Builders, OnRead, Product
-from watchkeeper.show.web.parameters import Scope
+from watchkeeper.show.web.builders import Builders
 
 HOSTILE = [
     "..",
@@ -186,24 +188,28 @@ def test_nothing_recorded_is_an_empty_page(
 
 
 def test_a_long_reading_is_shown(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While many journals are read for the first time, the overview says how far that is."""
+    """While many journals are read for the first time, the overview has what was read so far."""
     go_on = threading.Event()
-    real = Builders.build
+    real = overviews.overview
 
-    def build(builders: Builders, scope: Scope, on_read: OnRead) -> Product:
-        on_read(3120, 5000)
-        go_on.wait(60)
-        return real(builders, scope, on_read)
+    def read_slowly(paths: Sequence[Path], on_part: OnPart) -> Overview:
+        def note(part: Overview) -> None:
+            on_part(part)
+            go_on.wait(60)
 
-    monkeypatch.setattr(Builders, "build", build)
+        return real(paths, note, pause_s=0)
+
+    monkeypatch.setattr(overviews, "overview", read_slowly)
     monkeypatch.setattr(app, "_SOON_S", 0.05)
     with client:
-        while (data := client.get("/api/1/overview").json()["data"])["reading"]["done"] != 3120:
+        while (data := client.get("/api/1/overview").json()["data"])["reading"]["done"] < 1:
             pass
-        assert data["reading"] == {"done": 3120, "total": 5000} and data["places"] == []
+        assert data["reading"]["total"] > 1 and len(data["places"]) == 1
         go_on.set()
-        while not client.get("/api/1/overview").json()["data"]["places"]:
+        while (whole := client.get("/api/1/overview").json()["data"])["reading"]["done"] == 1:
             pass
+        assert whole["reading"]["done"] == whole["reading"]["total"]
+        assert len(whole["places"]) > 1
 
 
 def test_equal_questions_are_answered_by_one_build(

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,7 +77,8 @@ class Run(msgspec.Struct, kw_only=True):
 class Listing(msgspec.Struct):
     """What lies below some folders: recorded runs, and experiments with their runs. `experiments`:
     each one's folder, as a command takes it → what it is; `ids`: that folder → the experiment's id.
-    `looked_into`: how many folders; `places`: in how many of them something was recorded.
+    `looked_into`: how many folders; `places`: in how many of them something was recorded, of which
+    `read` have been read.
     """
 
     runs: list[Run] = []
@@ -85,15 +87,16 @@ class Listing(msgspec.Struct):
     problems: list[Problem] = []
     looked_into: int = 0
     places: int = 0
+    read: int = 0
 
 
 _FEW_FIGURES = 32
-OnRead = Callable[[int, int], None]
-"""Is called with how many journals have been read, and of how many."""
+OnRead = Callable[[Listing], None]
+"""Is called with what has been read so far. What the recorder of a job left is a run by itself."""
 
 
-def _ignore(done: int, total: int) -> None:
-    """Nobody wants to know how many have been read."""
+def _ignore(listing: Listing) -> None:
+    """What has been read so far is of no use."""
 
 
 def list_runs(
@@ -121,16 +124,15 @@ def list_runs(
         real = os.path.realpath(path)
         tops.append(_Top(path=path, real=real, places=places_below(real)))
     roots = roots_of(paths)
-    count = _Count(on_read, sum(len(top.places.found) for top in tops))
+    listing.places = sum(len(top.places.found) for top in tops)
     seen: set[str] = set()
     for top in tops:
         reader = _Reader(listing, roots, top, Index(top.real, patience))
         reader.is_alone = len(paths) == 1
-        reader.brief_by = rankings if is_brief else None
-        reader.read(seen, count)
-    listing.runs = _with_recorders(listing.runs)
-    for run in listing.runs:
-        run.ranking = rankings.of(run.path)
+        reader.is_brief = is_brief
+        reader.rankings = rankings
+        reader.read(seen, on_read)
+    listing.runs = with_recorders(listing.runs)
     listing.problems += rankings.problems
     return listing
 
@@ -143,19 +145,6 @@ class _Top(msgspec.Struct, frozen=True, kw_only=True):
     places: Places
 
 
-class _Count:
-    """How many places have been read."""
-
-    def __init__(self, on_read: OnRead, total: int) -> None:
-        self._on_read = on_read
-        self._total = total
-        self._done = 0
-
-    def add(self) -> None:
-        self._done += 1
-        self._on_read(self._done, self._total)
-
-
 class _Reader:
     """Reads what lies below one folder into a listing."""
 
@@ -166,20 +155,20 @@ class _Reader:
         self._index = index
         self.is_alone = True
         """Whether no other folder was named."""
-        self.brief_by: Rankings | None = None
-        """Which figures are left out; None: none are."""
+        self.is_brief = False
+        self.rankings = Rankings()
 
-    def read(self, seen: set[str], count: _Count) -> None:
+    def read(self, seen: set[str], on_read: OnRead) -> None:
         """Read all of it; `seen` are the folders that are listed already."""
         places = self._top.places
         self._listing.problems += places.problems
-        self._listing.places += len(places.found)
         self._listing.looked_into += places.looked_into
         for place in places.found:
             if place.path not in seen:
                 seen.add(place.path)
                 self._add(place)
-            count.add()
+            self._listing.read += 1
+            on_read(self._listing)
         self._index.save()
 
     def _add(self, place: Place) -> None:
@@ -189,14 +178,17 @@ class _Reader:
         if self.is_alone:
             below = place.below or Path(self._top.real).name
         name = _id_of(place.path, self._roots)
+        ranking = self.rankings.of_real(place.path)
         if place.is_experiment:
-            _add_jobs(place, typed, below, name, self._listing)
+            for job in _jobs_of(place, typed, below, name, self._listing):
+                job.ranking = ranking
+                self._listing.runs.append(job)
         entry = _entry(place, self._index, self._listing.problems)
         if entry is not None:
             run = _run(entry, typed, below)
-            if self.brief_by is not None:
-                run.figures = _first_figures(entry.figures, self.brief_by.of(place.path))
-            run.id = name
+            if self.is_brief:
+                run.figures = _first_figures(entry.figures, ranking)
+            run.id, run.ranking = name, ranking
             self._listing.runs.append(run)
 
 
@@ -222,8 +214,8 @@ def _id_of(path: str, roots: Sequence[Root]) -> str:
     return ""
 
 
-def _add_jobs(place: Place, typed: str, below: str, name: str, listing: Listing) -> None:
-    """Add an experiment and its runs."""
+def _jobs_of(place: Place, typed: str, below: str, name: str, listing: Listing) -> Iterator[Run]:
+    """The runs of an experiment, which is added to the listing."""
     from watchkeeper.query.catalogue.jobs import read_jobs  # not where there is no experiment
 
     jobs = read_jobs(Path(place.path), listing.problems)
@@ -236,35 +228,39 @@ def _add_jobs(place: Place, typed: str, below: str, name: str, listing: Listing)
         run.id = run_id(name, job.key)
         run.key, run.state, run.attempt = job.key, job.state, job.attempt
         run.inherited = tuple(jobs.words.tags)
-        listing.runs.append(run)
+        yield run
 
 
-def _with_recorders(runs: list[Run]) -> list[Run]:
+def with_recorders(runs: Sequence[Run]) -> list[Run]:
     """The runs, where what the recorder of a job left belongs to the job's own line."""
-    jobs = {run.attempt: run for run in runs if run.key and run.attempt}
+    attempts = {run.attempt for run in runs if run.key and run.attempt}
+    recorded: dict[str, list[Run]] = {}
     kept = []
     for run in runs:
-        job = jobs.get(run.attempt)
-        if run.key or job is None:
+        if run.key or run.attempt not in attempts:
             kept.append(run)
         else:
-            _take_recorded(job, run)
-    return kept
+            recorded.setdefault(run.attempt, []).append(run)
+    return [reduce(_with_recorded, recorded.get(run.attempt, ()), run) for run in kept]
 
 
-def _take_recorded(job: Run, recorded: Run) -> None:
-    """Add to a job's line what its recorder knows: figures step by step,
-    and the program's words.
-    """
-    job.figures = {**job.figures, **recorded.figures}
-    job.config = job.config or recorded.config
-    job.spark_metric, job.spark = recorded.spark_metric, recorded.spark
-    job.rows, job.step, job.total = recorded.rows, recorded.step, recorded.total
-    job.executions = recorded.executions
-    job.name = recorded.name
-    job.pipeline = recorded.pipeline
-    job.tags = tuple(sorted({*job.tags, *recorded.tags}))
-    job.notes = tuple(sorted([*job.notes, *recorded.notes], key=lambda note: note.time))
+def _with_recorded(job: Run, recorded: Run) -> Run:
+    """A job's line with what its recorder knows: figures step by step, and the program's words."""
+    return msgspec.structs.replace(
+        job,
+        figures={**job.figures, **recorded.figures},
+        config=job.config or recorded.config,
+        spark_metric=recorded.spark_metric,
+        spark=recorded.spark,
+        rows=recorded.rows,
+        step=recorded.step,
+        total=recorded.total,
+        executions=recorded.executions,
+        name=recorded.name,
+        pipeline=recorded.pipeline,
+        tags=tuple(sorted({*job.tags, *recorded.tags})),
+        notes=tuple(sorted([*job.notes, *recorded.notes], key=lambda note: note.time)),
+    )
 
 
 def _typed(path: Path, below: str) -> str:

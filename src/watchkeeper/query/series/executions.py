@@ -159,6 +159,8 @@ def _attempt_of(execution: RowedExecution) -> str:
 def _set_cuts(executions: Sequence[RowedExecution]) -> None:
     """Find what later executions supersede, of those that left values."""
     valued = [one for one in executions if one.has_values]
+    if len(valued) < 2:
+        return  # nothing is later than the only one
     found = cuts(list(map(_outline, valued)))
     for execution, cut in zip(valued, found, strict=True):
         execution.cut = cut

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from watchkeeper.core.disk.files import open_regular
-from watchkeeper.query.series.tracks import FileTracks, load, read_tracks, unread_bytes
+from watchkeeper.query.series.tracks import KEPT_BYTES, FileTracks, load, read_tracks, unread_bytes
 
 LAST_ROWS = 20_000
 """Of a file that is not read yet, so many rows are shown."""
@@ -72,6 +72,8 @@ class Shelf:
             known = self._files.get(path)
         if known is not None:
             return known
+        if path.stat().st_size < KEPT_BYTES:
+            return None
         return load(path)
 
     def _keep(self, file: FileTracks) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from watchkeeper.core.errors import Problem, WatchkeeperError
 from watchkeeper.core.journal import local_zone
 from watchkeeper.query import copies
 from watchkeeper.query.catalogue.jobs import Jobs
-from watchkeeper.query.catalogue.listing import Listing, Run, list_runs
+from watchkeeper.query.catalogue.listing import Listing, Run, list_runs, with_recorders
 from watchkeeper.query.views.counts import worst_first as in_order
 from watchkeeper.query.views.experiment import site_of
 from watchkeeper.query.views.pages import (
@@ -36,6 +37,7 @@ from watchkeeper.query.views.parts.places import (
 )
 from watchkeeper.query.views.parts.running import MOST as MOST_RUNNING
 from watchkeeper.query.views.parts.running import row_of_recorded, running_rows
+from watchkeeper.query.views.parts.site import Site
 from watchkeeper.query.views.parts.waiting import waiting_rows
 from watchkeeper.query.views.parts.watcher import watcher_of
 from watchkeeper.query.views.shared import Need
@@ -45,25 +47,88 @@ MOST_PLACES = 200
 MOST_WAITING = 20
 PATIENCE = 20.0
 """Reading what grows takes a twentieth of a core."""
+PAUSE_S = 1.0
+"""Between two overviews of what has been read so far; up to five times as long where making them
+would take more than a tenth of the time.
+"""
+_SHARE = 10.0
+_MOST_PAUSES = 5.0
 
-
-def _ignore(done: int, total: int) -> None:
-    """Nobody wants to know how many have been read."""
+OnPart = Callable[[Overview], None]
+"""Is called with the overview of what has been read so far."""
 
 
 def overview(
     paths: Sequence[Path],
-    on_read: Callable[[int, int], None] = _ignore,
+    on_part: OnPart | None = None,
     patience: float = PATIENCE,
+    pause_s: float = PAUSE_S,
 ) -> Overview:
-    """Look at everything below these folders once. `on_read` is called after each journal that was
-    read, with how many have been and of how many. `patience` is as in `list_runs`: how far a run is
-    is read in each look, its figures over all rows now and then.
+    """Look at everything below these folders once. While that takes, `on_part` gets the overview of
+    what has been read, every `pause_s` seconds, or more rarely (`PAUSE_S`); 0: after each
+    journal. `patience` is as in `list_runs`: how far a run is is read in each look, its
+    figures over all rows now and then.
 
     Raises:
         UsageError: a path is no folder.
     """
-    return overview_of(list_runs(paths, on_read, patience, is_brief=True), paths)
+    parts = _Parts(paths, on_part, pause_s)
+    return parts.overview_of(list_runs(paths, parts.note, patience, is_brief=True))
+
+
+def overview_of(listing: Listing, paths: Sequence[Path]) -> Overview:
+    """The overview of what has been listed."""
+    return _Parts(paths).overview_of(listing)
+
+
+class _Parts:
+    """Makes overviews of what has been read: each experiment is looked at once for all of them."""
+
+    def __init__(
+        self, paths: Sequence[Path], on_part: OnPart | None = None, pause_s: float = 0.0
+    ) -> None:
+        self._paths = paths
+        self._on_part = on_part
+        self._pause_s = pause_s
+        self._next = time.monotonic() + pause_s
+        self._sites: dict[str, Site] = {}
+
+    def note(self, listing: Listing) -> None:
+        """Give the overview of a listing that grows, if the last one is old enough."""
+        began = time.monotonic()
+        if self._on_part is None or began < self._next or listing.read == listing.places:
+            return
+        runs = with_recorders(listing.runs)
+        self._on_part(self.overview_of(msgspec.structs.replace(listing, runs=runs)))
+        ended = time.monotonic()
+        slowness = _SHARE * (ended - began)
+        self._next = ended + self._pause_s * min(_MOST_PAUSES, max(1.0, slowness))
+
+    def overview_of(self, listing: Listing) -> Overview:
+        """The overview of what has been listed."""
+        part = _Part(problems=list(listing.problems))
+        for folder in listing.experiments:
+            runs = [run for run in listing.runs if run.path == folder and run.key]
+            try:
+                site = self._site_of(folder, listing)
+                _add_experiment(part, site, listing.experiments[folder], runs)
+            except WatchkeeperError as error:
+                part.problems.append(
+                    Problem(where=folder, message=str(error), hint=error.hint, code="unreadable")
+                )
+        recorded = [run for run in listing.runs if not run.key]
+        _add_recorded(part, recorded)
+        _add_damage(part, listing.problems)
+        return _cut(part, listing, self._paths, recorded)
+
+    def _site_of(self, folder: str, listing: Listing) -> Site:
+        """An experiment, examined."""
+        if folder not in self._sites:
+            jobs = listing.experiments[folder]
+            name = listing.ids[folder]
+            site = site_of(jobs.experiment, jobs.read, jobs.state, name, folder)
+            self._sites[folder] = site
+        return self._sites[folder]
 
 
 class _Part(msgspec.Struct):
@@ -77,25 +142,7 @@ class _Part(msgspec.Struct):
     more_running: int = 0
 
 
-def overview_of(listing: Listing, paths: Sequence[Path]) -> Overview:
-    """The overview of what has been listed: each experiment is looked at once."""
-    parts = _Part(problems=list(listing.problems))
-    for folder, jobs in listing.experiments.items():
-        runs = [run for run in listing.runs if run.path == folder and run.key]
-        try:
-            _add_experiment(parts, folder, listing.ids[folder], jobs, runs)
-        except WatchkeeperError as error:
-            parts.problems.append(
-                Problem(where=folder, message=str(error), hint=error.hint, code="unreadable")
-            )
-    recorded = [run for run in listing.runs if not run.key]
-    _add_recorded(parts, recorded)
-    _add_damage(parts, listing.problems)
-    return _cut(parts, listing, paths, recorded)
-
-
-def _add_experiment(parts: _Part, folder: str, name: str, jobs: Jobs, runs: Sequence[Run]) -> None:
-    site = site_of(jobs.experiment, jobs.read, jobs.state, name, folder)
+def _add_experiment(parts: _Part, site: Site, jobs: Jobs, runs: Sequence[Run]) -> None:
     watcher = watcher_of(jobs.experiment.folder, jobs.read)
     running = running_rows(site)
     parts.places.append(heard_of(place_of(site, jobs.words, runs), running))
@@ -147,7 +194,7 @@ def _cut(
         running=parts.running[:MOST_RUNNING],
         waiting=parts.waiting[:MOST_WAITING],
         places=sorted(parts.places, key=urgency)[:MOST_PLACES],
-        reading=Reading(done=listing.places, total=listing.places),
+        reading=Reading(done=listing.read, total=listing.places),
         more=more,
         experiments=len(listing.experiments),
         recorded=len(recorded),

@@ -13,7 +13,7 @@ from watchkeeper.core.errors import WatchkeeperError
 from watchkeeper.query.series.shelf import Shelf
 from watchkeeper.query.views.charts import Chart
 from watchkeeper.query.views.overview import overview
-from watchkeeper.query.views.pages import MetricRow, Run
+from watchkeeper.query.views.pages import MetricRow, Overview, Run
 from watchkeeper.query.views.recent import Recent
 from watchkeeper.query.views.run import run, series, text
 from watchkeeper.show.live.view import Place, Seen
@@ -99,11 +99,17 @@ class Looks:
         """Look at everything once."""
         wanted = self._wanted
         self._looked_at = wanted
-        whole = overview(self._paths)
+        whole = overview(self._paths, self._show_part)
         seen = Seen(overview=whole, happened=list(self._recent.look(whole)))
         if wanted.place is None:
             return seen
         return self._with_run(seen, wanted, wanted.place)
+
+    def _show_part(self, part: Overview) -> None:
+        """Show what has been read so far, where nothing was seen before."""
+        if self.seen is None or self.seen.is_part:
+            self.seen = Seen(overview=part)
+            self._on_look()
 
     def _with_run(self, seen: Seen, wanted: Wanted, place: Place) -> Seen:
         """The look with the run that is open. A run that is gone leaves a word, and the list."""

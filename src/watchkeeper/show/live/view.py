@@ -61,6 +61,11 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     log: Sequence[str] = ()
     fault: str = ""
 
+    @property
+    def is_part(self) -> bool:
+        """Whether the first look is still under way."""
+        return self.overview.reading.done < self.overview.reading.total
+
 
 class View(msgspec.Struct, kw_only=True):
     """The state of the screen. `chosen` is a run's id; `typed` what is being typed after `asked`;

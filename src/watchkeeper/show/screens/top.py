@@ -77,6 +77,9 @@ def _heading(picture: TopPicture, screen: Screen, now: datetime) -> list[str]:
     time = f"{now:%H:%M:%S}"
     counts = words.people_counts(picture.overview.counts)
     parts = [f"{count:,} {one}" for one, count in counts.items() if one not in _NOT_COUNTED]
+    reading = picture.overview.reading
+    if reading.done < reading.total:
+        parts.append(f"{reading.done:,} of {reading.total:,} read")
     if picture.filter:
         parts.append(f"/{picture.filter}")
     text = one_line(picture.overview.name) + "   " + "  ".join(parts)

@@ -76,14 +76,14 @@ class Api:
         self.builds.close()
 
     async def overview(self, request: Request) -> Response:
-        """Everything; while it is read for the first time, how far that is."""
+        """Everything; while it is read for the first time, what has been read so far."""
         scope = _scope(request, "overview")
         built = await self.builds.get_soon(scope, _SOON_S)
         if built is None:
-            done, total = self.builds.progress(scope)
-            body = reading_overview(self.served, done, total)
-            return _json(body.whole, body.rev, request)
-        return _json(built.body.whole, built.body.rev, request)
+            body = self.builds.part(scope) or reading_overview(self.served)
+        else:
+            body = built.body
+        return _json(body.whole, body.rev, request)
 
     async def page(self, request: Request) -> Response:
         """Any other page's data; the route's name says which page."""

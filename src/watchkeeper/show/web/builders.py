@@ -18,8 +18,8 @@ from watchkeeper.show.web.answers import Body, body_of
 from watchkeeper.show.web.parameters import Scope
 from watchkeeper.show.web.served import Located, Served
 
-OnRead = Callable[[int, int], None]
-"""Is called with how many journals have been read, and of how many."""
+OnPart = Callable[[Body], None]
+"""Is called with an answer that has what was read so far."""
 _MATCHES = {"": None, "yes": True, "no": False}
 
 
@@ -55,7 +55,7 @@ class Builders:
         self._roots = [root.real for root in served.roots]
         self._shelf = Shelf()
         self._read: set[str] = set()
-        self._pages: dict[str, Callable[[Scope, OnRead], _Made]] = {
+        self._pages: dict[str, Callable[[Scope, OnPart], _Made]] = {
             "overview": self._overview,
             "experiment": self._experiment,
             "run": self._run,
@@ -66,7 +66,7 @@ class Builders:
             "compare": self._compare,
         }
 
-    def build(self, scope: Scope, on_read: OnRead) -> Product:
+    def build(self, scope: Scope, on_part: OnPart) -> Product:
         """Make an answer.
 
         Raises:
@@ -74,7 +74,7 @@ class Builders:
             WatchkeeperError, OSError: its files cannot be read.
         """
         try:
-            made = self._pages[scope.page](scope, on_read)
+            made = self._pages[scope.page](scope, on_part)
         except UsageError as error:
             # What the request says was within its bounds: what is missing is what it names.
             if scope.id:
@@ -82,16 +82,19 @@ class Builders:
             raise
         return Product(body_of(made.data, made.summary), made.is_live, made.rest)
 
-    def _overview(self, scope: Scope, on_read: OnRead) -> _Made:
-        data = overviews.overview(self.served.paths, on_read)
+    def _overview(self, scope: Scope, on_part: OnPart) -> _Made:
+        def note(part: pages.Overview) -> None:
+            on_part(_reading_body(part))
+
+        data = overviews.overview(self.served.paths, note)
         return _Made(data, data.name, bool(data.running or data.waiting))
 
-    def _experiment(self, scope: Scope, on_read: OnRead) -> _Made:
+    def _experiment(self, scope: Scope, on_part: OnPart) -> _Made:
         located = self.served.experiment(scope.id)
         data = experiment(located.folder, located.id)
         return _Made(data, data.name, bool(data.running or data.watcher.alive))
 
-    def _run(self, scope: Scope, on_read: OnRead) -> _Made:
+    def _run(self, scope: Scope, on_part: OnPart) -> _Made:
         run = self.served.run(scope.id)
         is_read = scope.id in self._read
         data = runs.run(
@@ -106,7 +109,7 @@ class Builders:
             rest = self._rest_of(run, is_whole=read.is_whole)
         return _Made(data, f"{data.name}: {data.state}", data.standing == "running", rest)
 
-    def _series(self, scope: Scope, on_read: OnRead) -> _Made:
+    def _series(self, scope: Scope, on_part: OnPart) -> _Made:
         run = self.served.run(scope.id)
         chart = Chart(
             metrics=scope.option("m"),
@@ -137,12 +140,12 @@ class Builders:
 
         return read
 
-    def _telemetry(self, scope: Scope, on_read: OnRead) -> _Made:
+    def _telemetry(self, scope: Scope, on_part: OnPart) -> _Made:
         run = self.served.run(scope.id)
         strips = runs.telemetry(run.folder, run.key, shelf=self._shelf, within=self._roots)
         return _Made(pages.Telemetry(strips=strips), f"{len(strips)} figures")
 
-    def _examples(self, scope: Scope, on_read: OnRead) -> _Made:
+    def _examples(self, scope: Scope, on_part: OnPart) -> _Made:
         run = self.served.run(scope.id)
         data = runs.examples(
             run.folder,
@@ -154,13 +157,13 @@ class Builders:
         )
         return _Made(data, f"{len(data.rows)} of {data.total} examples")
 
-    def _text(self, scope: Scope, on_read: OnRead) -> _Made:
+    def _text(self, scope: Scope, on_part: OnPart) -> _Made:
         run = self.served.run(scope.id)
         name, after, tail = scope.option("name"), scope.option("after"), scope.option("tail")
         data = runs.text(run.folder, run.key, name, after=after, tail=tail, within=self._roots)
         return _Made(data, f"{len(data.lines)} lines")
 
-    def _compare(self, scope: Scope, on_read: OnRead) -> _Made:
+    def _compare(self, scope: Scope, on_part: OnPart) -> _Made:
         located = [self.served.run(id) for id in scope.option("r")]
         chosen = [Chosen(run.folder, run.key, run.id) for run in located]
         wish = comparing.Wish(scope.option("at") or "last", scope.option("m"))
@@ -168,9 +171,8 @@ class Builders:
         return _Made(data, data.heading, any(run.standing == "running" for run in data.runs))
 
 
-def reading_overview(served: Served, done: int, total: int) -> Body:
-    """The overview while its journals are read for the first time: no places yet."""
-    reading = pages.Reading(done=done, total=max(total, done + 1))
+def reading_overview(served: Served) -> Body:
+    """The overview before anything was read: no places yet."""
     data = pages.Overview(
         name=", ".join(root.name for root in served.roots),
         counts={},
@@ -178,6 +180,10 @@ def reading_overview(served: Served, done: int, total: int) -> Body:
         running=[],
         waiting=[],
         places=[],
-        reading=reading,
+        reading=pages.Reading(done=0, total=max(1, served.count)),
     )
-    return body_of(data, f"{reading.done} of {reading.total} journals read")
+    return _reading_body(data)
+
+
+def _reading_body(data: pages.Overview) -> Body:
+    return body_of(data, f"{data.reading.done:,} of {data.reading.total:,} journals read")

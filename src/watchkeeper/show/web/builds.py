@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeVar
 
 from watchkeeper.core.errors import WatchkeeperError
 from watchkeeper.show.web.answers import Body
-from watchkeeper.show.web.builders import Builders, Product, watched_id
+from watchkeeper.show.web.builders import Builders, Product, reading_overview, watched_id
 from watchkeeper.show.web.parameters import Scope
 from watchkeeper.show.web.served import Served
 
@@ -51,7 +51,7 @@ class Builds:
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="build")
         self._kept: OrderedDict[Scope, Built] = OrderedDict()
         self._running: dict[Scope, asyncio.Task[Built]] = {}
-        self._progress: dict[Scope, tuple[int, int]] = {}
+        self._parts: dict[Scope, Body] = {}
         self._resting: dict[str, asyncio.Task[None]] = {}
 
     async def get(self, scope: Scope) -> Built:
@@ -78,9 +78,11 @@ class Builds:
         task.add_done_callback(_forget_failure)
         return self._kept.get(scope)
 
-    def progress(self, scope: Scope) -> tuple[int, int]:
-        """How many journals the build under way has read, and of how many."""
-        return self._progress.get(scope, (0, self.served.count))
+    def part(self, scope: Scope) -> Body | None:
+        """What the build under way has read so far; None where it says nothing of that."""
+        if scope.page != "overview":
+            return None
+        return self._parts.get(scope) or reading_overview(self.served)
 
     def in_pool(self, work: Callable[[], T]) -> Awaitable[T]:
         """Do some work that reads files in one of the threads."""
@@ -110,8 +112,8 @@ class Builds:
         # Of before the build: what changes meanwhile is built again.
         version = self.served.version(watched_id(scope))
 
-        def note(done: int, total: int) -> None:
-            self._progress[scope] = (done, total)
+        def note(part: Body) -> None:
+            self._parts[scope] = part
 
         def make() -> tuple[Product, float]:
             # The processor's time: on a busy machine the clock does not measure the work.
@@ -122,7 +124,7 @@ class Builds:
         try:
             product, cost_s = await self.in_pool(make)
         finally:
-            self._progress.pop(scope, None)
+            self._parts.pop(scope, None)
         built = Built(product.body, version, product.is_live, self._clock(), cost_s)
         self._keep(scope, built)
         if product.rest is not None and scope.id not in self._resting:

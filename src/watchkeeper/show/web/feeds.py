@@ -43,6 +43,7 @@ MOST_TABS = 64
 MOST_QUEUED = 8
 """Events that a tab has not taken yet."""
 _READING_S = 1.0
+_READING = "reading"
 _MOST_LINES_BYTES = MOST_BYTES // 4
 _MOST_COLUMNS_BYTES = MOST_BYTES // 2
 
@@ -105,11 +106,14 @@ class Feed:
         return event_of("beat", {"rev": self._page.rev, "series": self._series.rev, "at": _now()})
 
     def progress(self) -> str:
-        """The same while the page is built for the first time: how far that is stands for its
+        """The same while the page is built for the first time: what has been read stands for its
         state, so that the page asks again and shows it.
         """
-        done, total = self._builds.progress(self._wish.page)
-        return event_of("beat", {"rev": f"{done} of {total}", "series": "", "at": _now()})
+        part = self._builds.part(self._wish.page)
+        rev = _READING
+        if part is not None:
+            rev = part.rev
+        return event_of("beat", {"rev": rev, "series": "", "at": _now()})
 
     async def _send_news(self) -> None:
         room = MOST_BYTES
