@@ -16,7 +16,8 @@ def files() -> dict[Path, str]:
     made = {}
     for folder in FOLDERS:
         for name, schema in schemas().items():
-            made[folder / f"{name}.json"] = json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+            file_name = f"{name.replace(' ', '-')}.json"
+            made[folder / file_name] = json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
     return made
 
 

@@ -10,6 +10,8 @@ from tests.fuzz.targets import ALL
 from watchkeeper.core import journal, settings
 from watchkeeper.core.code import code_files, named_files
 from watchkeeper.core.disk import files, records, spill
+from watchkeeper.publish import documents
+from watchkeeper.publish.manifest import cache
 from watchkeeper.query import foreign_jobs
 from watchkeeper.reading import configs, nodes
 from watchkeeper.reading import settings as configurations
@@ -65,6 +67,8 @@ def test_every_reader_that_is_fuzzed_stands_in_the_table(name: str) -> None:
         ("configurations", mebibytes(configurations.MOST_BYTES)),
         ("configurations", f"{configurations.MOST_DEPTH} levels"),
         ("configurations", f"{configurations.MOST_SETTINGS:,} settings"),
+        ("documents of a checkpoint", mebibytes(documents.MOST_DOCUMENT_BYTES)),
+        ("hashes of a checkpoint", mebibytes(cache.MOST_BYTES)),
         ("run logs", mebibytes(run_log_folder.MOST_BYTES)),
         ("`timeline.md`", mebibytes(run_log_folder.MOST_BYTES)),
         ("`timeline.md`", f"{experiments_table._MOST_LETTERS:,} characters"),

@@ -24,6 +24,8 @@ from watchkeeper.core.errors import ExperimentError, StorageError, UsageError
 from watchkeeper.core.events import DamagedLineError, decode
 from watchkeeper.experiment import experiment
 from watchkeeper.launch import hazards
+from watchkeeper.publish.manifest.document import read_manifest
+from watchkeeper.publish.manifest.verify import verify_manifest
 from watchkeeper.reading import configs, settings, tool_calls
 from watchkeeper.record.writing import tables
 from watchkeeper.report.actionlog import block_format, foreign
@@ -115,6 +117,14 @@ def _rows(path: Path) -> object:
     return rows.read_rows(path.parents[2])
 
 
+def _verified(path: Path) -> object:
+    return verify_manifest(path.parent, read_manifest(path.parent))
+
+
+MANIFEST = (
+    b'{"schema_version": "1", "algorithm": "sha256", "skipped_symlinks": ["latest"], '
+    b'"artifacts": [{"path": "config.json", "size_bytes": 2, "sha256": "' + b"0" * 64 + b'"}]}'
+)
 JOURNAL = _samples("core/golden/v1/**/*.jsonl")
 ROW = b'{"time":"2026-11-27T00:00:00Z","step":1,"loss":0.5,"val/loss":"NaN","note":"x"}\n'
 CLAIM = (
@@ -189,6 +199,13 @@ OURS = (
         (StorageError,),
     ),
     Target("action log", (ACTION_LOG,), _text(block_format.parse)),
+    Target(
+        "a checkpoint manifest",
+        (MANIFEST,),
+        _file("CHECKPOINT_MANIFEST.json", _verified),
+        (UsageError,),
+        crashes=(DEEP, MANIFEST.replace(b"config.json", b"x" * 5_000)),
+    ),
 )
 
 # ── what people wrote

@@ -17,6 +17,7 @@ from click.testing import CliRunner
 
 import watchkeeper as wk_api
 from tests.experiments import command, env, wk, write_experiment
+from tests.publish.checkpoints import make_checkpoint
 from watchkeeper.core.errors import BusyError, UnavailableError
 from watchkeeper.core.events import Decision
 from watchkeeper.launch.plan import HALTED
@@ -163,6 +164,8 @@ SUCCESSES = {
     "lint": ["EXP"],
     "top": ["EXP"],
     "report": ["EXP", "-o", "PAGE"],
+    "checkpoint manifest": ["CKPT"],
+    "checkpoint verify": ["CKPT", "--strict"],
     "rm": ["REC"],
 }
 
@@ -175,6 +178,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
     places = {"EXP": str(write_experiment(root / "exp")), "REC": str(root / "rec")}
     places |= {"ROWS": str(root / "rows.csv"), "PAGE": str(root / "page.html")}
     places |= {"SWEEP": str(root / "sweep"), "SCRIPT": str(root / "train.sh")}
+    places["CKPT"] = str(make_checkpoint(root / "model"))
     (root / "train.sh").write_text("#!/bin/bash\n")
     told = {}
     recorded = "status of a recorded run"
@@ -182,7 +186,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
         if name == "rm":
             told[recorded] = answer_of(wk("status", root / "rec", "--json", state=state))
         words = [places.get(word, word) for word in words]
-        told[name] = answer_of(wk(name, "--json", *words, state=state))
+        told[name] = answer_of(wk(*name.split(), "--json", *words, state=state))
     return told
 
 

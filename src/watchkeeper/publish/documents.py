@@ -15,11 +15,11 @@ from typing import Any, NoReturn
 
 from watchkeeper.core.disk import files
 from watchkeeper.core.errors import UsageError
-from watchkeeper.core.version import __version__
+from watchkeeper.core.version import SOFTWARE
 
 MOST_DOCUMENT_BYTES = 64 * 2**20
 PROGRAM = "watchkeeper"
-GENERATED_BY = f"{PROGRAM} {__version__}"
+GENERATED_BY = SOFTWARE
 """The value of `generated_by` in a document that this version writes."""
 
 

@@ -127,3 +127,14 @@ def test_folders_of_other_programs_are_said_to_be_left_out(root):
         ("files", "pass"),
         ("left-out", "not_checked"),
     ]
+
+
+def test_a_path_that_no_filesystem_takes_is_unreadable(root):
+    """A path that is too long to look at fails by itself, and hides no other file."""
+    record = FileRecord(path="x" * 5_000, size_bytes=1, sha256="0" * 64)
+    manifest = read_manifest(root)
+    checks = verify_manifest(root, Manifest(artifacts=(record, *manifest.artifacts)))
+    assert [(check.name, check.status) for check in checks] == [
+        ("files", "pass"),
+        ("unreadable", "fail"),
+    ]

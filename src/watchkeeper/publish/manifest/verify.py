@@ -16,6 +16,7 @@ from watchkeeper.publish.manifest.hashing import ChangingFileError, Progress, ha
 from watchkeeper.publish.manifest.safe import UnsafePathError, inside
 from watchkeeper.tools.file_formats import printable, short
 
+_UNSEEN = -1
 _COPY_AGAIN = "copy the file again from where the checkpoint comes from"
 
 
@@ -39,7 +40,9 @@ def verify_manifest(
     candidates = _candidates(root, manifest)
     sizes = {path: _size_of(root, path) for path in candidates}
     checks += _sizes(candidates, sizes)
-    alike = [path for path, record in candidates.items() if sizes[path] == record.size_bytes]
+    alike = [
+        path for path, record in candidates.items() if sizes[path] in (record.size_bytes, _UNSEEN)
+    ]
     outcomes = hash_each(root, alike, progress=progress, known=known)
     checks += _hashes(candidates, outcomes)
     checks += _extra(manifest, listed, strict=strict)
@@ -75,14 +78,15 @@ def _candidates(root: Path, manifest: Manifest) -> dict[str, FileRecord]:
 
 
 def _size_of(root: Path, path: str) -> int | None:
-    """How large a file is in bytes; None: there is none. What cannot be looked at is for the
-    hashing to meet.
+    """How large a file is in bytes; None: there is none. `_UNSEEN`: it cannot be looked at, which
+    is for the hashing to say.
     """
-    place = inside(root, path)
     try:
-        return place.stat().st_size
+        return inside(root, path).stat().st_size
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError:
+        return _UNSEEN
 
 
 def _sizes(
@@ -92,7 +96,7 @@ def _sizes(
         size = sizes[path]
         if size is None:
             yield failure("missing", path, "it is listed, and is not there", _COPY_AGAIN)
-        elif size != record.size_bytes:
+        elif size not in (record.size_bytes, _UNSEEN):
             message = f"it has {size:,} bytes, and the manifest says {record.size_bytes:,}"
             yield failure("size-changed", path, message, _COPY_AGAIN)
 

@@ -41,6 +41,8 @@ COMMANDS = {
     "check": "Verify a journal, its views and the evidence.",
     "rebuild": "Make the views again from the journal.",
     "lint": "Run logs against the rules.",
+    "checkpoint manifest": "Write down a checkpoint's files, sizes and hashes.",
+    "checkpoint verify": "Compare a checkpoint with its manifest.",
 }
 
 # The folder of each command's module: commands are grouped by what people do.
@@ -70,11 +72,15 @@ _FOLDERS = {
     "lint": "verify",
     "doctor": "verify",
     "rebuild": "verify",
+    "checkpoint manifest": "trust",
+    "checkpoint verify": "trust",
 }
 
 
 # A group → its line in `watchkeeper --help`. The name of a command in it is `GROUP COMMAND`.
-GROUPS: dict[str, str] = {}
+GROUPS: dict[str, str] = {
+    "checkpoint": "What a checkpoint is, and who vouched for it.",
+}
 
 
 def module_of(name: str) -> str:
