@@ -600,22 +600,22 @@ def test_the_newest_word_on_a_checkpoint_counts() -> None:
     """Of two writers the one that had read the other is right, whatever the clocks say; words on
     other checkpoints stay.
     """
-    fields = {"key": "a", "phase": "preparation", "attempt": 1, "path": "p", "verdict": "pass"}
+    fields = {"key": "a", "phase": "preparation", "attempt": 1, "verdict": "pass"}
     early, late = NOW, NOW + timedelta(hours=9)
     state = fold(
         {
             "w1": [
-                event(Vouched, "w1", 0, late, **fields, subject="a/epoch_0"),
-                event(Vouched, "w1", 1, late, **fields, subject="a/epoch_1"),
+                event(Vouched, "w1", 0, late, **fields, path="a/epoch_0"),
+                event(Vouched, "w1", 1, late, **fields, path="a/epoch_1"),
             ],
             "w0": [
                 opened("w0", {"w1": 2}),
-                event(Vouched, "w0", 1, early, **fields, subject="a/epoch_0", signed=True),
+                event(Vouched, "w0", 1, early, **fields, path="a/epoch_0", signed=True),
             ],
         }
     )
     said = state.run("a").attempts[1].vouched
-    assert {subject: word.signed for subject, word in said.items()} == {
+    assert {path: word.signed for path, word in said.items()} == {
         "a/epoch_0": True,
         "a/epoch_1": False,
     }

@@ -79,7 +79,7 @@ class Attempt(msgspec.Struct):
     job; `assessed`: the last word on its health. `sighted`: the last word that there is a job,
     whatever its state; `put_off`: why the scheduler did not take it when it was last asked;
     `refusals`: the first and the last time of a row of such answers, None after a final one.
-    `vouched`: checkpoint → what was last said of it.
+    `vouched`: the path of a checkpoint → what was last said of it.
     """
 
     key: str
@@ -350,7 +350,7 @@ class WriterState:
         self._attempt(event).judged = event
 
     def _on_vouched(self, event: Vouched) -> None:
-        self._attempt(event).vouched[event.subject] = event
+        self._attempt(event).vouched[event.path] = event
 
     def _on_assessed(self, event: Assessed) -> None:
         self._attempt(event).assessed = event
@@ -498,13 +498,13 @@ def _join_attempt(parts: Sequence[Attempt], writers: Mapping[str, WriterState]) 
 
 
 def _vouched(parts: Sequence[Attempt], writers: Mapping[str, WriterState]) -> dict[str, Vouched]:
-    """Checkpoint → the newest of what several writers say of it."""
+    """The path of a checkpoint → the newest of what several writers say of it."""
     said: dict[str, list[Vouched]] = {}
     for part in parts:
-        for subject, event in part.vouched.items():
-            said.setdefault(subject, []).append(event)
-    newest = {subject: _newest(events, writers) for subject, events in sorted(said.items())}
-    return {subject: event for subject, event in newest.items() if event is not None}
+        for path, event in part.vouched.items():
+            said.setdefault(path, []).append(event)
+    newest = {path: _newest(events, writers) for path, events in sorted(said.items())}
+    return {path: event for path, event in newest.items() if event is not None}
 
 
 def _first(words: Iterable[Word | None]) -> Word | None:

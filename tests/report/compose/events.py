@@ -62,7 +62,7 @@ def judged(number=1, at=50, phase="preparation", **fields):
 
 def vouched(number=1, at=55, **fields):
     """A word on a checkpoint: signed, unless said otherwise."""
-    defaults = {"subject": "r8/epoch_0", "path": "r8/epoch_0", "verdict": "pass", "by": "tool"}
+    defaults = {"path": "r8/epoch_0", "verdict": "pass", "by": "tool"}
     return Vouched(**_common(number, at), **(defaults | {"signed": True} | fields))
 
 

@@ -6,8 +6,8 @@ from watchkeeper.core.events.base import Event, FilePath, FreeText, Phase
 
 
 class Vouched(Event, frozen=True, kw_only=True, omit_defaults=True, tag="vouched"):
-    """A checkpoint of this attempt was looked at, and signed or not. `subject` is the checkpoint
-    (`r8/epoch_0`), `path` its folder, relative to the experiment where it lies inside it.
+    """A checkpoint of this attempt was looked at, and signed or not. `path` is its folder, relative
+    to the experiment where it lies inside it.
 
     `verdict` is `pass`, `soft_signal`, `fail` or `not_checked`; `signed` whether a SIGNOFF.json was
     written, `by` the tool that it names, `why` the reason of a soft signal, or why it was not
@@ -17,7 +17,6 @@ class Vouched(Event, frozen=True, kw_only=True, omit_defaults=True, tag="vouched
     key: str
     phase: Phase
     attempt: int
-    subject: str
     path: FilePath
     verdict: str
     signed: bool = False
