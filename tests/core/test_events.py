@@ -106,6 +106,7 @@ def test_text_fields_say_how_sensitive_they_are(kind: type[events.Event]) -> Non
         "step",
         "state",
         "verdict",
+        "chain",
         "passport_sha256",
         "signoff_sha256",
     }
