@@ -9,11 +9,12 @@ import time
 import msgspec
 import pytest
 
+from tests.tools.test_look import safetensors
 from watchkeeper.core.disk import user_cache
 from watchkeeper.tools import look_memory, script
 from watchkeeper.tools.look import look
 from watchkeeper.tools.look_memory import LookMemory
-from watchkeeper.tools.promise import Promise
+from watchkeeper.tools.promise import Expected, Promise
 
 RESULT = Promise(subject="r/clean/epoch0", kind="result", patterns=("r/result.json",))
 CHECKPOINT = Promise(subject="r/epoch_0", kind="checkpoint", patterns=("r/epoch_0",))
@@ -102,6 +103,34 @@ def test_other_formats_of_weights_are_another_question(tmp_path, at_once):
     assert looked(tmp_path, CHECKPOINT)[0].state == "empty"
 
 
+def test_a_link_that_leads_nowhere_may_lead_somewhere_later(tmp_path, at_once):
+    """A target that appears elsewhere is seen, although nothing in the folder has changed."""
+    write(tmp_path / "r/epoch_0/model.bin", "weights")
+    (tmp_path / "r/epoch_0/more.bin").symlink_to(tmp_path / "later")
+    assert looked(tmp_path, CHECKPOINT)[0].why.startswith("1 weights file,")
+    (tmp_path / "later").write_text("weights")
+    assert looked(tmp_path, CHECKPOINT)[0].why.startswith("2 weights files,")
+
+
+def test_a_shard_that_only_an_index_names_is_looked_at_each_time(tmp_path, at_once):
+    """A hidden shard that is damaged damages its checkpoint, although it is no file of it."""
+    place = tmp_path / "r/epoch_0"
+    hidden = safetensors(name="a")
+    write(place / "model.safetensors.index.json", '{"weight_map": {"a0": ".a.safetensors"}}')
+    (place / ".a.safetensors").write_bytes(hidden)
+    (place / "model.safetensors").write_bytes(safetensors(name="b"))
+    assert looked(tmp_path, CHECKPOINT)[0].state == "good"
+    (place / ".a.safetensors").write_bytes(hidden[:-1])
+    assert looked(tmp_path, CHECKPOINT) == [look(tmp_path, CHECKPOINT)]
+
+
+def test_a_log_of_inspect_ai_is_read_each_time(tmp_path, at_once, cache):
+    """A log counts by what else is evaluated: what was read of the same file says nothing of it."""
+    write(tmp_path / "r/result.json", '{"accuracy": 0.5}')
+    looked(tmp_path, msgspec.structs.replace(RESULT, expected=Expected()))
+    assert not cache.exists()
+
+
 @pytest.mark.parametrize("damage", ["cut", "foreign", "newer", "another folder"])
 def test_what_is_remembered_counts_only_while_it_is_sound(
     tmp_path, at_once, reads, cache, monkeypatch, damage
@@ -123,6 +152,14 @@ def test_what_is_remembered_counts_only_while_it_is_sound(
         file.rename(cache / f"{user_cache.name_of(folder)}.looks")
     assert looked(folder, RESULT) == first
     assert len(reads) == 2
+
+
+def test_only_good_findings_are_remembered(tmp_path, at_once, cache):
+    """What is torn or empty is looked at each time: the disk may have failed."""
+    write(tmp_path / "r/result.json", '{"accuracy": ')
+    write(tmp_path / "r/epoch_0/model.bin", "")
+    assert [one.state for one in looked(tmp_path, RESULT, CHECKPOINT)] == ["damaged", "empty"]
+    assert not cache.exists()
 
 
 def test_nothing_is_written_where_nothing_has_changed(tmp_path, at_once, cache):

@@ -7,6 +7,7 @@ digits too, since digits name attempts.
 
 from __future__ import annotations
 
+import re
 import secrets
 import unicodedata
 from datetime import UTC, datetime
@@ -17,6 +18,8 @@ from urllib.parse import quote, unquote
 # filesystems.
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _PLAIN = "._=+@,-~"
+# Parts that stand for themselves: nearly all, and quicker to see than to encode.
+_PLAIN_PART = re.compile(r"[A-Za-z_=+@,~-][A-Za-z0-9._=+@,~-]*")
 _MAX_PART_BYTES = 200
 
 
@@ -41,6 +44,8 @@ def token() -> str:
 
 
 def _encode_part(part: str) -> str:
+    if _PLAIN_PART.fullmatch(part):
+        return part
     encoded = quote(part, safe=_PLAIN)
     if encoded.isdigit() or encoded in (".", "..") or encoded.startswith(".tmp-"):
         encoded = f"%{ord(encoded[0]):02X}{encoded[1:]}"
@@ -49,7 +54,12 @@ def _encode_part(part: str) -> str:
 
 def key_folder(key: str) -> PurePosixPath:
     """The key's folder below `runs/`: relative, without `..`, reversible by `folder_key`."""
-    return PurePosixPath(*(_encode_part(part) for part in key.split("/")))
+    return PurePosixPath(encoded_key(key))
+
+
+def encoded_key(key: str) -> str:
+    """The path of the key's folder below `runs/`, as text."""
+    return "/".join([_encode_part(part) for part in key.split("/")])
 
 
 def folder_key(folder: PurePosixPath) -> str:

@@ -237,6 +237,7 @@ class _Tail:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.writer = path.stem
         self.fault = ""
         """Why it cannot be read; "" where it can."""
         self.offset = 0
@@ -308,7 +309,7 @@ class _Tail:
         ):  # a node's death can leave a hole of NULs in front of a good line
             with contextlib.suppress(DamagedLineError):
                 event = decode(line.lstrip(b"\0"))
-        if event is not None and event.writer != self.path.stem:
+        if event is not None and event.writer != self.writer:
             problems.append(self._damaged(f"it is of another writer, {event.writer[:100]!r}"))
             event = None
         return event, problems

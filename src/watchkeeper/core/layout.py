@@ -28,7 +28,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from watchkeeper.core.ids import key_folder
+from watchkeeper.core.ids import encoded_key
 
 OURS = ".watchkeeper"
 
@@ -52,7 +52,7 @@ GROUPS = Path(OURS, "groups")
 
 def attempt_folder(experiment: Path, key: str, attempt: int) -> Path:
     """The folder of attempt `attempt` (counted from 1): `EXP/.watchkeeper/runs/<key>/<n>`."""
-    return experiment / f"{RUNS}/{key_folder(key)}/{attempt}"
+    return experiment / f"{RUNS}/{encoded_key(key)}/{attempt}"
 
 
 def workdir_of(experiment: Path, script: str, workdir: str) -> Path:

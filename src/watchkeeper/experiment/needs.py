@@ -50,8 +50,9 @@ def _fault(runs: Mapping[str, DraftRun]) -> tuple[str, str, str] | None:
             if need not in runs:
                 message = f"run {run.name!r} needs {need!r}, which is no run that can be planned"
                 return run.name, message, "correct the name, or put that run right first"
+    needs = {run.name: run.needs for run in runs.values() if run.needs}
     try:
-        in_order({run.name: run.needs for run in runs.values()})
+        in_order(needs)
     except CycleError as error:
         circle = error.args[1]
         message = f"runs need each other in a circle: {' needs '.join(reversed(circle))}"

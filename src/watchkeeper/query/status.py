@@ -57,17 +57,26 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     cluster: str = ""
 
 
-def decide(experiment: Experiment, selection: Selection) -> tuple[State, Plan, EvidenceBook]:
-    """What a command started now would find and decide."""
+def decide(
+    experiment: Experiment, selection: Selection, *, to_show: bool = False
+) -> tuple[State, Plan, EvidenceBook]:
+    """What a command started now would find and decide. `to_show`: nothing is done by it, so that
+    files that were read before need not be read again.
+    """
     state = fold(journal.read(experiment.folder / layout.JOURNAL).events)
-    return state, *_decided(experiment, state, selection, halted={})
+    return state, *_decided(experiment, state, selection, halted={}, to_show=to_show)
 
 
 def _decided(
-    experiment: Experiment, state: State, selection: Selection, halted: Mapping[Phase, str]
+    experiment: Experiment,
+    state: State,
+    selection: Selection,
+    halted: Mapping[Phase, str],
+    *,
+    to_show: bool,
 ) -> tuple[Plan, EvidenceBook]:
     book = EvidenceBook(experiment)
-    book.look_at_all(state, to_show=True)
+    book.look_at_all(state, to_show=to_show)
     means = book.means(state, selection.rules)
     facts = Facts(
         findings=book.findings,
@@ -94,7 +103,7 @@ def examine(
             selection, gate=watch.gate, queue_ahead=watch.queue_ahead
         )
     halted = {phase: one.why for phase, one in state.halted.items()}
-    plan, book = _decided(experiment, state, selection, halted)
+    plan, book = _decided(experiment, state, selection, halted, to_show=True)
     words: dict[str, str] = {}
     if with_words:
         words = {attempt.key: _progress_words(experiment, attempt) for attempt in going}

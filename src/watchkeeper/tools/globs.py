@@ -29,6 +29,8 @@ def natural(name: str) -> tuple[list[int | str], str]:
 
 def unescaped(pattern: str) -> str:
     """The pattern as a person would write the path."""
+    if "[" not in pattern:
+        return pattern
     return _ESCAPED.sub(r"\1", pattern)
 
 
@@ -85,14 +87,16 @@ def _listed(folder: Path, pattern: str) -> Iterator[Path]:
             yield folder / name
 
 
-def files_below(folder: Path) -> list[Path]:
+def files_below(folder: Path) -> tuple[list[Path], list[tuple[str, os.stat_result]]]:
     """All files below the folder, in order of their relative names; hidden ones and temporaries
-    left out, symlinks followed, and a cycle of them walked once.
+    left out, symlinks followed, and a cycle of them walked once. And the folders that were read,
+    each with its status before.
 
     Raises:
         OSError: a folder could not be read.
     """
     files: list[Path] = []
+    read: list[tuple[str, os.stat_result]] = []
     seen: set[tuple[int, int]] = set()
     folders = [folder]
     while folders:
@@ -101,11 +105,10 @@ def files_below(folder: Path) -> list[Path]:
         if (status.st_dev, status.st_ino) in seen:
             continue
         seen.add((status.st_dev, status.st_ino))
+        read.append((str(current), status))
         with os.scandir(current) as entries:
             for entry in entries:
                 if not entry.name.startswith("."):  # TEMPORARY_PREFIX among them
                     (folders if entry.is_dir() else files).append(Path(entry.path))
-    if len(files) < 2:
-        return files
     beginning = len(f"{folder}/")
-    return sorted(files, key=lambda path: str(path)[beginning:])
+    return sorted(files, key=lambda path: str(path)[beginning:]), read

@@ -35,12 +35,10 @@ def look(
     """
     if promise.kind == "output":
         return _look_at_output(folder, promise)
-    where = " or ".join(globs.unescaped(pattern) for pattern in promise.patterns)
-    if promise.patterns:
-        first = globs.unescaped(promise.patterns[0])
-    else:
-        first = ""
-    best = Finding(subject=promise.subject, state="missing", path=first, why=f"nothing at {where}")
+    shown = [globs.unescaped(pattern) for pattern in promise.patterns]
+    why = f"nothing at {' or '.join(shown)}"
+    first = next(iter(shown), "")
+    best = Finding(subject=promise.subject, state="missing", path=first, why=why)
     for pattern in promise.patterns:
         try:
             places = globs.matches(folder, pattern)
@@ -87,8 +85,7 @@ def _look_at_output(folder: Path, promise: Promise) -> Finding:
 def _judge_output(folder: Path, promise: Promise, path: Path) -> Finding:
     shown = script.shown(folder, path)
     try:
-        whole = path.is_dir()
-        return script.output(promise.subject, shown, script.files(folder, path, whole=whole))
+        return script.output(promise.subject, shown, script.place(folder, path).files)
     except OSError as error:
         return _unreadable(folder, promise, Path(error.filename or path), error)
 
@@ -115,30 +112,41 @@ def _judge(
 ) -> Finding:
     shown = script.shown(folder, path)
     try:
-        whole = path.is_dir()
-        files = script.files(folder, path, whole=whole)
-
-        def read() -> Finding:
-            if promise.kind == "result":
-                return _judge_result(promise, path, shown, files, whole=whole)
-            return script.checkpoint(promise.subject, shown, files, promise.formats)
-
-        if memory is None or promise.expected is not None:
-            finding = read()  # a log may count for one evaluation and not for another
-        else:
-            finding = memory.finding(promise, shown, files, read)
-        if whole and finding.state == "good":
-            return _judge_training(folder, promise, path, finding, outputs)
-        return finding
+        finding = _judge_files(folder, promise, path, shown, memory)
+        return _judge_training(folder, promise, path, finding, outputs)
     except OSError as error:
         return _unreadable(folder, promise, Path(error.filename or path), error)
+
+
+def _judge_files(
+    folder: Path, promise: Promise, path: Path, shown: str, memory: LookMemory | None
+) -> Finding:
+    """The finding on the files at a path by themselves.
+
+    Raises:
+        OSError: one of them cannot be read.
+    """
+    if memory is not None:
+        known = memory.recall(promise, path)
+        if known is not None:
+            return known
+    place = script.place(folder, path)
+    if promise.kind == "result":
+        finding = _judge_result(promise, path, shown, place.files, whole=place.whole)
+    else:
+        finding = script.checkpoint(promise.subject, shown, place.files, promise.formats)
+    if memory is not None:
+        memory.put(promise, path, place.stamps, finding)
+    return finding
 
 
 def _judge_training(
     folder: Path, promise: Promise, path: Path, finding: Finding, outputs: Sequence[Path]
 ) -> Finding:
     """The finding on a folder of good weights, with what torchtune's own logs add to it."""
-    if promise.kind != "checkpoint" or promise.training is None or promise.epoch is None:
+    if promise.training is None or promise.epoch is None or finding.state != "good":
+        return finding
+    if promise.kind != "checkpoint" or not path.is_dir():
         return finding
     printed = [(output, script.shown(folder, output)) for output in outputs]
     return torchtune.complete(finding, path, promise.epoch, promise.training, printed)

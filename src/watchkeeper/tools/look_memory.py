@@ -1,17 +1,18 @@
 """What looks at files found, kept in the user's cache folder: of 10,000 promised files, none is
 opened again that is still the same one.
 
-What is kept is disposable. Which files lie where is looked up each time; what was read of them
-counts only while each is the very file that was read: its name, device, inode, size, time of change
-and time of writing. A file that was written in the last seconds is not kept, since it may be
-written again within the same tick of its filesystem's clock. Only commands that show use this; one
-that submits, judges or checks opens the files.
+What is kept is disposable. It counts only while each file, and each folder that it lies in, is the
+very one that was read: its path, device, inode, size, time of change and time of writing. What was
+written in the last seconds is not kept, since it may be written again within the same tick of its
+filesystem's clock. Only commands that show use this; one that submits, judges or checks opens the
+files.
 """
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -20,18 +21,20 @@ from watchkeeper.core.collector import collector_paused
 from watchkeeper.core.disk import user_cache
 from watchkeeper.core.version import SOFTWARE
 from watchkeeper.tools.promise import Finding, Promise
-from watchkeeper.tools.script import File, Stamp
+from watchkeeper.tools.script import Stamp
 
 LEAST_PROMISES = 100
 """Of an experiment that is worth it."""
 SETTLED_AFTER_S = 2.0
 """How long a file must have been as it is before what was read of it is kept."""
-_FORMAT = 1  # to rise with each change of what a look finds
+_FORMAT = 2  # to rise with each change of what a look finds
 _NS_PER_S = 10**9
 
 
 class _Known(msgspec.Struct, frozen=True, array_like=True):
-    """What a look found, in which files (`stamps`), and which suffixes counted as weights."""
+    """What a look found, in which files and folders (`stamps`), and which suffixes counted as
+    weights.
+    """
 
     stamps: tuple[Stamp, ...]
     formats: tuple[str, ...]
@@ -59,23 +62,26 @@ class LookMemory:
         self._before = self._load()
         self._now: dict[str, _Known] = {}
 
-    def finding(
-        self, promise: Promise, shown: str, files: Sequence[File], look: Callable[[], Finding]
-    ) -> Finding:
-        """What lies at the place `shown` of a promise, in these files: as it is remembered, else as
-        `look` finds it.
-
-        Raises:
-            OSError: `look` raises it.
+    def recall(self, promise: Promise, path: Path) -> Finding | None:
+        """What was found of a promise at `path`, where that is still as it was; None: it must be
+        looked at.
         """
-        name = f"{promise.subject}\n{shown}"
-        stamps = tuple(file.stamp for file in files)
+        name = _name_of(promise, path)
         known = self._before.get(name)
-        if known is None or known.stamps != stamps or known.formats != promise.formats:
-            known = _Known(stamps, promise.formats, look())
-        if files and _are_settled(stamps):
-            self._now[name] = known
+        if known is None or known.formats != promise.formats or not _are_same(known.stamps):
+            return None
+        self._now[name] = known
         return known.finding
+
+    def put(
+        self, promise: Promise, path: Path, stamps: tuple[Stamp, ...], finding: Finding
+    ) -> None:
+        """Remember the good that was found of a promise at `path`; a disk that fails may pass.
+        `stamps` are of everything there, from before it was read; (): it may change unseen.
+        """
+        name = _name_of(promise, path)
+        if name and stamps and finding.state == "good" and _are_settled(stamps):
+            self._now[name] = _Known(stamps, promise.formats, finding)
 
     def save(self) -> None:
         """Keep what was looked up and looked at since; where that cannot be written, nothing
@@ -104,6 +110,27 @@ class LookMemory:
         if (file.format, file.software, file.folder) != (_FORMAT, SOFTWARE, self._folder):
             return {}
         return file.looks
+
+
+def _name_of(promise: Promise, path: Path) -> str:
+    """The name of a look at a path; "" where it is not remembered: a log of inspect-ai counts by
+    what else is evaluated.
+    """
+    if promise.expected is not None:
+        return ""
+    return f"{promise.kind} {promise.subject}\n{path}"
+
+
+def _are_same(stamps: Sequence[Stamp]) -> bool:
+    """Whether at each path lies the same thing, unchanged."""
+    try:
+        return all(map(_is_same, stamps))
+    except OSError:
+        return False
+
+
+def _is_same(stamp: Stamp) -> bool:
+    return Stamp.of(stamp.path, os.stat(stamp.path)) == stamp  # noqa: PTH116 - of 10,000 texts
 
 
 def _are_settled(stamps: Sequence[Stamp]) -> bool:

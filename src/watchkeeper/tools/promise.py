@@ -34,6 +34,7 @@ RESULT_PLACEHOLDERS = ("folder", "run", "task", "epoch", "cell")
 MOST_FORMATS = 20
 _SUFFIX = re.compile(r"\.[A-Za-z0-9_-]{1,20}")
 
+_MAGIC = re.compile(r"[*?[]")
 _PLACEHOLDER = re.compile(r"\{(\w*)\}")
 
 
@@ -137,7 +138,16 @@ def fill(pattern: str, values: Mapping[str, str]) -> str:
     """The pattern with each placeholder replaced by its value, escaped: a value matches itself and
     nothing else.
     """
-    return _PLACEHOLDER.sub(lambda match: escape(values[match[1]]), pattern)
+    # split by its one group: text and names of placeholders alternate
+    parts = _PLACEHOLDER.split(pattern)
+    parts[1::2] = [_escaped(values[name]) for name in parts[1::2]]
+    return "".join(parts)
+
+
+def _escaped(value: str) -> str:
+    if _MAGIC.search(value):
+        return escape(value)
+    return value
 
 
 def checkpoint_values(folder: str, run: str, epoch: int) -> dict[str, str]:

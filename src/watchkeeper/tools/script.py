@@ -45,16 +45,28 @@ def shown(folder: Path, path: Path) -> str:
 
 
 class Stamp(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Which file it is, and whether it is still as it was: the time of its last write, and that of
-    its last change of any kind, are in nanoseconds since 1970.
+    """Which file or folder lies at a path, and whether it is still as it was: the time of its last
+    write, and that of its last change of any kind, are in nanoseconds since 1970.
     """
 
-    name: str
+    path: str
     device: int
     inode: int
     size_bytes: int
     written_ns: int
     changed_ns: int
+
+    @classmethod
+    def of(cls, path: str, status: os.stat_result) -> Stamp:
+        """That of a path with this status."""
+        return cls(
+            path,
+            status.st_dev,
+            status.st_ino,
+            status.st_size,
+            status.st_mtime_ns,
+            status.st_ctime_ns,
+        )
 
 
 class File(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,27 +110,44 @@ def _file(folder: Path, root: Path, path: Path) -> File | None:
         shown=shown(folder, path),
         size_bytes=status.st_size,
         modified=modified,
-        stamp=Stamp(
-            name,
-            status.st_dev,
-            status.st_ino,
-            status.st_size,
-            status.st_mtime_ns,
-            status.st_ctime_ns,
-        ),
+        stamp=Stamp.of(str(path), status),
     )
 
 
-def files(folder: Path, path: Path, *, whole: bool) -> list[File]:
-    """The files of what was found at `path`: all below it where it is a `whole` folder, else
-    itself.
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """What lies at a path: the files, all below it where it is a `whole` folder, else itself.
+    `stamps` are those of the files and of the folders they lie in; () where what counts may change
+    without them: something else lies there too (a dangling link, a socket) and may become a file,
+    or an index names hidden shards.
+    """
+
+    whole: bool
+    files: list[File]
+    stamps: tuple[Stamp, ...]
+
+
+def place(folder: Path, path: Path) -> Place:
+    """Look at what lies at `path`. `folder` is the experiment's.
 
     Raises:
         OSError: a folder or a file's status cannot be read.
     """
-    paths = globs.files_below(path) if whole else [path]
-    files = (_file(folder, path, place) for place in paths)
-    return [file for file in files if file is not None]
+    whole = path.is_dir()
+    paths = [path]
+    folders: list[tuple[str, os.stat_result]] = []
+    if whole:
+        paths, folders = globs.files_below(path)
+    files: list[File] = []
+    for one in paths:
+        file = _file(folder, path, one)
+        if file is not None:
+            files.append(file)
+    stamps: list[Stamp] = []
+    has_index = any(file.name.endswith(_INDEX) for file in files)
+    if len(files) == len(paths) and not has_index:
+        stamps = [Stamp.of(name, status) for name, status in folders]
+        stamps += [file.stamp for file in files]
+    return Place(whole=whole, files=files, stamps=tuple(stamps))
 
 
 def checkpoint(

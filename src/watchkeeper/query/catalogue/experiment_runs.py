@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 
 import msgspec
@@ -35,7 +36,7 @@ def runs_of(experiment: Experiment, state: State) -> list[ExperimentRun]:
     ]
 
 
-class ExperimentRun(msgspec.Struct, frozen=True, kw_only=True):
+class ExperimentRun(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """One run of an experiment, by its journal. `items`: its training and its evaluations."""
 
     experiment: Experiment
@@ -43,12 +44,12 @@ class ExperimentRun(msgspec.Struct, frozen=True, kw_only=True):
     state: State
     items: list[RunItem]
 
-    @property
+    @cached_property
     def training(self) -> RunItem | None:
         """The item that trains it; None if it is trained elsewhere."""
         return next((item for item in self.items if item.phase == "preparation"), None)
 
-    @property
+    @cached_property
     def trained(self) -> Attempt | None:
         """The latest attempt at its training."""
         if self.training is None:

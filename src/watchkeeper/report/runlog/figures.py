@@ -48,6 +48,8 @@ SAME = (
     {"step", "steps"},
 )
 """Names of one setting, of which people write now this one and now that one."""
+_SAME_NAMES = frozenset().union(*SAME)
+_MARK = re.compile(r"[()\[\]{},;\n]")  # of a list: its separators, and its brackets
 _HEADS = frozenset(
     {
         "optimizer",
@@ -114,12 +116,13 @@ def split_settings(text: str) -> Iterator[tuple[str, str]]:
 def _parts(text: str) -> Iterator[str]:
     """The parts of a list, split at commas outside of brackets, and `a=1 b=2` at its spaces."""
     depth, start = 0, 0
-    for at, letter in enumerate(text):
+    for mark in _MARK.finditer(text):
+        at, letter = mark.start(), mark[0]
         if letter in "([{":
             depth += 1
-        elif letter in ")]}" and depth > 0:
-            depth -= 1
-        elif letter in ",;\n" and not depth and not _is_in_number(text, at):
+        elif letter in ")]}":
+            depth = max(0, depth - 1)
+        elif not depth and not _is_in_number(text, at):
             yield from _pairs(text[start:at])
             start = at + 1
     yield from _pairs(text[start:])
@@ -178,8 +181,7 @@ def _of_words(words: list[str]) -> tuple[str, str] | None:
 
 def _key(text: str) -> str:
     name = re.sub(r"[\s-]+", "_", text.strip().strip("_*").strip()).strip("_")
-    known = any(name.casefold() in names for names in SAME)
-    if known:
+    if name.casefold() in _SAME_NAMES:
         return name.casefold()
     return name
 

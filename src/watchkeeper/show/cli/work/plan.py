@@ -19,7 +19,7 @@ from watchkeeper.launch import plan as planning
 from watchkeeper.launch import preflight
 from watchkeeper.launch.plan import Selection, check_selection
 from watchkeeper.launch.retries import Rules
-from watchkeeper.query import copies, foreign_jobs, prior
+from watchkeeper.query import copies, foreign_jobs
 from watchkeeper.query.status import decide
 from watchkeeper.schedulers.choose import profile_of
 from watchkeeper.schedulers.site import Site
@@ -66,7 +66,7 @@ def command(
         gate=settings.gate, queue_ahead=settings.queue_ahead, rules=Rules.of(settings), **options
     )
     check_selection(found, selection)
-    state, plan, _ = decide(found, selection)
+    state, plan, _ = decide(found, selection, to_show=True)
     is_coming = any(
         decision.action in (*planning.TO_SUBMIT, "blocked") for decision in plan.decisions
     )
@@ -76,7 +76,11 @@ def command(
     )
     coming = {decision.key for decision in plan.decisions if decision.action in ("submit", "wait")}
     strange = [*filter(None, [distrusted(found.folder)]), *copies.notes(found.folder, state)]
-    notes = [*strange, *prior.notes(found, selection, settings.run_logs, state=state, keys=coming)]
+    notes = [*strange]
+    if coming:
+        from watchkeeper.query import prior  # a third of the start, where nothing is coming
+
+        notes += prior.notes(found, selection, settings.run_logs, state=state, keys=coming)
     profile = settings.clusters.get(settings.cluster or "")
     options_of_site = profile.sbatch_options if profile else ()
     spending = Spending(found.folder, limits, options_of_site, utc_now)
