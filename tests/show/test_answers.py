@@ -18,6 +18,7 @@ from click.testing import CliRunner
 import watchkeeper as wk_api
 from tests.experiments import command, env, wk, write_experiment
 from tests.publish.checkpoints import make_checkpoint
+from tests.publish.wandb.files import begin, end, row, write_run
 from watchkeeper.core.errors import BusyError, UnavailableError
 from watchkeeper.core.events import Decision
 from watchkeeper.launch.plan import HALTED
@@ -166,6 +167,7 @@ SUCCESSES = {
     "report": ["EXP", "-o", "PAGE"],
     "checkpoint manifest": ["CKPT"],
     "checkpoint verify": ["CKPT", "--strict"],
+    "import": ["WANDB", "--into", "INTO"],
     "rm": ["REC"],
 }
 
@@ -180,6 +182,8 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
     places |= {"SWEEP": str(root / "sweep"), "SCRIPT": str(root / "train.sh")}
     places["CKPT"] = str(make_checkpoint(root / "model"))
     (root / "train.sh").write_text("#!/bin/bash\n")
+    places |= {"WANDB": str(root / "wandb"), "INTO": str(root / "into")}
+    write_run(root, begin(), row(0, {"loss": 1.0}), end())
     told = {}
     recorded = "status of a recorded run"
     for name, words in SUCCESSES.items():

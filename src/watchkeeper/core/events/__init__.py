@@ -70,6 +70,7 @@ from watchkeeper.core.events.commands import (
     Submitted,
     Verified,
 )
+from watchkeeper.core.events.exchange import Imported
 from watchkeeper.core.events.job import (
     Advanced,
     CadenceSet,
@@ -129,6 +130,7 @@ __all__ = [
     "Halted",
     "Health",
     "Host",
+    "Imported",
     "Intended",
     "Interrupted",
     "JobId",

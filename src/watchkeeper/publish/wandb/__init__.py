@@ -1,0 +1,1 @@
+"""Runs of Weights & Biases: what `wandb` left on disk, read without its server."""

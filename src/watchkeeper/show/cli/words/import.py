@@ -1,0 +1,162 @@
+"""`watchkeeper import`: runs of W&B as recorded runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+import msgspec
+
+from watchkeeper.core.errors import EXIT_FAILED, EXIT_OK, Problem, WatchkeeperError
+from watchkeeper.publish.wandb.importing import ImportedRun, import_run
+from watchkeeper.publish.wandb.offline import Segment, grouped, wandb_files
+from watchkeeper.record.writing import manifest
+from watchkeeper.show.cli.answering import (
+    answer,
+    answer_options,
+    command_errors,
+    echo_problems,
+    is_quiet,
+    say,
+)
+from watchkeeper.show.text import printable
+
+DEFAULT_ROOT = Path("artifacts", "imported")
+
+
+@click.command("import")
+@click.argument(
+    "paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH..."
+)
+@click.option(
+    "--into",
+    "root",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=DEFAULT_ROOT,
+    metavar="FOLDER",
+    help=f"Where the recorded runs are made, a folder each. Default: {DEFAULT_ROOT}",
+)
+@answer_options
+@command_errors
+def command(paths: tuple[Path, ...], root: Path, as_json: bool) -> int:
+    """Make recorded runs of runs that W&B kept on this disk, which `ls`, `compare`, `export` and
+    the pages then show like any other. PATH is a `.wandb` file, a folder `offline-run-…`, or any
+    folder with some in it. `wandb` need not be installed.
+
+    The rows, the configuration, the summary's figures, tags, notes, commit and end are taken. What
+    was resumed under one id becomes one run. Images, tables and other media stay where they are,
+    and are counted. The source is not changed. A run that was imported before is not imported
+    again.
+
+    Example: watchkeeper import wandb
+    """
+    files = list(dict.fromkeys(file for path in paths for file in wandb_files(path)))
+    sources, problems = grouped(files)
+    runs, failed = _import_all(list(sources.values()), root)
+    problems += failed
+    exit_code = EXIT_FAILED if problems else EXIT_OK
+    summary = _summary(runs, problems)
+    if as_json:
+        return answer(
+            exit_code,
+            summary=summary,
+            counts={"imported": len(_new(runs)), "there before": len(runs) - len(_new(runs))},
+            problems=problems,
+            data=ImportData(runs=[_row(run) for run in runs]),
+        )
+    for run in runs:
+        click.echo(printable(_line(run)))
+    echo_problems(problems)
+    say(summary)
+    if runs and not is_quiet():
+        click.echo(printable(f"Look at them: watchkeeper ls {root}"))
+    return exit_code
+
+
+class ImportRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A run of W&B: its id and name there, the folder of the recorded run that was made of it, and
+    its metric rows. `is_new` is false where it had been imported before; `is_unfinished` where the
+    source has no end. `media` counts what stays in the source only, by name.
+    """
+
+    folder: str
+    id: str
+    name: str
+    rows: int
+    is_new: bool
+    is_unfinished: bool
+    media: dict[str, int]
+
+
+class ImportData(msgspec.Struct, frozen=True, kw_only=True):
+    """Each run that was read."""
+
+    runs: list[ImportRow]
+
+
+ANSWERS = (ImportData,)
+
+
+def _import_all(
+    sources: Sequence[Sequence[Segment]], root: Path
+) -> tuple[list[ImportedRun], list[Problem]]:
+    """Import each run; what cannot be imported is a problem, and the others are."""
+    runs = []
+    problems = []
+    for segments in sources:
+        try:
+            run = import_run(segments, root)
+        except (WatchkeeperError, OSError) as error:
+            hint = error.hint if isinstance(error, WatchkeeperError) else ""
+            where = str(segments[0].path)
+            problems.append(
+                Problem(where=where, message=str(error), hint=hint, code="not-imported")
+            )
+            continue
+        if run.is_new:
+            manifest.rebuild(run.folder.resolve())
+        runs.append(run)
+    return runs, problems
+
+
+def _new(runs: Sequence[ImportedRun]) -> list[ImportedRun]:
+    return [run for run in runs if run.is_new]
+
+
+def _row(run: ImportedRun) -> ImportRow:
+    return ImportRow(
+        folder=str(run.folder),
+        id=run.run_id,
+        name=run.name,
+        rows=run.rows,
+        is_new=run.is_new,
+        is_unfinished=run.is_unfinished,
+        media=dict(run.media),
+    )
+
+
+def _line(run: ImportedRun) -> str:
+    """What came of one run, for people."""
+    if is_quiet():
+        return str(run.folder)
+    named = f"{run.name} ({run.run_id})" if run.name else run.run_id
+    notes = [f"{run.rows:,} row{'' if run.rows == 1 else 's'}"]
+    if not run.is_new:
+        notes.append("imported before")
+    if run.is_unfinished:
+        notes.append("no end: it runs still, or was killed")
+    if run.media:
+        count = sum(run.media.values())
+        notes.append(f"{count} of {', '.join(sorted(run.media))} stay in W&B's folder")
+    return f"{named}: {'; '.join(notes)}\n  {run.folder}"
+
+
+def _summary(runs: Sequence[ImportedRun], problems: Sequence[Problem]) -> str:
+    new = len(_new(runs))
+    parts = [f"{new} run{'' if new == 1 else 's'} imported"]
+    if len(runs) > new:
+        parts.append(f"{len(runs) - new} there before")
+    if problems:
+        parts.append(f"{len(problems)} problem{'' if len(problems) == 1 else 's'}")
+    return ", ".join(parts) + "."
