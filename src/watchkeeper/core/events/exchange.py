@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from watchkeeper.core.events.base import Event, FilePath, FreeText, Host
 
 
@@ -13,13 +15,13 @@ class Imported(Event, frozen=True, kw_only=True, omit_defaults=True, tag="import
     ran, and `version` what wrote the source.
     """
 
-    tool: str
+    tool: Literal["wandb"]
     id: FreeText
     source: FilePath
     bytes: int
     sha256: str
     rows: int
-    version: str = ""
+    version: FreeText = ""
     entity: FreeText = ""
     project: FreeText = ""
     group: FreeText = ""

@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import msgspec
 
@@ -36,7 +36,7 @@ from watchkeeper.publish.wandb.records import Row
 from watchkeeper.runfolder import rows as row_format
 from watchkeeper.runfolder.values import metric, spell
 
-TOOL = "wandb"
+TOOL: Literal["wandb"] = "wandb"
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _MOST_ID = 60
 _MOST_NOTE = 1_000
