@@ -13,6 +13,7 @@ import select
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -28,6 +29,8 @@ SIZES = {"wide": (1440, 900), "narrow": (1024, 768), "phone": (390, 844)}
 """The sizes of the pages, in CSS pixels."""
 THEMES = ("light", "dark")
 SERIOUS = ("serious", "critical")
+COLOUR_RULES = ("color-contrast", "link-in-text-block")
+"""The rules of axe whose outcome a theme can change."""
 LOCAL_SCHEMES = ("data", "blob", "about")
 
 
@@ -105,9 +108,40 @@ class Watched:
         return [text for text in self.complaints if not any(p.search(text) for p in patterns)]
 
 
-def serious_findings(page: Page) -> list[str]:
-    """What axe finds serious or critical on the page as it stands, one line for each rule."""
-    response = Axe().run(page).response
+def looks_of(page: Page) -> Iterator[Look]:
+    """The page in each size and theme, one after another; it is loaded once."""
+    for look in LOOKS:
+        width, height = SIZES[look.size]
+        page.set_viewport_size({"width": width, "height": height})
+        page.emulate_media(color_scheme=look.theme)
+        page.evaluate(DRAWN)
+        yield look
+
+
+DRAWN = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+"""Wait until what a change of size calls for has been drawn."""
+
+
+def faults_of(page: Page, look: Look) -> list[str]:
+    """What is wrong with the page as it stands in this look: axe's serious findings, and scrolling
+    sideways. The dark theme changes colours alone, so only rules on colours are tried in it.
+    """
+    faults = serious_findings(page, COLOUR_RULES if look.theme == "dark" else ())
+    if sideways := sideways_scroll(page):
+        faults.append(f"it is {sideways} pixels wider than the window")
+    return [f"{look}: {fault}" for fault in faults]
+
+
+def serious_findings(page: Page, rules: tuple[str, ...] = ()) -> list[str]:
+    """What axe finds serious or critical on the page as it stands, one line for each rule. `rules`
+    are those that are tried, () all.
+    """
+    if not page.evaluate("Boolean(window.axe)"):
+        page.evaluate(Axe().axe_script)
+    options = {"resultTypes": ["violations"]}
+    if rules:
+        options["runOnly"] = {"type": "rule", "values": list(rules)}
+    response = page.evaluate("(options) => axe.run(options)", options)
     lines = []
     for violation in response["violations"]:
         if violation["impact"] not in SERIOUS:
