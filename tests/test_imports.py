@@ -23,6 +23,10 @@ WEB = {"starlette", "uvicorn"}
 MODULES = {
     "query/frames.py": FRAMES,
     "query/recording.py": FRAMES,
+    "publish/signing/dsse.py": {"cryptography"},
+    "publish/signing/keys.py": {"cryptography"},
+    "publish/signing/model.py": {"model_signing"},
+    "publish/signing/signers.py": {"cryptography"},
     "show/web/app.py": WEB,
     "show/web/security.py": WEB,
     "show/web/serving.py": WEB,

@@ -43,7 +43,19 @@ def read_document(path: Path, most_bytes: int = MOST_DOCUMENT_BYTES) -> dict[str
             an infinite number or half a character. A file that is too large is not read.
         OSError: it cannot be read, or is no regular file.
     """
-    text = _read_text(path, most_bytes)
+    return parse_document(_read(path, most_bytes), str(path))
+
+
+def parse_document(data: bytes, where: str) -> dict[str, Any]:
+    """The object in the bytes of a JSON document; `where` names it in an error.
+
+    Raises:
+        DocumentError: as `read_document`.
+    """
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        raise DocumentError(f"{where} is not UTF-8: byte {error.start:,}") from error
     try:
         value = json.loads(
             text,
@@ -53,15 +65,15 @@ def read_document(path: Path, most_bytes: int = MOST_DOCUMENT_BYTES) -> dict[str
         )
         _refuse_half_characters(text, value)
     except UnicodeEncodeError as error:
-        raise DocumentError(f"{path} holds half a character: a lone surrogate") from error
+        raise DocumentError(f"{where} holds half a character: a lone surrogate") from error
     except (ValueError, RecursionError, MemoryError) as error:
-        raise DocumentError(f"{path} is not a JSON document: {error}") from error
+        raise DocumentError(f"{where} is not a JSON document: {error}") from error
     if not isinstance(value, dict):
-        raise DocumentError(f"{path} holds a JSON {type(value).__name__}, not an object")
+        raise DocumentError(f"{where} holds a JSON {type(value).__name__}, not an object")
     return value
 
 
-def _read_text(path: Path, most_bytes: int) -> str:
+def _read(path: Path, most_bytes: int) -> bytes:
     with files.open_regular(path) as file:
         size_bytes = os.fstat(file.fileno()).st_size
         if size_bytes > most_bytes:
@@ -72,10 +84,7 @@ def _read_text(path: Path, most_bytes: int) -> str:
         data = files.read_most(file, most_bytes + 1)
     if len(data) > most_bytes:
         raise DocumentError(f"{path} grew above {most_bytes:,} bytes while it was read")
-    try:
-        return data.decode()
-    except UnicodeDecodeError as error:
-        raise DocumentError(f"{path} is not UTF-8: byte {error.start:,}") from error
+    return data
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,0 +1,3 @@
+"""Signatures with a person's own key, verified offline. What this needs beyond Watchkeeper is the
+extra `trust`.
+"""
