@@ -13,6 +13,8 @@ from tests.launch.test_kept_code import repository
 from tests.launch.test_reproduce import git
 from tests.report.compare.test_sides import LOG
 from tests.watch.logs.test_run_logs import keep
+from watchkeeper.core.errors import UsageError
+from watchkeeper.query.compare import compared
 from watchkeeper.schedulers.fake.scheduler import FakeScheduler
 
 
@@ -69,6 +71,21 @@ def test_compare_tells_programs_all_of_it(folder: Path, tmp_path: Path) -> None:
         wk("compare", folder, "--runs", "b", "--json", state=tmp_path / "state").stdout
     )["data"]
     assert [run["name"] for run in only["runs"]] == ["b"] and only["differences"] == []
+
+
+def test_a_glob_over_evaluations_leaves_the_other_figures_out(folder: Path, tmp_path: Path) -> None:
+    """`--evals` chooses figures by the evaluation's key; one that matches nothing is refused."""
+    chosen = compared([folder], evals="b/*")
+    assert [sorted(side.metrics) for side in chosen.runs] == [[], ["clean accuracy"], []]
+    whole = compared([folder])
+    assert [side.commit for side in chosen.runs] == [side.commit for side in whole.runs]
+    with pytest.raises(UsageError, match="'x' matches none of: a/clean/epoch0, b/clean/epoch0"):
+        compared([folder], evals="x")
+    log = tmp_path / "run_logs" / "2026-03-11_one.md"
+    log.parent.mkdir()
+    log.write_text(LOG)
+    with pytest.raises(UsageError, match="evaluations of experiments, and there is none"):
+        compared([log], evals="*")
 
 
 def test_experiments_and_logs_stand_side_by_side(folder: Path, tmp_path: Path) -> None:

@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from tests.experiments import state_of, wk
 from tests.show.test_answers import answer_of
+from watchkeeper.show.cli import main
 
 SUMMARY = {
     "experiment": {"name": "tiny"},
@@ -64,3 +66,31 @@ def test_what_cannot_be_resumed_is_refused_with_what_to_type(folder, tmp_path):
     assert unknown.returncode == 2
     assert json.loads(unknown.stdout)["problems"][0]["hint"] == "its runs: r8, bare"
     assert len(state_of(folder).runs["bare"].attempts) == 1
+
+
+def resumed(folder: Path, *words: str) -> dict:
+    """The answer of `resume` in this process."""
+    done = CliRunner().invoke(main, ["resume", str(folder), *words, "--json"])
+    return json.loads(done.stdout)
+
+
+def test_a_glob_continues_what_can_and_says_why_the_rest_does_not(folder, tmp_path, monkeypatch):
+    """Of the runs that match, those with a checkpoint are continued; what names none, or
+    evaluations, is refused and submits nothing.
+    """
+    monkeypatch.setenv("WATCHKEEPER_STATE_DIR", str(tmp_path / "state"))
+    for words, message in (
+        (["--runs", "ba*"], "none of the runs that match 'ba*' can continue"),
+        (["--runs", "x*"], "--runs 'x*' matches none of: bare, r8"),
+        (["r8", "--runs", "r*"], "name the runs, or choose them with --runs, not both"),
+        ([], "name the runs, or choose them with --runs, not both"),
+        (["--evals", "*"], "an evaluation has no checkpoint to continue from"),
+    ):
+        refused = resumed(folder, *words)
+        assert refused["exit_code"] == 2
+        assert message in str(refused["problems"])
+    answer = resumed(folder, "--runs", "*")
+    codes = {one["where"]: one["code"] for one in answer["problems"]}
+    assert codes["r8"] == "resumes" and codes["bare"] == "not-resumed"
+    attempts = {key: len(run.attempts) for key, run in state_of(folder).runs.items()}
+    assert attempts == {"bare": 1, "r8": 2}

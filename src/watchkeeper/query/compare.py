@@ -11,6 +11,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,6 +39,7 @@ from watchkeeper.query.catalogue.experiment_runs import ExperimentRun, runs_of, 
 from watchkeeper.query.ranking import Rankings
 from watchkeeper.query.recording import load, training_start
 from watchkeeper.reading import settings as flatten
+from watchkeeper.reading.yaml import listed
 from watchkeeper.report.compare import sides as compare
 from watchkeeper.report.compare.direction import NO_RULES
 from watchkeeper.report.compare.sides import Against, Side
@@ -81,7 +83,9 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Finds:
-    def __init__(self) -> None:
+    def __init__(self, evals: str | None = None) -> None:
+        self.evals = evals
+        self.evaluations: list[str] = []  # the keys of all that the experiments have
         self.sides: list[Side] = []
         self.problems: list[Problem] = []
         self.repository: Path | None = None  # where commits are counted
@@ -91,25 +95,48 @@ class _Finds:
         """Which figures are the better ones of the runs in a folder."""
         return self.rankings.of(folder).rules[0]
 
+    def check_evals(self) -> None:
+        """Refuse a glob that matches no evaluation: it is a mistake.
+
+        Raises:
+            UsageError: it does; the message lists the keys.
+        """
+        if self.evals is None or any(fnmatchcase(key, self.evals) for key in self.evaluations):
+            return
+        if not self.evaluations:
+            message = "--evals chooses among the evaluations of experiments, and there is none"
+            raise UsageError(message, hint="leave --evals out")
+        raise UsageError(
+            f"--evals {self.evals!r} matches none of: {listed(self.evaluations)}",
+            hint="quote the glob, so that no shell expands it",
+        )
+
 
 def compared(
-    paths: Sequence[Path], *, runs: str | None = None, base: str | None = None
+    paths: Sequence[Path],
+    *,
+    runs: str | None = None,
+    evals: str | None = None,
+    base: str | None = None,
 ) -> Compared:
     """Put the runs at these paths side by side.
 
     A path is an experiment's folder, a recorded run's, a run log, a folder of run logs, or a folder
-    with recorded runs below it. `runs` is a glob over names, `base` a name.
+    with recorded runs below it. `runs` is a glob over names, `base` a name; `evals` is one over the
+    keys of evaluations: the figures of the others are left out.
 
     Raises:
-        UsageError: a path is neither, nothing is left to compare, or there is no such base.
+        UsageError: a path is neither, nothing is left to compare, there is no such base, or `evals`
+            matches no evaluation of an experiment.
     """
-    reader, finds = flatten.Reader(), _Finds()
+    reader, finds = flatten.Reader(), _Finds(evals)
     for path in paths:
         sides = compare.chosen(_of(path, reader, finds), runs)
         if len(paths) > 1 and is_experiment(path):
             sides = _prefixed(sides, path.resolve().name)
         finds.sides += sides
         finds.repository = finds.repository or (path if path.is_dir() else path.parent)
+    finds.check_evals()
     sides = compare.in_one_spelling(_distinct(finds.sides))
     if not sides:
         message = "there is no run to compare"
@@ -261,7 +288,7 @@ def _leaders(sides: Sequence[Side]) -> dict[str, str]:
 
 def _of(path: Path, reader: flatten.Reader, finds: _Finds) -> list[Side]:
     if is_experiment(path):
-        return of_experiment(path, reader, finds.problems, finds.rules_in(path))
+        return _of_experiment(path, reader, finds)
     events = all_of(journal.read(path / layout.JOURNAL).events)
     if (recorded := _recorded(path, events, finds.rules_in(path))) is not None:
         return [recorded]
@@ -320,6 +347,26 @@ def _logs_below(root: Path, path: Path, finds: _Finds) -> Iterator[Side]:
             yield compare.of_log(log, finds.rules_in(root))
 
 
+def _of_experiment(path: Path, reader: flatten.Reader, finds: _Finds) -> list[Side]:
+    """The runs of an experiment, with the figures of the evaluations that were chosen."""
+    runs, problems = _runs_in(path)
+    finds.problems += problems
+    for run in runs:
+        finds.evaluations += [item.key for item in run.items if item.phase == "evaluation"]
+    return [_side(run, reader, finds.rules_in(path), finds.evals) for run in runs]
+
+
+def _runs_in(folder: Path) -> tuple[list[ExperimentRun], list[Problem]]:
+    """The runs of an experiment, and what cannot be read of its journal.
+
+    Raises:
+        ExperimentError: its folder cannot be read as one.
+    """
+    experiment = experiments.read(folder)
+    read = journal.read(experiment.folder / layout.JOURNAL)
+    return runs_of(experiment, fold(read.events)), read.problems
+
+
 def of_experiment(
     folder: Path,
     reader: flatten.Reader,
@@ -332,18 +379,19 @@ def of_experiment(
     Raises:
         ExperimentError: its folder cannot be read as one.
     """
-    experiment = experiments.read(folder)
-    read = journal.read(experiment.folder / layout.JOURNAL)
-    problems += read.problems
-    return [_side(run, reader, rules) for run in runs_of(experiment, fold(read.events))]
+    runs, faults = _runs_in(folder)
+    problems += faults
+    return [_side(run, reader, rules) for run in runs]
 
 
-def _side(run: ExperimentRun, reader: flatten.Reader, rules: Mapping[str, str]) -> Side:
-    """The side of an experiment's run."""
+def _side(
+    run: ExperimentRun, reader: flatten.Reader, rules: Mapping[str, str], evals: str | None = None
+) -> Side:
+    """The side of an experiment's run; `evals` as in `compared`."""
     folder = run.experiment.folder
     intended, submitted = run.intended, run.submitted
     settings, unread = settings_of(run.experiment, run.name, intended, run.snapshot, reader)
-    metrics, epochs = compare.best(run.figures(), rules)
+    metrics, epochs = compare.best(run.figures(evals), rules)
     side = Side(
         name=run.name,
         where=str(folder),

@@ -286,7 +286,9 @@ class Keeper:
     def _is_under_way(self) -> bool:
         if self._submits:
             return self.plan.is_pending(self._selection.keys)
-        return bool(self.logbook.state.active)
+        keys = self._selection.keys
+        active = self.logbook.state.active
+        return any(keys is None or attempt.key in keys for attempt in active)
 
     def _judged(self) -> list[Attempt]:
         latest = [run.latest for run in self.logbook.state.runs.values()]

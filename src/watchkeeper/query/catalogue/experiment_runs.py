@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 
@@ -110,11 +111,13 @@ class ExperimentRun(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             return "control"
         return "not run"
 
-    def figures(self) -> Iterator[tuple[str, str, Number]]:
+    def figures(self, evals: str | None = None) -> Iterator[tuple[str, str, Number]]:
         """The figures of its evaluations, and of the outputs of its own job: name, epoch ("" for
-        none), figure.
+        none), figure. `evals`: a glob over the keys of the evaluations that count (None: all).
         """
         for item in self.items:
+            if item.phase == "evaluation" and not fnmatchcase(item.key, evals or "*"):
+                continue
             latest = self.state.run(item.key).latest
             if latest is None or latest.judged is None:
                 continue

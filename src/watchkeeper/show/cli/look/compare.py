@@ -32,13 +32,25 @@ from watchkeeper.show.comparison_table import comparison
 )
 @click.option("--runs", metavar="GLOB", help="Only runs whose name matches, e.g. 'h16_*'.")
 @click.option(
+    "--evals",
+    metavar="GLOB",
+    help="Of an experiment's evaluations, only the figures of those whose key matches, e.g. "
+    "'*/clean/*'.",
+)
+@click.option(
     "--base", metavar="RUN", help="The run to compare the others with. Default: the first."
 )
 @click.option("--wide", is_flag=True, help="Every setting and metric, wider than the terminal.")
 @page_options
 @command_errors
 def command(
-    *, paths: tuple[Path, ...], runs: str | None, base: str | None, wide: bool, as_json: bool
+    *,
+    paths: tuple[Path, ...],
+    runs: str | None,
+    evals: str | None,
+    base: str | None,
+    wide: bool,
+    as_json: bool,
 ) -> int:
     """Put runs side by side: the settings that vary, code, data and figures, and how each differs
     from the base.
@@ -50,7 +62,7 @@ def command(
 
     Example: watchkeeper compare examples/digits --base h16_lr1e-2
     """
-    found = compared(paths, runs=runs, base=base)
+    found = compared(paths, runs=runs, evals=evals, base=base)
     echo_problems(found.problems)
     if as_json:
         data, left_out = data_of(found, page_of_all(found), whole=is_whole())
