@@ -478,3 +478,17 @@ def test_other_files_beside_a_summary_are_no_summaries(tmp_path: Path) -> None:
     for name in ("experiment_summary.yaml.bak", "summary.csv", "experiment_results.yaml"):
         (tmp_path / name).write_text("")
     assert read(tmp_path).problems == before
+
+
+@pytest.mark.parametrize("written", ["accuracy>=.9", "[accuracy >= 0.9]"])
+def test_what_is_expected_is_one_criterion_or_a_list(tmp_path: Path, written: str) -> None:
+    """`expect` is read as it is meant, in the words of the criterion."""
+    assert small(tmp_path, f"{SMALL}expect: {written}\n").expect == ("accuracy >= 0.9",)
+
+
+@pytest.mark.parametrize("written", ["accuracy = 1", "[loss < 1, high]", "{a: 1}"])
+def test_an_expectation_that_is_no_criterion_is_refused(tmp_path: Path, written: str) -> None:
+    """Nothing is planned from a summary that expects what cannot be judged; the line is named."""
+    with pytest.raises(ExperimentError) as error:
+        small(tmp_path, f"{SMALL}expect: {written}\n")
+    assert any("states no criterion" in problem.message for problem in error.value.problems)

@@ -706,3 +706,14 @@ def test_any_text_is_a_plan_or_a_clear_no(text: str) -> None:
         assert len({cell.key for cell in found.cells}) == len(found.cells)
     for problem in problems:
         assert 1 <= int(problem.where.removeprefix(f"{PATH}:")) <= lines
+
+
+def test_an_expectation_is_read_from_the_evaluation_plan() -> None:
+    """`Expect:` states a criterion, and one that states none is refused with its line."""
+    plan = "| Run | clean |\n|---|---|\n| r8 | all |\n\n- **Expect:** `accuracy >= 0.9`\n"
+    text = summary(plan)
+    assert draft(text).expect == ("accuracy >= 0.9",)
+    with pytest.raises(ExperimentError) as error:
+        draft(text.replace(">=", "="))
+    (problem,) = [one for one in error.value.problems if "no criterion" in one.message]
+    assert problem.where == line_of(text, "- **Expect") and problem.severity == "error"

@@ -110,7 +110,7 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
     """A whole experiment as it was asked for. `question`, `dataset`, what else is said of that in
     `dataset_facts`, and `controls`, what is the same in all runs, are a person's words, "" where
-    nobody said.
+    nobody said. `expect` are criteria on what the evaluations report, as written.
     """
 
     name: str
@@ -123,4 +123,5 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     dataset: str = ""
     dataset_facts: str = ""
     controls: str = ""
+    expect: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()

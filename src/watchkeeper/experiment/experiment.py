@@ -59,6 +59,7 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     judged by its exit code. `outputs`: a run → what else it must leave. `estimates`: a fine-tune's
     key → the seconds that its summary expects it to take. `invocations`: a run → how its script is
     started; one that is absent runs without arguments in its own folder.
+    `expect` are criteria on what the evaluations report, as written.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     estimates: Mapping[str, float] = {}
     outputs: Mapping[str, tuple[Promise, ...]] = {}
     invocations: Mapping[str, Invocation] = {}
+    expect: tuple[str, ...] = ()
 
     def workdir_of(self, item: RunItem) -> Path:
         """The folder that a job runs in: its script's, unless something else was asked for."""
@@ -311,6 +313,7 @@ def _assemble(
         problems=tuple(problems),
         tools=Tools(preparation=draft.preparation, evaluation=draft.evaluation),
         question=draft.question,
+        expect=draft.expect,
         dataset=draft.dataset,
         dataset_facts=draft.dataset_facts,
         controls=draft.controls,

@@ -20,7 +20,8 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from watchkeeper.core.errors import Problem
+from watchkeeper.core import criteria
+from watchkeeper.core.errors import Problem, UsageError
 from watchkeeper.core.ids import name_fault
 from watchkeeper.experiment import kept_drafts
 from watchkeeper.experiment.draft import (
@@ -49,7 +50,7 @@ from watchkeeper.tools import promise
 _SUMMARY: Schema = {
     "experiment": "mapping!", "tools": "mapping!", "runs": "list!", "evaluation": "mapping",
     "output": "mapping", "controls": "mapping", "variables": "mapping?", "models": "mapping?",
-    "data": "mapping?",
+    "data": "mapping?", "expect": "any",
 }  # fmt: skip
 _EXPERIMENT: Schema = {"name": "text!"} | dict.fromkeys(
     ("project", "question", "date", "dir", "directory", "hypothesis", "purpose"), "any"
@@ -123,6 +124,7 @@ class _Reader:
         runs = self.runs(top.get("runs"), self.epochs_of(top.get("controls"), "controls"))
         cells = self.cells(top.get("evaluation"), runs, evaluation)
         name = self.name(experiment.get("name"), "experiment")
+        expect = self.expect(top.get("expect"))
         output = self.output(top.get("output"))
         if evaluation == "script" and cells and not output.result:
             message = "evaluations promise no result: they are judged by their exit code alone"
@@ -145,6 +147,7 @@ class _Reader:
             dataset=_text_of(_training_data(data).get("path")),
             dataset_facts=_dataset_facts(data),
             controls=_settings(top.get("controls")),
+            expect=expect,
             problems=tuple(self.faults.problems),
         )
 
@@ -208,6 +211,19 @@ class _Reader:
         problem = item.problem(message, "say how many epochs are trained: 2")
         self.blame(problem, is_local=is_local)
         return 0
+
+    def expect(self, item: Located | None) -> tuple[str, ...]:
+        """The criteria of `expect`: one, or a list of them."""
+        if item is None or item.is_null:
+            return ()
+        texts = []
+        for one in item.list() or [item]:
+            text = one.text() or ""
+            try:
+                texts.append(criteria.parse(text).words)
+            except UsageError as error:
+                self.blame(one.problem(f"expect: {error}", error.hint))
+        return tuple(texts)
 
     # ── runs
 

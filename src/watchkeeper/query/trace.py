@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from watchkeeper.core import journal, layout
+from watchkeeper.core import criteria, journal, layout
 from watchkeeper.core.code import git
 from watchkeeper.core.errors import UsageError
 from watchkeeper.core.events import Intended, Number, RunItem
@@ -41,11 +41,14 @@ class Link(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Trace(msgspec.Struct, frozen=True, kw_only=True):
-    """The chain, from the figure back. `sound`: no link is broken."""
+    """The chain, from the figure back. `sound`: no link is broken. `expected`: of an evaluation,
+    the criteria that were stated.
+    """
 
     experiment: str
     key: str
     links: list[Link]
+    expected: list[criteria.Standing] = []
 
     @property
     def sound(self) -> bool:
@@ -97,10 +100,15 @@ def trace(folder: Path, key: str) -> Trace:
         else:
             what = "was never submitted in"
         raise UsageError(f"{key!r} {what} {experiment.name}", hint=_known(state))
+    expected: list[criteria.Standing] = []
+    if item.phase == "evaluation":
+        events = journal.read(experiment.folder / layout.JOURNAL).events
+        expected = criteria.standings(events)
     return Trace(
         experiment=str(experiment.folder),
         key=key,
         links=list(_Tracer(experiment, state).follow(item)),
+        expected=expected,
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from watchkeeper.core.criteria import Standing as Expectation
 from watchkeeper.core.errors import Problem
 from watchkeeper.query.rows import Row
 from watchkeeper.query.rows import Standing as Place
@@ -49,7 +50,8 @@ class StandingData(msgspec.Struct, frozen=True, kw_only=True):
     which is none. `compute` is what the attempts that have ended took. `needs`, `running`,
     `waiting` and `watched` are those of the experiment's page: what needs a person, each cause
     once, how far what runs is, in figures, what waits for which reason, and who watches since when.
-    `watched` is null where the command itself watched.
+    `watched` is null where the command itself watched. `expected` is
+    each criterion that was stated, and what came of it.
     """
 
     experiment: str
@@ -62,6 +64,7 @@ class StandingData(msgspec.Struct, frozen=True, kw_only=True):
     waiting: list[WaitingRow] = []
     compute: list[ComputeRow] = []
     watched: Watcher | None = None
+    expected: list[Expectation] = []
 
 
 def most_urgent_first(rows: Sequence[Row]) -> list[Row]:

@@ -11,11 +11,12 @@ The parts: `policy` (how often, how much), `submissions`, `phases` (what the log
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
-from watchkeeper.core import processes
+from watchkeeper.core import criteria, processes
+from watchkeeper.core.criteria import Criterion
 from watchkeeper.core.errors import UsageError
-from watchkeeper.core.events import AnyEvent, Assessed, Detached, Unknown
+from watchkeeper.core.events import AnyEvent, Assessed, Detached, Expected, Unknown
 from watchkeeper.core.journal import Clock, utc_now
 from watchkeeper.core.state import Attempt, AttemptId
 from watchkeeper.experiment.experiment import Experiment
@@ -64,7 +65,7 @@ class Keeper:
     every event that any process writes meanwhile, `turned` with the keeper after each turn; `why`
     is the reason for leaving. `run_logs` is the setting of that name, `said` what a person said of
     the runs, `cluster` the name of the cluster's profile ("": none), `budget` what may be used
-    (None: any amount).
+    (None: any amount). `expect`: where criteria are stated → which.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Keeper:
         said: Said | None = None,
         cluster: str = "",
         budget: Budget | None = None,
+        expect: Mapping[str, Sequence[Criterion]] | None = None,
         clock: Clock = utc_now,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -96,6 +98,7 @@ class Keeper:
         self._stays = stays
         self._monotonic = monotonic
         self._turned = turned
+        self._expect = expect or {}
         self._items = {item.key: item for item in experiment.items}
         self._failed: frozenset[AttemptId] = frozenset()
         self._looked: set[AttemptId] = set()
@@ -178,9 +181,22 @@ class Keeper:
         if self._leaving.remove_sentinel():
             notes = (f"{SENTINEL} was removed: the watch goes on",)
         try:
+            self._state_criteria()
             return self._keep(notes)
         finally:
             self.logbook.close()
+
+    def _state_criteria(self) -> None:
+        """Write down what is expected, before this process submits anything."""
+        for source, expected in self._expect.items():
+            for one in criteria.unstated(expected, self.logbook.journal.events):
+                self.logbook.write(
+                    Expected,
+                    metric=one.metric,
+                    relation=one.relation,
+                    value=one.value,
+                    source=source,
+                )
 
     def _keep(self, notes: tuple[str, ...]) -> bool:
         while True:

@@ -71,6 +71,7 @@ from watchkeeper.core.events.commands import (
     Verified,
 )
 from watchkeeper.core.events.exchange import Imported
+from watchkeeper.core.events.expected import Expected, Relation
 from watchkeeper.core.events.job import (
     Advanced,
     CadenceSet,
@@ -125,6 +126,7 @@ __all__ = [
     "Event",
     "Evidence",
     "ExitRecord",
+    "Expected",
     "FilePath",
     "FreeText",
     "Halted",
@@ -151,6 +153,7 @@ __all__ = [
     "Postponed",
     "Progressed",
     "Rejected",
+    "Relation",
     "Renamed",
     "Repeated",
     "RowsSealed",

@@ -30,6 +30,7 @@ from watchkeeper.core.events.commands import (
     Verified,
 )
 from watchkeeper.core.events.exchange import Imported
+from watchkeeper.core.events.expected import Expected
 from watchkeeper.core.events.job import (
     Advanced,
     CadenceSet,
@@ -68,13 +69,14 @@ AnyEvent = (
     | CancelAsked | RunStarted | StepStarted | StepFinished | Checkpoint | TableOpened | TableSealed
     | Progressed | CadenceSet | Interrupted | TimedOut | Stalled | Advanced | Answered | Vanished
     | Renamed | RowsSealed | RunEnded | Sealed | Chained | Tagged | Noted | Halted | Vouched
-    | UnsignedAllowed | Imported
+    | UnsignedAllowed | Imported | Expected
 )  # fmt: skip
 # What the death of the node may not take: these are fsynced before `Writer.write` returns.
 DURABLE = frozenset(
     {
         "opened",
         "leased",
+        "expected",
         "intended",
         "submitted",
         "run_started",

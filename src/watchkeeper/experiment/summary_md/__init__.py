@@ -6,7 +6,8 @@ torchtune`, `Evaluation: inspect-ai`; those two where it is missing); All Runs (
 Name and Type, columns in any order, `-` for what a run does not have); Evaluation Tasks (a table
 with Task Name and Script); Evaluation Plan (a table of runs by tasks, a table with Run Name, Tasks
 and Epochs, or sentences); Configuration: `Epochs` under Training, `Checkpoint directory` and
-`Naming pattern` under Output, and, ours, `Results`. Tables of states, which other tools append, are
+`Naming pattern` under Output, and, ours, `Results`; ours too, `Expect: accuracy >= 0.9` under
+Evaluation or Expectations. Tables of states, which other tools append, are
 not part of the plan.
 
 What is ambiguous is left out and reported with its line; nothing is guessed. A fault that leaves
@@ -19,7 +20,12 @@ from pathlib import Path
 
 from watchkeeper.experiment.draft import Draft
 from watchkeeper.experiment.faults import NO_RUN
-from watchkeeper.experiment.summary_md.header import read_name, read_tools, read_trained_epochs
+from watchkeeper.experiment.summary_md.header import (
+    read_expect,
+    read_name,
+    read_tools,
+    read_trained_epochs,
+)
 from watchkeeper.experiment.summary_md.output import read_output
 from watchkeeper.experiment.summary_md.page import Page
 from watchkeeper.experiment.summary_md.plan import read_cells
@@ -54,6 +60,8 @@ def read(path: Path, data: bytes) -> Draft:
     page.faults.raise_fatal(
         "fix the file, or remove it to have the experiment read from its folder tree"
     )
+    expect = read_expect(page)
+    page.faults.raise_fatal()
     dataset = page.text("dataset", "path")
     return Draft(
         name=name,
@@ -66,5 +74,6 @@ def read(path: Path, data: bytes) -> Draft:
         dataset=dataset or page.text("resources", "dataset", "dataset path"),
         dataset_facts=page.settings(["dataset"], without=("path", "label", "dataset label")),
         controls=page.settings(["training", "controls"]),
+        expect=expect,
         problems=tuple(page.faults.problems),
     )

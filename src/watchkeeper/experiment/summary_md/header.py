@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from watchkeeper.core import criteria
+from watchkeeper.core.errors import UsageError
 from watchkeeper.core.ids import name_fault
 from watchkeeper.experiment.summary_md.page import Page, count_of
 from watchkeeper.reading.yaml import nearest
@@ -97,3 +99,15 @@ def read_trained_epochs(page: Page) -> int | None:
     )
     page.blame(counts[others[0]], message, "write it once", severity="warning")
     return None
+
+
+def read_expect(page: Page) -> tuple[str, ...]:
+    """The criteria on what the evaluations report, as written."""
+    sections = page.below("evaluation", "evaluation plan", "evaluation tasks", "expectations")
+    texts = []
+    for line, value in page.values(sections, "expect", "expected"):
+        try:
+            texts.append(criteria.parse(value.strip("`")).words)
+        except UsageError as error:
+            page.blame(line, f"Expect: {error}", error.hint, is_fatal=True)
+    return tuple(texts)

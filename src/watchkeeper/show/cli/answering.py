@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 import click
 import msgspec
 
+from watchkeeper.core.criteria import Standing as Expectation
 from watchkeeper.core.errors import (
     EXIT_FAILED,
     EXIT_OK,
@@ -99,6 +100,12 @@ def echo_problems(problems: Iterable[Problem]) -> None:
     for problem in problems:
         if problem.severity != "note" or not is_quiet():
             click.echo(printable(str(problem)), err=True)
+
+
+def echo_expectations(expected: Iterable[Expectation]) -> None:
+    """Say of each criterion that was stated what came of it."""
+    for one in expected:
+        say(printable(f"Expected {one.words}"))
 
 
 def is_quiet() -> bool:

@@ -18,7 +18,7 @@ from typing import Any
 import click
 import msgspec
 
-from watchkeeper.core import journal, layout
+from watchkeeper.core import criteria, journal, layout
 from watchkeeper.core.errors import EXIT_DETACHED, EXIT_FAILED, EXIT_OK, Problem
 from watchkeeper.core.events import PHASES, AnyEvent, Observed, RunItem, Unknown
 from watchkeeper.core.settings import load
@@ -35,10 +35,16 @@ from watchkeeper.report.actionlog.render import EXPERIMENT_LOG
 from watchkeeper.report.compose.history import WELL
 from watchkeeper.schedulers.choose import scheduler_of
 from watchkeeper.schedulers.site import Site
-from watchkeeper.show.cli.answering import answer, echo_problems, is_quiet, shows_progress
+from watchkeeper.show.cli.answering import (
+    answer,
+    echo_expectations,
+    echo_problems,
+    is_quiet,
+    shows_progress,
+)
 from watchkeeper.show.cli.keeping.asking import answers
 from watchkeeper.show.cli.keeping.dry_run import show_commands
-from watchkeeper.show.cli.keeping.limits import budget_notes, parse_budget
+from watchkeeper.show.cli.keeping.limits import budget_notes, parse_budget, parse_criteria
 from watchkeeper.show.cli.keeping.opening import open_page
 from watchkeeper.show.cli.keeping.scripts import Target, problems_about, remarks
 from watchkeeper.show.cli.picture import drawn, live_lines, look_at, without_watcher
@@ -97,6 +103,7 @@ def keep(
     keep_going: bool = False,
     verbose: bool = False,
     budget: str = "",
+    expect: tuple[str, ...] = (),
     mode: str = "",
     objective: str = "",
     task: str = "",
@@ -114,6 +121,7 @@ def keep(
     folder = target.folder
     experiment = experiments.read(folder)
     copies.refuse(experiment.folder)
+    expected = parse_criteria(expect, experiment)
     chosen = load(experiment.folder, **flags)
     said = Said(
         mode=mode,
@@ -177,6 +185,7 @@ def keep(
         said=said,
         cluster=chosen.cluster or "",
         budget=limits,
+        expect=expected if submits else None,
     )
     echo_problems(budget_notes(keeper.spending, keeper.logbook.state))
     if submits:
@@ -319,6 +328,7 @@ def _answer(
             rows=most_urgent_first(found),
             ended=ended,
             compute=_compute_of(keeper, experiment, found),
+            expected=criteria.standings(keeper.logbook.journal.events),
         ),
         more_from=("status", folder, "--json"),
     )
@@ -364,6 +374,7 @@ def _show_table(
         click.echo(f"\n{words}")
     if words := keeper.spending.describe(keeper.logbook.state):
         click.echo(f"\nBudget: {words}")
+    echo_expectations(criteria.standings(keeper.logbook.journal.events))
     names = keeper.logbook.log_names
     logs = [experiment.folder / names[phase] for phase in PHASES if phase in names]
     logs.append(experiment.folder / EXPERIMENT_LOG)

@@ -1,11 +1,16 @@
-"""When submitting stops by itself: the options of `run`, `submit` and `plan`."""
+"""When submitting stops by itself, and what is expected: options of `run`, `submit`, `plan`."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 
+from watchkeeper.core import criteria
+from watchkeeper.core.criteria import Criterion
 from watchkeeper.core.errors import Problem
 from watchkeeper.core.state import State
+from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.watch import budget
 from watchkeeper.watch.budget import Budget
 from watchkeeper.watch.spending import Spending
@@ -21,6 +26,22 @@ budget_option = click.option(
     metavar="LIMITS",
     help="Submit nothing more once the experiment has used this: gpu=40h, jobs=200, or both.",
 )
+
+expect_option = click.option(
+    "--expect",
+    "expect",
+    multiple=True,
+    metavar="CRITERION",
+    help="What evaluations are to report, stated before the first is submitted: 'accuracy >= 0.9'.",
+)
+
+
+def parse_criteria(texts: Sequence[str], experiment: Experiment) -> dict[str, list[Criterion]]:
+    """Where a criterion is stated → the criteria. Raises UsageError where a text states none."""
+    return {
+        "--expect": [criteria.parse(text) for text in texts],
+        experiment.summary: [criteria.parse(text) for text in experiment.expect],
+    }
 
 
 def parse_budget(text: str) -> Budget | None:

@@ -10,6 +10,7 @@ from typing import Any
 import click
 import msgspec
 
+from watchkeeper.core import criteria
 from watchkeeper.core.collector import collector_paused
 from watchkeeper.core.errors import (
     EXIT_DETACHED,
@@ -42,6 +43,7 @@ from watchkeeper.runfolder.values import Metric
 from watchkeeper.show.cli.answering import (
     answer,
     command_errors,
+    echo_expectations,
     echo_problems,
     is_quiet,
     page_options,
@@ -116,6 +118,7 @@ def _show_experiment(folder: Path, wanted: Selection, cluster: str | None, *, as
     if as_json:
         return _answer(site, standing, code)
     click.echo(drawn(page_of_chosen(site, frozenset(row.key for row in standing.rows))))
+    echo_expectations(criteria.standings(standing.read.events))
     return code
 
 
@@ -158,6 +161,7 @@ def _answer(site: Site, standing: Standing, code: int) -> int:
             running=running,
             waiting=waiting_rows(chosen),
             watched=watcher,
+            expected=criteria.standings(standing.read.events),
         ),
     )
 

@@ -9,10 +9,18 @@ from pathlib import Path
 import click
 import msgspec
 
+from watchkeeper.core.criteria import Standing as Expectation
 from watchkeeper.core.errors import EXIT_FAILED, EXIT_OK, Problem
 from watchkeeper.query.catalogue.enclosing import enclosing_experiment, taken_note
 from watchkeeper.query.trace import Link, Trace, trace
-from watchkeeper.show.cli.answering import answer, command_errors, echo_problems, page_options, say
+from watchkeeper.show.cli.answering import (
+    answer,
+    command_errors,
+    echo_expectations,
+    echo_problems,
+    page_options,
+    say,
+)
 from watchkeeper.show.cli.common import experiment_argument
 from watchkeeper.show.text import number, printable, table
 
@@ -45,7 +53,11 @@ def command(experiment: Path, key: str, as_json: bool) -> int:
             counts=dict(Counter(link.holds for link in found.links)),
             problems=[_problem(link) for link in _broken(found)],
             data=TraceData(
-                experiment=found.experiment, key=found.key, sound=found.sound, links=found.links
+                experiment=found.experiment,
+                key=found.key,
+                sound=found.sound,
+                links=found.links,
+                expected=found.expected,
             ),
         )
     lines = [
@@ -53,18 +65,22 @@ def command(experiment: Path, key: str, as_json: bool) -> int:
         for at, link in enumerate(found.links)
     ]
     say(table(["what", "which", "today", "evidence"], [[a + b, *rest] for a, b, *rest in lines]))
+    echo_expectations(found.expected)
     say("")
     click.echo(_summary(found))
     return code
 
 
 class TraceData(msgspec.Struct, frozen=True, kw_only=True):
-    """The chain, from the figure back; `sound`: no link has changed or is missing."""
+    """The chain, from the figure back; `sound`: no link has changed or is missing. `expected`: of
+    an evaluation, each criterion that was stated, and what came of it.
+    """
 
     experiment: str
     key: str
     sound: bool
     links: list[Link]
+    expected: list[Expectation] = []
 
 
 ANSWERS = (TraceData,)

@@ -28,7 +28,7 @@ from watchkeeper.show.cli.common import (
 )
 from watchkeeper.show.cli.keeping.dry_run import DryRunData, show_script_commands
 from watchkeeper.show.cli.keeping.keep import keep
-from watchkeeper.show.cli.keeping.limits import budget_option, keep_going_option
+from watchkeeper.show.cli.keeping.limits import budget_option, expect_option, keep_going_option
 from watchkeeper.show.cli.keeping.opening import check_extra, open_option
 from watchkeeper.show.cli.keeping.scripts import (
     ScriptCommand,
@@ -83,6 +83,7 @@ _OF_THE_WATCH = (
 )
 @keep_going_option
 @budget_option
+@expect_option
 @run_log_options
 @dry_run_option
 @open_option
@@ -205,6 +206,8 @@ def _passed_on(context: click.Context) -> list[str]:
             options.append(f"--continue={value.absolute()}")
         elif parameter.name == "settings":
             options += [f"--set={setting}" for setting in value or ()]
+        elif parameter.name == "expect":
+            options += [f"--expect={criterion}" for criterion in value or ()]
         elif parameter.name in _OF_THE_WATCH and value not in (None, ""):
             options.append(f"{parameter.opts[-1]}={value}")
     return options

@@ -16,7 +16,7 @@ from watchkeeper.show.cli.common import (
 )
 from watchkeeper.show.cli.keeping.dry_run import DryRunData, show_script_commands
 from watchkeeper.show.cli.keeping.keep import keep
-from watchkeeper.show.cli.keeping.limits import budget_option, keep_going_option
+from watchkeeper.show.cli.keeping.limits import budget_option, expect_option, keep_going_option
 from watchkeeper.show.cli.keeping.scripts import (
     ScriptCommand,
     is_folder_named,
@@ -44,6 +44,7 @@ ANSWERS = (StandingData, DryRunData)
 @click.option("--slots", type=int, metavar="JOBS", help="Local jobs running at a time.")
 @keep_going_option
 @budget_option
+@expect_option
 @run_log_options
 @dry_run_option
 @cluster_option

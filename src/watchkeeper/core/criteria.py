@@ -1,0 +1,196 @@
+"""Criteria: what somebody expected of the evaluations, and whether they said so before. Pure.
+
+A criterion counts only where the journal shows that it came before the first evaluation was
+submitted. Clocks play no role: what counts is the order of one writer's events, and between two
+writers what the one had read of the other.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import get_args
+
+import msgspec
+
+from watchkeeper.core.errors import UsageError
+from watchkeeper.core.events import Expected, Intended, Judged, Leased, Number, Opened, Relation
+from watchkeeper.core.events.choose import Events, of_kind
+
+_CRITERION = re.compile(
+    r"\s*(?P<metric>[A-Za-z_][\w./:@%-]*?)\s*(?P<relation><=|>=|==|<|>)\s*"
+    r"(?P<value>[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*",
+    re.ASCII,
+)
+_RELATIONS: Mapping[Relation, Callable[[float, float], bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "==": operator.eq,
+}
+_MOST_CHARACTERS = 200
+_MOST_NAMED = 4
+
+
+class Criterion(msgspec.Struct, frozen=True):
+    """A metric, and what it is to be."""
+
+    metric: str
+    relation: Relation
+    value: float
+
+    @property
+    def words(self) -> str:
+        """As it is written: `accuracy >= 0.9`."""
+        return f"{self.metric} {self.relation} {self.value:.15g}"
+
+    def holds(self, value: Number) -> bool:
+        """Whether a value of the metric meets it; NaN meets nothing."""
+        return _RELATIONS[self.relation](float(value), self.value)
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """A criterion and what came of it. `source` is `--expect`, or the name of the summary.
+    `before`: the journal shows that it was stated before the first evaluation was submitted; else
+    it does not count. `met` and `missed` map evaluations to their value of the metric; both are
+    empty where none has reported it, and `reported` then names what was reported instead.
+    """
+
+    criterion: str
+    source: str
+    before: bool
+    met: dict[str, Number] = {}
+    missed: dict[str, Number] = {}
+    reported: tuple[str, ...] = ()
+
+    @property
+    def words(self) -> str:
+        """In one line, with the evaluations that missed it, or that met it where all did."""
+        if not self.before:
+            return f"{self.criterion}: added after an evaluation was submitted, and does not count"
+        stated = "stated before the first evaluation"
+        if self.missed:
+            return f"{self.criterion}: missed by {_named(self.missed)}; {stated}"
+        if self.met:
+            return f"{self.criterion}: met by {_named(self.met)}; {stated}"
+        if self.reported:
+            others = ", ".join(self.reported[:_MOST_NAMED])
+            return f"{self.criterion}: never reported (reported: {others}); {stated}"
+        return f"{self.criterion}: no evaluation has reported yet; {stated}"
+
+    @property
+    def verdict(self) -> str:
+        """`met`, `missed`, `open` while no evaluation has reported the metric, and `does not
+        count` for one that was added after.
+        """
+        if not self.before:
+            return "does not count"
+        if self.missed:
+            return "missed"
+        return "met" if self.met else "open"
+
+
+def parse(text: str) -> Criterion:
+    """The criterion that a text states: METRIC RELATION NUMBER.
+
+    Raises:
+        UsageError: it states none.
+    """
+    match = _CRITERION.fullmatch(text[: _MOST_CHARACTERS + 1])
+    if match is None or len(text) > _MOST_CHARACTERS:
+        relations = ", ".join(get_args(Relation))
+        raise UsageError(
+            f"{text[:_MOST_CHARACTERS]!r} states no criterion",
+            hint=f"write METRIC RELATION NUMBER, as 'accuracy >= 0.9'; relations: {relations}",
+        )
+    value = float(match["value"])
+    if math.isinf(value):
+        raise UsageError(f"{text!r}: {match['value']} is too large", hint="write a smaller number")
+    relation = next(one for one in _RELATIONS if one == match["relation"])
+    return Criterion(match["metric"], relation, value)
+
+
+def criterion_of(event: Expected) -> Criterion:
+    """The criterion that an event states."""
+    return Criterion(event.metric, event.relation, event.value)
+
+
+def unstated(criteria: Iterable[Criterion], events: Events) -> list[Criterion]:
+    """Those of these criteria that no event states yet, each once."""
+    stated = {criterion_of(event) for event in of_kind(events, Expected)}
+    return [one for one in dict.fromkeys(criteria) if one not in stated]
+
+
+def standings(events: Events) -> list[Standing]:
+    """Each criterion that was stated, in the order of the writers, beside what the evaluations have
+    reported. Of a criterion that was stated twice the one before the first evaluation counts.
+    """
+    values = values_of(events)
+    stated: dict[Criterion, Expected] = {}
+    for event in of_kind(events, Expected):
+        one = criterion_of(event)
+        if one not in stated or (_is_first(event, events) and not _is_first(stated[one], events)):
+            stated[one] = event
+    return [_standing(one, event, events, values) for one, event in stated.items()]
+
+
+def values_of(events: Events) -> dict[str, Mapping[str, Number]]:
+    """Evaluation → the metrics of its newest attempt that ended well."""
+    newest: dict[str, Judged] = {}
+    for event in of_kind(events, Judged):
+        if event.phase != "evaluation" or event.outcome not in ("done", "failed but good"):
+            continue
+        before = newest.get(event.key)
+        if before is None or event.attempt >= before.attempt:
+            newest[event.key] = event
+    return {key: judged.metrics for key, judged in newest.items()}
+
+
+def _standing(
+    criterion: Criterion,
+    event: Expected,
+    events: Events,
+    values: Mapping[str, Mapping[str, Number]],
+) -> Standing:
+    reported = {
+        key: metrics[criterion.metric]
+        for key, metrics in values.items()
+        if criterion.metric in metrics
+    }
+    met = {key: value for key, value in reported.items() if criterion.holds(value)}
+    others = sorted({name for metrics in values.values() for name in metrics})
+    return Standing(
+        criterion=criterion.words,
+        source=event.source,
+        before=_is_first(event, events),
+        met=met,
+        missed={key: value for key, value in reported.items() if key not in met},
+        reported=() if reported else tuple(others),
+    )
+
+
+def _named(values: Mapping[str, Number]) -> str:
+    """`r8/clean/epoch0 (0.91)` of each, the first few by name."""
+    named = [f"{key} ({value})" for key, value in sorted(values.items())[:_MOST_NAMED]]
+    if len(values) > _MOST_NAMED:
+        named.append(f"and {len(values) - _MOST_NAMED} more")
+    return ", ".join(named)
+
+
+def _is_first(event: Expected, events: Events) -> bool:
+    """Whether every submission of an evaluation knew of the criterion."""
+    submissions = [one for one in of_kind(events, Intended) if one.phase == "evaluation"]
+    return all(_knew(submission, event, events) for submission in submissions)
+
+
+def _knew(submission: Intended, event: Expected, events: Events) -> bool:
+    if submission.writer == event.writer:
+        return event.seq < submission.seq
+    of_writer = events.get(submission.writer, ())
+    reads = [one for one in of_writer if isinstance(one, Opened | Leased)]
+    return any(
+        read.saw.get(event.writer, 0) > event.seq for read in reads if read.seq < submission.seq
+    )

@@ -1,0 +1,73 @@
+"""What is expected is written down before the first submission, and shown wherever results are."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from tests.experiments import wk, write_experiment
+from watchkeeper.core import journal
+from watchkeeper.core.events import Expected, Intended
+from watchkeeper.core.events.choose import of_kind
+from watchkeeper.show.cli import main
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An experiment that ran with two criteria, one of which came true."""
+    folder = tmp_path_factory.mktemp("expect")
+    experiment = write_experiment(folder / "exp")
+    summary = experiment / "experiment_summary.yaml"
+    plan = json.loads(summary.read_text()) | {"expect": ["accuracy < 0.9"]}
+    summary.write_text(json.dumps(plan))
+    ran = wk("run", experiment, "--expect", "accuracy >= 0.75", "--poll=0.2", state=folder)
+    assert "Expected accuracy >= 0.75: missed by one/clean/epoch0 (0.5)" in ran.stdout, ran.stderr
+    return experiment
+
+
+def test_the_criteria_stand_before_every_submission(done: Path) -> None:
+    """Both criteria, of the command and of the summary, are events before the first submission."""
+    events = journal.read(done / ".watchkeeper/journal").events
+    expected, intended = of_kind(events, Expected), of_kind(events, Intended)
+    assert {(one.metric, one.source) for one in expected} == {
+        ("accuracy", "--expect"),
+        ("accuracy", "experiment_summary.yaml"),
+    }
+    assert max(one.seq for one in expected) < min(one.seq for one in intended)
+
+
+def test_status_and_trace_show_what_came_of_them(done: Path) -> None:
+    """People and programs read of each criterion whether it counts, and which evaluation met it."""
+    for words in (["status", str(done)], ["trace", str(done), "one/clean/epoch0"]):
+        shown = CliRunner().invoke(main, words).stdout
+        assert "Expected accuracy < 0.9: met by one/clean/epoch0 (0.5); stated before" in shown
+        answer = json.loads(CliRunner().invoke(main, [*words, "--json"]).stdout)
+        met = [one["met"] for one in answer["data"]["expected"] if one["before"]]
+        assert met == [{}, {"one/clean/epoch0": 0.5}]
+
+
+def test_a_training_is_traced_without_them(done: Path) -> None:
+    """A criterion is about evaluations: the trace of a training names none."""
+    answer = json.loads(CliRunner().invoke(main, ["trace", str(done), "one", "--json"]).stdout)
+    assert answer["data"]["expected"] == []
+
+
+def test_one_that_is_added_after_the_result_never_counts(done: Path) -> None:
+    """The same command with another criterion writes it down, and shows it as added after."""
+    words = ["run", str(done), "--expect", "accuracy >= 0.4", "--expect", "accuracy >= 0.75"]
+    shown = CliRunner().invoke(main, words).stdout
+    assert "Expected accuracy >= 0.4: added after an evaluation was submitted" in shown
+    assert "Expected accuracy >= 0.75: missed" in shown
+    assert len(of_kind(journal.read(done / ".watchkeeper/journal").events, Expected)) == 3
+
+
+@pytest.mark.parametrize("command", ["run", "submit"])
+def test_a_criterion_that_is_none_is_refused_before_anything(command: str, tmp_path: Path) -> None:
+    """A text that states no criterion ends with 2, and nothing is submitted or written."""
+    experiment = write_experiment(tmp_path / "exp")
+    result = CliRunner().invoke(main, [command, str(experiment), "--expect", "accuracy > 90%"])
+    assert result.exit_code == 2 and "'accuracy >= 0.9'" in result.stderr
+    assert not (experiment / ".watchkeeper").exists()
