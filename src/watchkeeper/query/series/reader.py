@@ -6,31 +6,37 @@ A piece is decoded at once; only one that holds a damaged line is decoded line b
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from itertools import chain
-from operator import attrgetter, itemgetter
+from itertools import chain, compress, repeat
+from operator import attrgetter, is_not, itemgetter
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, TypeGuard
+from types import NoneType
+from typing import Any, BinaryIO, NamedTuple
 
 import msgspec
 
 from watchkeeper.core.disk.files import open_regular
+from watchkeeper.query.series.decoders import (
+    Decoder,
+    Value,
+    columns_of,
+    narrow_decoder,
+    whole_decoder,
+)
 from watchkeeper.runfolder.metric_rows import value_of
 from watchkeeper.runfolder.rows import OUR_FIELDS, decode_fields
 
 PIECE_BYTES = 4 * 2**20
 """How much is decoded at once. A line may be longer."""
-_PLAIN_NAME = re.compile(r'[^"\\\x00-\x1f]+')
-"""The names that a decoder of one metric can have."""
-_Value = float | bool | str | None
+SAMPLE_BYTES = 64 * 1024
+"""From so much of a file's first piece the names in it are learned, where it is four times as long.
+"""
+_MOST_FAILURES = 4
+"""After so many pieces with a name of their own, those of a file are decoded as any rows."""
 _Fields = dict[str, Any]
 
-_all_fields = msgspec.json.Decoder(dict[str, _Value])
-_Field = tuple[str, Any, Any]
-_OUR_FIELDS: Sequence[_Field] = (("time", str | None, None), ("step", _Value, None))
-_Narrow = msgspec.json.Decoder[Any]
+_any_fields = msgspec.json.Decoder(dict[str, Value])
 _figure, _time, _step_field = map(attrgetter, ("figure", "time", "step"))
 _DAMAGE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -74,12 +80,56 @@ def pieces(path: Path, begin: int = 0) -> Iterator[Piece]:
     Raises:
         OSError: the file cannot be read.
     """
+    decoding = _Decoding()
     with open_regular(path) as file:
         file.seek(begin)
         for data in _whole_lines(file):
-            end = begin + len(data)
-            yield _piece(begin, end, _decoded(data))
-            begin = end
+            yield decoding.piece(begin, data)
+            begin += len(data)
+
+
+class _Decoding:
+    """Decodes the pieces of a file: by the names of rows before, where it has no others."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, None] = {}
+        self._failures = 0
+
+    def piece(self, begin: int, data: bytes) -> Piece:
+        """The rows of whole lines that begin at this byte of the file."""
+        if not self._names and len(data) >= 4 * SAMPLE_BYTES:
+            end = data.find(b"\n", SAMPLE_BYTES) + 1
+            self._learn(_decoded(data[:end]))
+        piece = self._of_known_names(begin, data)
+        if piece is not None:
+            return piece
+        read = _decoded(data)
+        self._learn(read)
+        return _piece(begin, begin + len(data), read)
+
+    def _learn(self, read: _Rows) -> None:
+        """Remember the names in some rows."""
+        self._names |= dict.fromkeys(chain.from_iterable(read.fields))
+
+    def _of_known_names(self, begin: int, data: bytes) -> Piece | None:
+        """None: another name or something damaged is in it, or nothing is known yet."""
+        names = tuple(self._names)
+        decoder = None
+        if self._failures < _MOST_FAILURES:
+            decoder = whole_decoder(names)
+        if decoder is None:
+            return None
+        try:
+            columns = columns_of(decoder.decode_lines(data), names)
+            times = list(map(datetime.timestamp, columns["time"]))
+        except (*_DAMAGE, ValueError, TypeError):
+            self._failures += 1
+            return None
+        steps = [math.nan] * len(times)
+        if "step" in columns:
+            steps = _as_steps(columns["step"])
+        metrics = _metrics(columns.items(), steps, times)
+        return Piece(begin, begin + len(data), len(times), is_damaged=False, metrics=metrics)
 
 
 def read_metric(path: Path, metric: str, begin: int, skip: int, count: int) -> Values:
@@ -107,14 +157,14 @@ def read_figures(path: Path, metric: str, begin: int) -> Iterator[list[float]]:
     Raises:
         OSError: the file cannot be read.
     """
-    decoder = _narrow(metric, ())
+    decoder = narrow_decoder(metric, with_place=False)
     with open_regular(path) as file:
         file.seek(begin)
         for data in _whole_lines(file):
             yield _figures(data, metric, decoder)
 
 
-def _figures(data: bytes, metric: str, decoder: _Narrow | None) -> list[float]:
+def _figures(data: bytes, metric: str, decoder: Decoder | None) -> list[float]:
     if decoder is None:
         return _metric_values(data, metric, None).figures
     try:
@@ -128,14 +178,14 @@ def _figures(data: bytes, metric: str, decoder: _Narrow | None) -> list[float]:
 
 
 def _metric_pieces(path: Path, metric: str, begin: int) -> Iterator[Values]:
-    decoder = _narrow(metric)
+    decoder = narrow_decoder(metric)
     with open_regular(path) as file:
         file.seek(begin)
         for data in _whole_lines(file):
             yield _metric_values(data, metric, decoder)
 
 
-def _metric_values(data: bytes, metric: str, decoder: _Narrow | None) -> Values:
+def _metric_values(data: bytes, metric: str, decoder: Decoder | None) -> Values:
     """One metric of a piece; the whole rows are decoded where the narrow decoder cannot."""
     if decoder is not None:
         try:
@@ -143,15 +193,6 @@ def _metric_values(data: bytes, metric: str, decoder: _Narrow | None) -> Values:
         except (*_DAMAGE, ValueError, TypeError):
             pass
     return _piece(0, 0, _decoded(data)).metrics.get(metric, Values([], [], []))
-
-
-def _narrow(metric: str, ours: Sequence[_Field] = _OUR_FIELDS) -> _Narrow | None:
-    """A decoder that skips all metrics but one; None of a name that it cannot have."""
-    if not _PLAIN_NAME.fullmatch(metric):
-        return None
-    fields = [*ours, ("figure", _Value, None)]
-    row = msgspec.defstruct("Row", fields, rename={"figure": metric}, gc=False)
-    return msgspec.json.Decoder(row)
 
 
 def _of_narrow(rows: list[Any]) -> Values:
@@ -184,7 +225,7 @@ def _whole_lines(file: BinaryIO) -> Iterator[bytes]:
 
 def _decoded(data: bytes) -> _Rows:
     try:
-        return _Rows(_all_fields.decode_lines(data), is_damaged=False)
+        return _Rows(_any_fields.decode_lines(data), is_damaged=False)
     except _DAMAGE:
         return _line_by_line(data)
 
@@ -200,14 +241,22 @@ def _line_by_line(data: bytes) -> _Rows:
 def _piece(begin: int, end: int, read: _Rows) -> Piece:
     fields, times = _timed(read.fields)
     steps = _as_steps([row.get("step") for row in fields])
+    metrics = _metrics(_columns(fields), steps, times)
+    is_damaged = read.is_damaged or len(fields) < len(read.fields)
+    return Piece(begin, end, len(fields), is_damaged, metrics)
+
+
+def _metrics(
+    columns: Iterable[tuple[str, Sequence[object]]], steps: list[float], times: list[float]
+) -> dict[str, Values]:
+    """The metrics among the columns that have values."""
     metrics = {}
-    for name, figures in _columns(fields):
+    for name, figures in columns:
         if name not in OUR_FIELDS:
             values = _values(figures, steps, times)
             if values.figures:
                 metrics[name] = values
-    is_damaged = read.is_damaged or len(fields) < len(read.fields)
-    return Piece(begin, end, len(fields), is_damaged, metrics)
+    return metrics
 
 
 def _timed(rows: list[_Fields]) -> tuple[list[_Fields], list[float]]:
@@ -267,19 +316,18 @@ def _column(name: str, rows: list[_Fields]) -> Sequence[object]:
 
 
 def _values(column: Sequence[object], steps: list[float], times: list[float]) -> Values:
-    """A metric's values. Nearly always all rows have it, as numbers."""
-    if set(map(type, column)) <= {float}:
+    """A metric's values. Nearly always all rows have it, as numbers, or lack it."""
+    kinds = set(map(type, column))
+    if kinds <= {float}:
         return Values(steps, times, list(column))  # type: ignore[arg-type]
-    numbers = [None if figure is None else value_of(figure) for figure in column]
-    if None not in numbers:
-        return Values(steps, times, numbers)  # type: ignore[arg-type]
-    having = [place for place, number in enumerate(numbers) if number is not None]
+    numbers = column
+    if not kinds <= {float, NoneType}:
+        numbers = [None if figure is None else value_of(figure) for figure in column]
+    has_number = list(map(is_not, numbers, repeat(None)))
+    if all(has_number):
+        return Values(steps, times, list(numbers))  # type: ignore[arg-type]
     return Values(
-        list(map(steps.__getitem__, having)),
-        list(map(times.__getitem__, having)),
-        list(filter(_is_number, numbers)),
+        list(compress(steps, has_number)),
+        list(compress(times, has_number)),
+        list(compress(numbers, has_number)),  # type: ignore[arg-type]
     )
-
-
-def _is_number(number: float | None) -> TypeGuard[float]:
-    return number is not None

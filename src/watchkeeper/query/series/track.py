@@ -117,14 +117,14 @@ class Track:
         """Add values to the last block or begin one; the place up to which they are in."""
         room = self._room(values.steps[begin], values.times[begin])
         stop = min(end, begin + (room or BLOCK_ROWS))
-        part = Values(*(column[begin:stop] for column in values))
-        block = _block(part, piece, begin)
+        figures = values.figures[begin:stop]
+        block = _block(values, begin, figures, piece)
         if room:
             block = _joined(self.block(-1), block)
             del self.cells[-WIDTH:]
         self.cells.extend(block)
         for smoothing, sums in self.averages.items():
-            self._average(smoothing, sums, part.figures, is_new=not room)
+            self._average(smoothing, sums, figures, is_new=not room)
         return stop
 
     def _room(self, step: float, time: float) -> int:
@@ -203,38 +203,29 @@ def _cuts(steps: Sequence[float], times: Sequence[float]) -> Iterator[int]:
             yield place
 
 
-def _block(values: Values, piece: int, skip: int) -> Block:
-    steps, times, figures = values
+def _block(values: Values, begin: int, figures: list[float], piece: int) -> Block:
+    """The block of these figures of a piece: those from place `begin` on."""
+    steps, times = values.steps, values.times
+    last = begin + len(figures) - 1
     block = [math.nan] * WIDTH
-    block[At.FIRST_STEP], block[At.STEP] = steps[0], steps[-1]
-    block[At.FIRST_TIME], block[At.TIME] = times[0], times[-1]
-    block[At.PIECE], block[At.SKIP] = piece, skip
+    block[At.FIRST_STEP], block[At.STEP] = steps[begin], steps[last]
+    block[At.FIRST_TIME], block[At.TIME] = times[begin], times[last]
+    block[At.PIECE], block[At.SKIP] = piece, begin
     block[At.END] = figures[-1]
+    finite = figures
     if not math.isfinite(sum(figures)):
-        steps, figures = _set_bad(block, values)
-    block[At.BAD] = len(values.figures) - len(figures)
-    block[At.N] = len(figures)
-    if figures:
-        low, high = min(figures), max(figures)
-        block[At.LOW], block[At.LOW_STEP] = low, steps[figures.index(low)]
-        block[At.HIGH], block[At.HIGH_STEP] = high, steps[figures.index(high)]
-        block[At.LAST] = figures[-1]
+        finite = list(filter(math.isfinite, figures))
+    block[At.N] = len(finite)
+    block[At.BAD] = len(figures) - len(finite)
+    if len(finite) < len(figures):
+        bad = begin + list(map(math.isfinite, figures)).index(False)
+        block[At.BAD_STEP], block[At.BAD_TIME] = steps[bad], times[bad]
+    if finite:
+        low, high = min(finite), max(finite)
+        block[At.LOW], block[At.LOW_STEP] = low, steps[begin + figures.index(low)]
+        block[At.HIGH], block[At.HIGH_STEP] = high, steps[begin + figures.index(high)]
+        block[At.LAST] = finite[-1]
     return block
-
-
-def _set_bad(block: Block, values: Values) -> tuple[list[float], list[float]]:
-    """Note the first value that is not finite; the steps and figures of the others."""
-    steps: list[float] = []
-    figures: list[float] = []
-    is_first = True
-    for step, time, figure in zip(*values, strict=True):
-        if math.isfinite(figure):
-            steps.append(step)
-            figures.append(figure)
-        elif is_first:
-            block[At.BAD_STEP], block[At.BAD_TIME] = step, time
-            is_first = False
-    return steps, figures
 
 
 def _joined(one: Block, other: Block) -> Block:
