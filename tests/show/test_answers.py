@@ -18,6 +18,7 @@ from click.testing import CliRunner
 import watchkeeper as wk_api
 from tests.experiments import command, env, wk, write_experiment
 from tests.publish.checkpoints import make_checkpoint
+from tests.publish.vouched import checkpoint
 from tests.publish.wandb.files import begin, end, row, write_run
 from watchkeeper.core.errors import BusyError, UnavailableError
 from watchkeeper.core.events import Decision
@@ -168,6 +169,8 @@ SUCCESSES = {
     "checkpoint manifest": ["CKPT"],
     "checkpoint verify": ["CKPT", "--strict"],
     "import": ["WANDB", "--into", "INTO"],
+    "checkpoint sign": ["SIGNABLE", "--reason", "the run log is private"],
+    "checkpoint validate": ["SIGNABLE", "--require-signoff"],
     "rm": ["REC"],
 }
 
@@ -180,6 +183,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
     places = {"EXP": str(write_experiment(root / "exp")), "REC": str(root / "rec")}
     places |= {"ROWS": str(root / "rows.csv"), "PAGE": str(root / "page.html")}
     places |= {"SWEEP": str(root / "sweep"), "SCRIPT": str(root / "train.sh")}
+    places["SIGNABLE"] = str(checkpoint(root / "signable", soft=True))
     places["CKPT"] = str(make_checkpoint(root / "model"))
     (root / "train.sh").write_text("#!/bin/bash\n")
     places |= {"WANDB": str(root / "wandb"), "INTO": str(root / "into")}

@@ -44,6 +44,8 @@ COMMANDS = {
     "lint": "Run logs against the rules.",
     "checkpoint manifest": "Write down a checkpoint's files, sizes and hashes.",
     "checkpoint verify": "Compare a checkpoint with its manifest.",
+    "checkpoint sign": "Vouch for a checkpoint whose checks hold.",
+    "checkpoint validate": "Check a checkpoint, its passport and its sign-off.",
 }
 
 # The folder of each command's module: commands are grouped by what people do.
@@ -76,6 +78,8 @@ _FOLDERS = {
     "rebuild": "verify",
     "checkpoint manifest": "trust",
     "checkpoint verify": "trust",
+    "checkpoint sign": "trust",
+    "checkpoint validate": "trust",
 }
 
 

@@ -1,0 +1,138 @@
+"""`watchkeeper checkpoint sign`: vouch for a checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import msgspec
+
+from watchkeeper.core.errors import EXIT_OK, Problem
+from watchkeeper.publish import names
+from watchkeeper.publish.signoff import origin
+from watchkeeper.publish.signoff.document import Signoff
+from watchkeeper.publish.signoff.files import bytes_to_hash
+from watchkeeper.publish.signoff.sign import NoReasonError, NotSignedError, sign
+from watchkeeper.show.cli.answering import (
+    answer,
+    answer_options,
+    command_errors,
+    echo_problems,
+    say,
+)
+from watchkeeper.show.cli.trust.shown import (
+    CheckEntry,
+    HashingProgress,
+    echo_checks,
+    entries_of,
+    problems_of,
+)
+from watchkeeper.show.text import printable
+
+ATTRIBUTION = "It is attribution, not proof: whoever can write this folder can write it too."
+
+
+@click.command("sign")
+@click.argument("root", type=click.Path(path_type=Path))
+@click.option(
+    "--reason",
+    default="",
+    metavar="TEXT",
+    help="Why a checkpoint with soft signals is good all the same. It stands in the sign-off.",
+)
+@answer_options
+@command_errors
+def command(root: Path, reason: str, as_json: bool) -> int:
+    """Vouch for a checkpoint: write SIGNOFF.json into its folder ROOT, with the hashes of its
+    passport, its weights, README.md, TRAINING_LOG.md and its manifest, as far as they are there.
+
+    All checks of the passport are made first, and every file is hashed. A checkpoint that fails one
+    is never signed; one with soft signals needs a --reason. What was written is validated once
+    more. If the checkpoint was made by a run of an experiment, its journal and its run log name the
+    sign-off.
+
+    Exit code: 0 if it was signed; 1 if a check fails, or a file changed meanwhile; 2 if ROOT is no
+    folder, a reason is missing, or another tool wrote the SIGNOFF.json that is there.
+
+    Example: watchkeeper checkpoint sign artifacts/epoch_1 --reason "the data is private"
+    """
+    progress = HashingProgress(bytes_to_hash(root))
+    try:
+        signoff = sign(root, reason=reason, progress=progress.add)
+    except (NotSignedError, NoReasonError) as error:
+        progress.end()
+        return _refuse(root, error, as_json=as_json)
+    finally:
+        progress.end()
+    echo_problems(origin.remember(root, signoff))
+    return _show(root, signoff, as_json=as_json)
+
+
+class SignData(msgspec.Struct, frozen=True, kw_only=True):
+    """The sign-off that was written, null where none was: the verdict and its reason, and how many
+    files it names. `checks` are those that stand against signing.
+    """
+
+    checks: list[CheckEntry]
+    root: str
+    file: str | None
+    verdict: str | None
+    reason: str | None
+    signed_at: str | None
+    files: int
+
+
+ANSWERS = (SignData,)
+
+
+def _show(root: Path, signoff: Signoff, *, as_json: bool) -> int:
+    path = root / names.SIGNOFF
+    count = len(signoff.artifacts)
+    summary = f"{path}: {signoff.verdict}, {count:,} files"
+    if not as_json:
+        click.echo(printable(summary))
+        say(ATTRIBUTION)
+        return EXIT_OK
+    return answer(
+        EXIT_OK,
+        summary=summary,
+        counts={"files": count},
+        data=SignData(
+            checks=[],
+            root=str(root),
+            file=str(path),
+            verdict=signoff.verdict,
+            reason=signoff.verdict_reason,
+            signed_at=signoff.signed_at.isoformat(),
+            files=count,
+        ),
+    )
+
+
+def _refuse(root: Path, error: NotSignedError | NoReasonError, *, as_json: bool) -> int:
+    """Show what stands against signing."""
+    message = str(error)
+    if not as_json:
+        echo_checks(root, error.checks)
+        click.echo(printable(f"watchkeeper: {message}"), err=True)
+        if error.hint:
+            click.echo(printable(f"  {error.hint}"), err=True)
+        return error.exit_code
+    return answer(
+        error.exit_code,
+        summary=message,
+        counts={"against": len(error.checks)},
+        problems=[
+            Problem(where=str(root), message=message, hint=error.hint, code=error.code),
+            *problems_of(root, error.checks),
+        ],
+        data=SignData(
+            checks=entries_of(error.checks),
+            root=str(root),
+            file=None,
+            verdict=None,
+            reason=None,
+            signed_at=None,
+            files=0,
+        ),
+    )
