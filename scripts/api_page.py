@@ -24,6 +24,7 @@ GROUPS = {
         "Row",
         "Problem",
     ),
+    "What a checkpoint is": ("load_passport", "Passport", "InputContract"),
     "Errors": ("WatchkeeperError", "UsageError", "StorageError", "Interrupted"),
 }
 SPECIAL = ("__call__", "__contains__", "__len__", "__iter__", "__getitem__")

@@ -4,8 +4,10 @@ row.
 
 __all__ = [
     "Cadence",
+    "InputContract",
     "Interrupted",
     "Limit",
+    "Passport",
     "Problem",
     "Progress",
     "Recording",
@@ -19,6 +21,7 @@ __all__ = [
     "__version__",
     "current_run",
     "load",
+    "load_passport",
     "read_rows",
     "read_table",
     "start_run",
@@ -28,6 +31,7 @@ __all__ = [
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from watchkeeper.core.version import __version__
+    from watchkeeper.publish.passport.loading import InputContract, Passport, load_passport
     from watchkeeper.query.recording import Recording, load
     from watchkeeper.record import (
         Cadence,
@@ -54,6 +58,9 @@ _HOMES = dict.fromkeys(__all__, "watchkeeper.record") | {
     "__version__": "watchkeeper.core.version",
     "Recording": "watchkeeper.query.recording",
     "load": "watchkeeper.query.recording",
+    **dict.fromkeys(
+        ("InputContract", "Passport", "load_passport"), "watchkeeper.publish.passport.loading"
+    ),
 }
 
 
