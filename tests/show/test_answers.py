@@ -171,6 +171,7 @@ SUCCESSES = {
     "import": ["WANDB", "--into", "INTO"],
     "checkpoint sign": ["SIGNABLE", "--reason", "the run log is private"],
     "checkpoint validate": ["SIGNABLE", "--require-signoff"],
+    "checkpoint passport": ["CKPT", "--declare", "DECLARED"],
     "rm": ["REC"],
 }
 
@@ -185,6 +186,8 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
     places |= {"SWEEP": str(root / "sweep"), "SCRIPT": str(root / "train.sh")}
     places["SIGNABLE"] = str(checkpoint(root / "signable", soft=True))
     places["CKPT"] = str(make_checkpoint(root / "model"))
+    places["DECLARED"] = str(root / "declared.toml")
+    (root / "declared.toml").write_text(f"[provenance]\ntraining_repo_commit = '{'a' * 40}'\n")
     (root / "train.sh").write_text("#!/bin/bash\n")
     places |= {"WANDB": str(root / "wandb"), "INTO": str(root / "into")}
     write_run(root, begin(), row(0, {"loss": 1.0}), end())

@@ -63,6 +63,11 @@ for one in recording:
     assert_type(one.state, str)
 assert_type(recording.problems, list[wk.Problem])
 
+passport = wk.load_passport("artifacts/epoch_1")
+assert_type(passport, wk.Passport)
+assert_type(passport.input_contract, wk.InputContract)
+assert_type(passport.path, Path)
+
 try:
     wk.start_run(pipeline="")
 except (wk.UsageError, wk.StorageError) as error:

@@ -36,11 +36,12 @@ from watchkeeper.publish.passport.document import (
 )
 from watchkeeper.publish.passport.tensors.inventory import Inventory, look
 
-TOP_LEVEL = frozenset({
+SECTIONS = (
     "schema_version", "generated_by", "generated_at", "stack", "input_contract", "model_identity",
     "model_internals", "output_spec", "weight_integrity", "provenance", "transform_pipeline",
     "reference_test_vector", "norm_round_trip_results", "known_issues", SOURCES,
-})  # fmt: skip
+)  # fmt: skip
+"""The schema's sections, in the order in which they are written."""
 _HEAD = ("schema_version", "generated_by", "generated_at")
 _OF_A_RUN = (
     "provenance.",
@@ -196,15 +197,15 @@ def _unknown_sections(declared: Mapping[str, Any]) -> list[Problem]:
             code="unknown-field",
         )
         for name in declared
-        if name not in TOP_LEVEL
+        if name not in SECTIONS
     ]
 
 
 def _with_head(document: Document, now: datetime) -> Document:
-    marks = document.pop(SOURCES)
-    rest = {name: value for name, value in document.items() if name not in _HEAD}
-    head = {"schema_version": SCHEMA, "generated_by": GENERATED_BY, "generated_at": utc(now)}
-    return {**head, **rest, SOURCES: marks}
+    """The passport with its head, its sections in the schema's order, and then all others."""
+    document |= {"schema_version": SCHEMA, "generated_by": GENERATED_BY, "generated_at": utc(now)}
+    known = {name: document[name] for name in SECTIONS if name in document}
+    return known | {name: value for name, value in document.items() if name not in known}
 
 
 def _is_same(old: Document, new: Document) -> bool:

@@ -24,6 +24,7 @@ from watchkeeper.core.events import Checkpoint, Documented, Intended, RunStarted
 from watchkeeper.core.events.choose import Events, of_kind
 from watchkeeper.core.journal import encode_json
 from watchkeeper.core.state import Attempt, fold
+from watchkeeper.publish.chain.heads import heads_of, to_document
 from watchkeeper.publish.passport.adapters import torchtune
 from watchkeeper.publish.passport.adapters.checkpoint import facts_from
 from watchkeeper.publish.passport.document import Facts, Source
@@ -52,8 +53,10 @@ def facts_of_run(root: Path, folder: Path, key: str = "") -> Facts:
             hint="name the folder of a recorded run, or an experiment and --key RUN",
             code="no-journal",
         )
+    chain = {"provenance.journal_chain": to_document(heads_of(folder / layout.JOURNAL))}
     if key:
-        return _of_experiment(root, folder, key, read.events)
+        of_experiment = _of_experiment(root, folder, key, read.events)
+        return {**of_experiment, **facts_from("observed", chain)}
     starts = of_kind(read.events, RunStarted)
     if not starts:
         raise UsageError(
@@ -61,7 +64,7 @@ def facts_of_run(root: Path, folder: Path, key: str = "") -> Facts:
             hint=f"name it: --run {folder} --key RUN, one of {_names(fold(read.events).runs)}",
             code="no-key",
         )
-    return _of_recording(root, folder, read.events)
+    return {**_of_recording(root, folder, read.events), **facts_from("observed", chain)}
 
 
 def _names(keys: Iterable[str]) -> str:

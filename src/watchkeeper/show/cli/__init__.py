@@ -46,6 +46,7 @@ COMMANDS = {
     "checkpoint verify": "Compare a checkpoint with its manifest.",
     "checkpoint sign": "Vouch for a checkpoint whose checks hold.",
     "checkpoint validate": "Check a checkpoint, its passport and its sign-off.",
+    "checkpoint passport": "Write down what a checkpoint is, and check it.",
 }
 
 # The folder of each command's module: commands are grouped by what people do.
@@ -80,6 +81,7 @@ _FOLDERS = {
     "checkpoint verify": "trust",
     "checkpoint sign": "trust",
     "checkpoint validate": "trust",
+    "checkpoint passport": "trust",
 }
 
 

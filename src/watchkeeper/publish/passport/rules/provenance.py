@@ -16,6 +16,7 @@ from watchkeeper.tools.file_formats import short
 _WEIGHTS = "weight_integrity.weight_files"
 _SLACK = timedelta(minutes=5)
 """By so much the clocks of two machines may differ."""
+_COMPARE = "watchkeeper checkpoint validate compares them"
 _RENEW = (
     "if the weights are the right ones, make the passport again: watchkeeper checkpoint passport"
 )
@@ -70,7 +71,7 @@ def _weights(examined: Examined) -> Iterator[Check]:
     unhashed = [path for path in paths if path not in examined.records]
     if unhashed:
         message = f"the hashes of {len(unhashed)} weight files were not compared: only their sizes"
-        yield _check("not_checked", "weight-hashes", _WEIGHTS, message, "add --hash")
+        yield _check("not_checked", "weight-hashes", _WEIGHTS, message, _COMPARE)
 
 
 def _weight_file(examined: Examined, entry: dict[str, Any]) -> Iterator[Check]:
