@@ -166,6 +166,7 @@ SUCCESSES = {
     "lint": ["EXP"],
     "top": ["EXP"],
     "report": ["EXP", "-o", "PAGE"],
+    "checkpoint keygen": ["KEY", "--no-passphrase"],
     "checkpoint manifest": ["CKPT"],
     "checkpoint verify": ["CKPT", "--strict"],
     "import": ["WANDB", "--into", "INTO"],
@@ -185,6 +186,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
     places |= {"ROWS": str(root / "rows.csv"), "PAGE": str(root / "page.html")}
     places |= {"SWEEP": str(root / "sweep"), "SCRIPT": str(root / "train.sh")}
     places["SIGNABLE"] = str(checkpoint(root / "signable", soft=True))
+    places["KEY"] = str(root / "key.pem")
     places["CKPT"] = str(make_checkpoint(root / "model"))
     places["DECLARED"] = str(root / "declared.toml")
     (root / "declared.toml").write_text(f"[provenance]\ntraining_repo_commit = '{'a' * 40}'\n")

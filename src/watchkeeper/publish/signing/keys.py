@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -97,14 +97,10 @@ def generate(path: Path, passphrase: bytes | None) -> Key:
         KeyFileError: a file is there already, or the place is in a Git repository.
         StorageError: it could not be written.
     """
-    require_trust()
+    refuse_place(path)
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec
 
-    public_path = public_path_of(path)
-    _refuse_repository(path)
-    for place in (path, public_path):
-        _refuse_existing(place)
     if passphrase is None:
         encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
     else:
@@ -116,8 +112,27 @@ def generate(path: Path, passphrase: bytes | None) -> Key:
     files.make_folder(path.parent)
     if not files.create(path, pem, mode=0o600):
         _refuse_existing(path)
-    files.create(public_path, public_pem(private.public_key()), mode=0o644)
+    files.create(public_path_of(path), public_pem(private.public_key()), mode=0o644)
     return Key(path=path, passphrase=passphrase, private=private)
+
+
+def default_path(environment: Mapping[str, str] = os.environ) -> Path:
+    """Where a key lies for which no file is named: in the user's configuration folder."""
+    named = environment.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
+    return Path(named) / "watchkeeper" / "signing.pem"
+
+
+def refuse_place(path: Path) -> None:
+    """Refuse to make a key where one is, or where one could be committed.
+
+    Raises:
+        KeyFileError: a file is there already, or the place is in a Git repository.
+        UsageError: the extra `trust` is not installed.
+    """
+    require_trust()
+    _refuse_repository(path)
+    for place in (path, public_path_of(path)):
+        _refuse_existing(place)
 
 
 def public_path_of(path: Path) -> Path:

@@ -4,9 +4,10 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from watchkeeper.core.disk import files
 from watchkeeper.core.errors import UsageError
 from watchkeeper.publish import names
-from watchkeeper.publish.documents import DocumentError, read_document
+from watchkeeper.publish.documents import DocumentError, parse_document, read_document
 from watchkeeper.publish.manifest.files import FileRecord, list_files
 from watchkeeper.publish.manifest.hashing import hash_files
 from watchkeeper.publish.signing.keys import Key, public_pem
@@ -35,6 +36,9 @@ _OWN_PATHS = (
     ".cache/huggingface",
     ".watchkeeper",
 )
+_MISMATCH = "Signature mismatch"
+"""How model_signing begins its error where a signature holds, and the files are others."""
+_MOST_SHOWN = 5
 IGNORED = frozenset({*_GIT_PATHS, *_OWN_PATHS})
 
 
@@ -133,7 +137,7 @@ def _verify(
 ) -> Outcome:
     from model_signing import verifying
 
-    hashed: Any = _Hashed(root, records)
+    hashed = _Hashed(root, records)
     with tempfile.TemporaryDirectory(prefix="watchkeeper-") as folder:
         public = Path(folder, "key.pub")
         public.write_bytes(public_pem(signer.public))
@@ -143,15 +147,43 @@ def _verify(
             with redirect_stdout(io.StringIO()):  # it prints warnings there
                 config.verify(root.resolve(), path)
         except Exception as error:  # whatever a damaged signature makes the library raise
-            return Bad(message=_reason(signer, error))
+            return Bad(message=_reason(path, hashed, signer, error))
     return Verified(name=signer.name, fingerprint=signer.fingerprint, statement={})
 
 
-def _reason(signer: Signer, error: Exception) -> str:
+def _reason(path: Path, hashed: _Hashed, signer: Signer, error: Exception) -> str:
+    if str(error).startswith(_MISMATCH):
+        differences = _differences(_signed_digests(path), hashed.digests)
+        return f"the signature of {signer.name} does not fit the files: {differences}"
     text = short(" ".join(str(error).split()))
-    if not text:
-        return f"the signature of {signer.name} does not hold: it was changed"
-    return f"the signature of {signer.name} does not fit the files: {text}"
+    if text:
+        return f"the signature of {signer.name} does not hold: {text}"
+    return f"the signature of {signer.name} does not hold: it was changed"
+
+
+def _signed_digests(path: Path) -> dict[str, str]:
+    """The files in a signature that holds: each path → its SHA-256."""
+    payload = base64.b64decode(read_document(path)["dsseEnvelope"]["payload"])
+    resources = parse_document(payload, str(path))["predicate"]["resources"]
+    return {resource["name"]: resource["digest"] for resource in resources}
+
+
+def _differences(signed: Mapping[str, str], present: Mapping[str, str]) -> str:
+    """How the files differ from those that were signed, in words."""
+    changed = [name for name in signed.keys() & present.keys() if signed[name] != present[name]]
+    kinds = {
+        "changed": changed,
+        "missing": signed.keys() - present.keys(),
+        "not signed": present.keys() - signed.keys(),
+    }
+    return "; ".join(f"{kind}: {_some(paths)}" for kind, paths in kinds.items() if paths)
+
+
+def _some(paths: Collection[str]) -> str:
+    shown = ", ".join(short(path) for path in sorted(paths)[:_MOST_SHOWN])
+    if len(paths) > _MOST_SHOWN:
+        return f"{shown}, and {len(paths) - _MOST_SHOWN:,} more"
+    return shown
 
 
 class UncoveredPathError(Exception):
@@ -170,6 +202,11 @@ class _Hashed:
         is_link = any((root / record.path).is_symlink() for record in self._records)
         self._has_links = is_link or bool(listed.links)
 
+    @property
+    def digests(self) -> dict[str, str]:
+        """The files that a signature has to cover: each path → its SHA-256."""
+        return {record.path: record.sha256 for record in self._records}
+
     def add_ignored_paths(self, *, model_path: Path, paths: Iterable[str]) -> None:
         """Take note of what a signature leaves out by its own word.
 
@@ -179,7 +216,7 @@ class _Hashed:
         del model_path
         more = sorted(set(paths) - IGNORED)
         if more:
-            raise UncoveredPathError(f"it leaves out {short(more[0])}")
+            raise UncoveredPathError(f"it leaves out {short(more[0])}, which may hold anything")
 
     def hash(self, model_path: Path, *, files_to_hash: object = None) -> Manifest:
         """The manifest of the known hashes."""
