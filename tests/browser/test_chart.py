@@ -58,3 +58,19 @@ def test_figures_of_an_axis_are_short_and_none_is_a_nought(say):
     shown = {0.0002: "2e\u22124", 0.361: "0.361", 18543: "18.5 k", 2_500_000: "2.5 M", 0: "0"}
     for value, text in shown.items():
         assert say("chart", "tickText", value) == text
+
+
+def strip(name, xs, last):
+    """A figure of the machine at these seconds."""
+    return {"name": name, "unit": "GiB", "x": xs, "step": xs, "value": xs, "last": last}
+
+
+def test_what_the_machine_did_since_is_added_to_its_strips(say):
+    """A strip keeps what it had and takes its last value from the answer; a new one is taken as
+    it is.
+    """
+    fresh = [strip("CPU", [3], 3), strip("GPU 0 busy", [3], 3)]
+    assert say("curves", "joinStrips", [strip("CPU", [1, 2], 2)], fresh) == [
+        strip("CPU", [1, 2, 3], 3),
+        strip("GPU 0 busy", [3], 3),
+    ]

@@ -88,6 +88,40 @@ def test_the_run_page_shows_what_was_recorded(open_run):
         assert faults_of(page, look) == []
 
 
+PIXELS = """([red, green, blue]) => {
+  const canvas = document.querySelector('.panel-main canvas');
+  const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext('2d');
+  copy.drawImage(canvas, 0, 0);
+  const { data } = copy.getImageData(0, 0, canvas.width, canvas.height);
+  let count = 0;
+  for (let at = 0; at < data.length; at += 4)
+    count += data[at] === red && data[at + 1] === green && data[at + 2] === blue;
+  return count;
+}"""
+BLUE = [0, 114, 178]
+"""The first series in the light theme."""
+GUTTER = """() => {
+  const [panel, plot] = ['', ' .u-over'].map((one) => document.querySelector('.panel-main' + one));
+  return panel.getBoundingClientRect().right - plot.getBoundingClientRect().right;
+}"""
+
+
+def test_a_chart_takes_the_colours_of_the_system_and_the_size_of_the_text(open_run):
+    """Where colours are forced the canvas has none of ours; text of twice the size has twice the
+    room.
+    """
+    page = open_run()
+    expect(page.locator(".readout")).to_contain_text("smoothed", timeout=WAIT_MS)
+    assert page.evaluate(PIXELS, BLUE) > 0
+    page.emulate_media(forced_colors="active")
+    page.wait_for_function(f"([color]) => ({PIXELS})(color) === 0", arg=[BLUE], timeout=WAIT_MS)
+    page.emulate_media(forced_colors="none")
+    before = page.evaluate(GUTTER)
+    page.evaluate("document.documentElement.style.fontSize = '26px'")
+    page.keyboard.press("y")
+    page.wait_for_function(f"(least) => ({GUTTER})() > least", arg=1.9 * before, timeout=WAIT_MS)
+
+
 def test_a_drag_asks_the_server_for_the_range(open_run):
     """Who drags over the curves gets that range from the server, and its address; a double click
     shows the whole run again.

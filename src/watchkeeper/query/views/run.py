@@ -27,7 +27,7 @@ from watchkeeper.query.views.run_page.attempts import attempts_of, state_of
 from watchkeeper.query.views.run_page.examples import count_examples, read_examples
 from watchkeeper.query.views.run_page.failure import Next, failure_of
 from watchkeeper.query.views.run_page.files import checkpoints_of, stages_of
-from watchkeeper.query.views.run_page.machine import strips_of
+from watchkeeper.query.views.run_page.machine import strip_after, strips_of
 from watchkeeper.query.views.run_page.marks import evidence_of, marks_of
 from watchkeeper.query.views.run_page.metrics import best_of, metrics_of, reading_of
 from watchkeeper.query.views.run_page.numbers import plain
@@ -151,15 +151,24 @@ def series(
 
 
 def telemetry(
-    folder: Path, key: str = "", *, shelf: Shelf | None = None, within: Sequence[str] = ()
+    folder: Path,
+    key: str = "",
+    *,
+    after: float | None = None,
+    shelf: Shelf | None = None,
+    within: Sequence[str] = (),
 ) -> list[Strip]:
-    """What was measured of the machine while the run was under way.
+    """What was measured of the machine while the run was under way. `after`: only what was measured
+    after that second since 1970, None for all.
 
     Raises:
         UsageError: there is no such run.
     """
     subject = subject_of(folder, key, within)
-    return strips_of(subject, read_run_rows(subject.recorded, shelf or Shelf(), waits=False))
+    strips = strips_of(subject, read_run_rows(subject.recorded, shelf or Shelf(), waits=False))
+    if after is None:
+        return strips
+    return [strip_after(strip, after) for strip in strips]
 
 
 def examples(

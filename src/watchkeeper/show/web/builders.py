@@ -142,7 +142,13 @@ class Builders:
 
     def _telemetry(self, scope: Scope, on_part: OnPart) -> _Made:
         run = self.served.run(scope.id)
-        strips = runs.telemetry(run.folder, run.key, shelf=self._shelf, within=self._roots)
+        strips = runs.telemetry(
+            run.folder,
+            run.key,
+            after=scope.option("after"),
+            shelf=self._shelf,
+            within=self._roots,
+        )
         return _Made(pages.Telemetry(strips=strips), f"{len(strips)} figures")
 
     def _examples(self, scope: Scope, on_part: OnPart) -> _Made:

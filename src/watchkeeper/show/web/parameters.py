@@ -136,7 +136,11 @@ PARAMETERS: Mapping[str, Mapping[str, Parse]] = {
     "experiment": {},
     "run": {},
     "series": _SERIES,
-    "telemetry": {"x": _choice("step", "time"), "width": _whole(1, MOST_WIDTH, 944)},
+    "telemetry": {
+        "x": _choice("step", "time"),
+        "width": _whole(1, MOST_WIDTH, 944),
+        "after": _real(),
+    },
     "examples": {
         "before": _whole(0, _MOST_BYTES, None),
         "limit": _whole(1, MOST_EXAMPLES, 20),

@@ -103,6 +103,20 @@ def test_strips_have_what_was_measured_and_the_step_then(tmp_path):
     assert strips["GPU 0 memory"].value == [1.0, 1.0]
 
 
+def test_what_was_measured_later_is_asked_for_by_itself(tmp_path):
+    """After the second of a sample come those behind it; the last value stays."""
+    write_rows(rows_file(tmp_path), [(0, 0, {"loss": 1.0})])
+    folder = tmp_path / layout.TELEMETRY
+    folder.mkdir(parents=True)
+    rows = [encode_row(sample(second, 0.5)) for second in (0, 30, 60)]
+    (folder / "w.jsonl").write_bytes(b"".join(rows))
+    (whole,) = (one for one in pages.telemetry(tmp_path) if one.name == "CPU")
+    (later,) = (one for one in pages.telemetry(tmp_path, after=whole.x[1]) if one.name == "CPU")
+    assert (later.x, later.value, later.last) == (whole.x[2:], [2.0], 2.0)
+    (none,) = (one for one in pages.telemetry(tmp_path, after=whole.x[2]) if one.name == "CPU")
+    assert (none.x, none.step, none.value, none.last) == ([], [], [], 2.0)
+
+
 def test_a_long_strip_keeps_each_stop(tmp_path):
     """Of more samples than there is room for, the least of each column stays."""
     write_rows(rows_file(tmp_path), [(0, 0, {"loss": 1.0})])

@@ -59,6 +59,14 @@ def strips_of(subject: Subject, rows: RunRows) -> list[Strip]:
     return strips
 
 
+def strip_after(strip: Strip, second: float) -> Strip:
+    """What of a strip was measured after a second; its last value stays that of the whole."""
+    begin = bisect.bisect_right(strip.x, second)
+    return msgspec.structs.replace(
+        strip, x=strip.x[begin:], step=strip.step[begin:], value=strip.value[begin:]
+    )
+
+
 def _clock_of(rows: RunRows) -> _Clock:
     """The clock of a run, by the ends of its blocks."""
     ends: set[tuple[float, float]] = set()

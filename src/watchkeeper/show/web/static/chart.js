@@ -14,6 +14,10 @@ const FONT_SIZE = 11;
 const GUTTER = { left: 84, right: 44 };
 const NARROW_GUTTER = { left: 4, right: 40 };
 const NARROW_WIDTH = 560;
+const NARROW_PAGE = matchMedia('(max-width: 63.99em)');
+const NARROW_ROOT = 0.9375;
+const WIDE_ROOT = 0.8125;
+const DEFAULT_TEXT = 16;
 const MOST_MARK_TEXT = 72;
 const POINT_SPACE = 7;
 const DASHES = [[], [6, 3], [1.5, 2], [7, 2.5, 1.5, 2.5]];
@@ -127,7 +131,7 @@ export function createChart(hooks, left) {
  * gives them; the axis {kind: step | time, least, greatest, min, max, isWhole, zone, marks}: all that there is, and what is shown.
  */
 function createStack(root, hooks, left = GUTTER.left) {
-  const stack = { root, hooks, left, axis: null, panels: [], mounted: new Map(), x: null, key: `${Math.random()}` };
+  const stack = { root, hooks, left, scale: 1, axis: null, panels: [], mounted: new Map(), x: null, key: `${Math.random()}` };
   const frame = h('div', { class: 'panels' });
   root.replaceChildren(frame);
   stack.frame = frame;
@@ -170,11 +174,23 @@ function showView(stack, view) {
   if (stack.isHeld) return;
   const { panels, axis } = view;
   const foot = { id: FOOT, kind: 'foot', label: '', height: 34, traces: [] };
-  stack.panels = [...panels, foot].map((panel) => ({ ...panel, traces: panel.traces.map(readTrace) }));
+  stack.scale = textScale();
+  stack.panels = [...panels, foot].map((panel) => ({ ...panel, height: heightOf(stack, panel), traces: panel.traces.map(readTrace) }));
   stack.axis = { ...axis };
   stretchForLabels(stack);
   layPanels(stack);
   for (const panel of stack.panels) refreshPanel(stack, panel);
+}
+
+/** How large the reader's text is, over what the style asks for: 2 at 200 %. */
+function textScale() {
+  const root = parseFloat(getComputedStyle(document.documentElement).fontSize);
+  return root / DEFAULT_TEXT / (NARROW_PAGE.matches ? NARROW_ROOT : WIDE_ROOT);
+}
+
+/** Beside a strip, and below the axis, stand words: they grow with the text. */
+function heightOf({ scale }, panel) {
+  return panel.kind === 'main' ? panel.height : Math.round(panel.height * scale);
 }
 
 /** A trace whose lines are read into their parts, once. */
@@ -250,7 +266,7 @@ function dataOf(axis) {
 function mount(stack, panel) {
   const element = elementOf(stack, panel.id);
   if (!globalThis.uPlot || !element) return;
-  const held = { panel, kind: stack.axis.kind, inks: currentInks() };
+  const held = { panel, kind: stack.axis.kind, inks: currentInks(stack) };
   held.plot = new globalThis.uPlot(plotOptions(stack, held), dataOf(stack.axis), element);
   listenToTouch(stack, held.plot);
   stack.mounted.set(panel.id, held);
@@ -278,14 +294,28 @@ function fit(stack) {
   }
 }
 
-function currentInks() {
-  const style = getComputedStyle(document.documentElement);
+/** The colours of the style by their names, those of the system where it forces its own; and the font. */
+function currentInks({ scale, frame }) {
+  const known = new Map();
+  const probe = h('i', { hidden: true });
+  const read = (name) => {
+    frame.append(probe);
+    probe.style.forcedColorAdjust = 'none';
+    probe.style.color = `var(--${name})`;
+    known.set(name, getComputedStyle(probe).color);
+    probe.remove();
+  };
+  const of = (name) => {
+    if (!known.has(name)) read(name);
+    return known.get(name);
+  };
   const family = getComputedStyle(document.body).fontFamily;
-  return { family, of: (name) => style.getPropertyValue(`--${name}`).trim() || '#808080' };
+  return { of, scale, fontOf: (ratio) => `${FONT_SIZE * scale * ratio}px ${family}` };
 }
 
-function gutterOf(stack) {
-  return stack.frame.clientWidth < NARROW_WIDTH ? NARROW_GUTTER : { ...GUTTER, left: stack.left };
+function gutterOf({ frame, left, scale }) {
+  const gutter = frame.clientWidth < NARROW_WIDTH ? NARROW_GUTTER : { ...GUTTER, left };
+  return { left: gutter.left * scale, right: gutter.right * scale };
 }
 
 // ── what uPlot is asked for
@@ -316,8 +346,7 @@ function plotOptions(stack, held) {
 }
 
 function axisStyle(inks) {
-  const font = `${FONT_SIZE}px ${inks.family}`;
-  return { font, stroke: inks.of('second'), ticks: { show: false }, border: { show: false } };
+  return { font: inks.fontOf(1), stroke: inks.of('second'), ticks: { show: false }, border: { show: false } };
 }
 
 function footAxis(stack, inks) {
@@ -325,9 +354,9 @@ function footAxis(stack, inks) {
   const isTime = kind === 'time';
   return {
     ...axisStyle(inks),
-    size: 24,
+    size: 24 * inks.scale,
     gap: 6,
-    space: isTime ? 90 : 110,
+    space: (isTime ? 90 : 110) * inks.scale,
     incrs: isTime ? TIME_TICKS : STEP_TICKS,
     grid: { show: false },
     values: (_plot, ticks, _axis, _space, step) => {
@@ -353,7 +382,7 @@ function valueAxis(held, gutter) {
     size: gutter.right,
     gap: gutter.right,
     align: 2,
-    space: 36,
+    space: 36 * inks.scale,
     grid: { stroke: inks.of('rule'), width: 1 },
     filter: (_plot, splits) => splits,
     values: (_plot, splits) => splits.map((tick) => (hasRows(held.panel) ? tickText(tick) : '')),
@@ -414,7 +443,7 @@ function stretchForLabels(stack) {
   axis.max = axis.end;
   if (!axis.isWhole || width < 200) return;
   const pen = document.createElement('canvas').getContext('2d');
-  pen.font = `600 ${FONT_SIZE}px ${currentInks().family}`;
+  pen.font = `600 ${currentInks(stack).fontOf(1)}`;
   const main = stack.panels.find((panel) => panel.kind === 'main');
   for (const trace of (main?.traces ?? []).filter((one) => one.label)) {
     const end = lastColumn(trace)?.x ?? axis.min;
@@ -749,9 +778,9 @@ function drawWords(brush) {
   pen.save();
   pen.textBaseline = 'middle';
   pen.textAlign = 'left';
-  pen.font = `600 ${FONT_SIZE * ratio}px ${inks.family}`;
+  pen.font = `600 ${inks.fontOf(ratio)}`;
   drawEnds(brush, taken);
-  pen.font = `${FONT_SIZE * ratio}px ${inks.family}`;
+  pen.font = inks.fontOf(ratio);
   for (const mark of brush.axis.marks) if (mark.words) drawMarkWords(brush, mark, taken);
   pen.restore();
 }
@@ -761,7 +790,7 @@ function drawEnds(brush, taken) {
   const { pen, plot, inks, ratio, panel, axis } = brush;
   const ends = panel.traces.filter((trace) => trace.label).map((trace) => endOf(brush, trace, axis));
   const shown = ends.filter(Boolean).sort((one, other) => one.y - other.y);
-  spread(shown, LABEL_HEIGHT * ratio, plot.bbox.top + plot.bbox.height);
+  spread(shown, LABEL_HEIGHT * inks.scale * ratio, plot.bbox.top + plot.bbox.height);
   for (const { trace, x, y } of shown) {
     const text = endText(trace, axis);
     const wide = pen.measureText(text).width;
@@ -806,8 +835,8 @@ function drawMarkWords(brush, mark, taken) {
   const before = x - 5 * ratio - wide;
   const sides = (mark.kind === 'death' ? [before, right] : [right, before]).filter((one) => one >= from && one + wide <= from + width);
   for (let row = 0; row < 4; row += 1) {
-    const y = plot.bbox.top + (7 + row * 17) * ratio;
-    const left = sides.find((one) => isFree(taken, one, one + wide, y, LABEL_HEIGHT * ratio));
+    const y = plot.bbox.top + (7 + row * 17) * inks.scale * ratio;
+    const left = sides.find((one) => isFree(taken, one, one + wide, y, LABEL_HEIGHT * inks.scale * ratio));
     if (left == null) continue;
     taken.push({ left, right: left + wide, y });
     pen.fillStyle = inks.of(markTone(mark));

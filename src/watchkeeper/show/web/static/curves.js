@@ -18,6 +18,7 @@ const MOST_FOLLOWED = 24;
 const MOST_SAID = 12;
 const STRIP_TONES = ['series-1', 'series-3', 'series-4', 'series-2'];
 const MACHINE = 'machine: ';
+const TELEMETRY_MS = 15000;
 
 /** Curves of the run in `page` {context, data, address, repaint()}, with what they have fetched. */
 export function createRunCurves(page) {
@@ -30,15 +31,36 @@ export function createRunCurves(page) {
   };
   Object.assign(curves, createChart(hooks));
   loadPlot().then(() => drawCurves(curves));
-  page.context.store.get(`${page.address}/telemetry`).then(
-    ({ data }) => {
-      curves.strips = data.strips ?? data;
-      drawCurves(curves);
-      page.repaint();
-    },
-    () => undefined,
-  );
+  askTelemetry(curves);
   return curves;
+}
+
+/** Ask for what was measured of the machine since the last answer; the first time, for all of it. */
+async function askTelemetry(curves) {
+  const { page, strips } = curves;
+  curves.measuredAt = Date.now();
+  const last = Math.max(0, ...strips.map((strip) => strip.x.at(-1) ?? 0));
+  const query = last ? `?after=${last}` : '';
+  const answer = await page.context.store.get(`${page.address}/telemetry${query}`).catch(() => null);
+  if (!answer || strips !== curves.strips) return;
+  curves.strips = joinStrips(strips, answer.data.strips);
+  drawCurves(curves);
+  page.repaint();
+}
+
+/** The strips with what was measured since. */
+export function joinStrips(known, fresh) {
+  return fresh.map((strip) => {
+    const before = known.find((one) => one.name === strip.name) ?? { x: [], step: [], value: [] };
+    const joined = ['x', 'step', 'value'].map((name) => [name, [...before[name], ...strip[name]]]);
+    return { ...strip, ...Object.fromEntries(joined) };
+  });
+}
+
+/** While the run is under way its machine is measured too. */
+export function followTelemetry(curves) {
+  const isDue = Date.now() - curves.measuredAt >= TELEMETRY_MS;
+  if (isDue && curves.page.data.standing === 'running') askTelemetry(curves);
 }
 
 function viewOf(curves) {

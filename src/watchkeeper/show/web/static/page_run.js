@@ -1,6 +1,6 @@
 /** The page of a run: what it does, its curves, and what it left behind. */
 
-import { createRunCurves, curvesSection, drawCurves, followedSeries, metricLabel, takeBeat, takeColumns, takeCurvesKey } from './curves.js';
+import { createRunCurves, curvesSection, drawCurves, followedSeries, followTelemetry, metricLabel, takeBeat, takeColumns, takeCurvesKey } from './curves.js';
 import { bdi, command, glyph, h, paint, span, state } from './dom.js';
 import { clockText, countText, durationText, numberText, rateText, sizeParts } from './format.js';
 import { compareHref } from './keys.js';
@@ -26,6 +26,7 @@ export function renderRun(root, answer, context) {
   context.on('patch', (data) => takeRun(page, data));
   context.on('columns', (message) => takeColumns(page.curves, message));
   context.on('beat', (message) => takeBeat(page.curves, message));
+  context.on('beat', () => followTelemetry(page.curves));
   context.on('lines', (message) => takeLines(page.texts, message));
   context.on('query', () => redrawRun(page));
   context.on('resize', () => redrawRun(page));
@@ -34,6 +35,7 @@ export function renderRun(root, answer, context) {
 }
 
 function takeRun(page, data) {
+  followTelemetry(page.curves);
   page.data = data;
   redrawRun(page);
   refreshTexts(page.texts);
