@@ -34,6 +34,7 @@ from watchkeeper.publish.passport.document import (
     facts_of,
     get,
 )
+from watchkeeper.publish.passport.rules.output_spec import VECTOR
 from watchkeeper.publish.passport.tensors.inventory import Inventory, look
 
 SECTIONS = (
@@ -70,13 +71,15 @@ def generate(
     *,
     now: datetime,
     run: Mapping[str, Fact] | None = None,
+    reference: Mapping[str, Fact] | None = None,
     declared: Mapping[str, Any] | None = None,
     known: Mapping[str, FileRecord] | None = None,
     progress: Progress | None = None,
 ) -> Generated:
     """The passport of a checkpoint, made anew; what was declared in the one that is there stays.
-    Nothing is written. `run` is what `facts_of_run` gives; `declared` are fields as nested
-    mappings, of which null takes a declared field back; `known` are files whose hashes are known.
+    Nothing is written. `run` is what `facts_of_run` gives, `reference` a test vector; `declared`
+    are fields as nested mappings, of which null takes a declared field back; `known` are files
+    whose hashes are known.
 
     Raises:
         UsageError: the root is no folder; the passport that is there is of another schema version
@@ -93,9 +96,11 @@ def generate(
     checkpoint = Checkpoint(root=root, sizes=listed.sizes, inventory=inventory)
     facts, problems = facts_by_adapters(checkpoint)
     facts.update(_integrity(records))
-    of_run = _of_same_weights(old, facts) if run is None else run
+    facts.update(_of_same_weights(old, facts, _OF_A_RUN) if run is None else run)
+    if reference is None:
+        reference = _of_same_weights(old, facts, (VECTOR,))
     words, faults = _declared(declared or {})
-    document = _with_head(compose(old, {**facts, **of_run}, words), now)
+    document = _with_head(compose(old, {**facts, **reference}, words), now)
     return Generated(
         document=document,
         changed=not _is_same(old, document),
@@ -148,15 +153,15 @@ def _integrity(records: Iterable[FileRecord]) -> Facts:
     return facts_from("observed", {"weight_integrity.weight_files": files})
 
 
-def _of_same_weights(old: Document, facts: Facts) -> Facts:
-    """What the passport that is there took from a run, if its weights are still those: where no
-    run is named this time, it stays.
+def _of_same_weights(old: Document, facts: Facts, fields: tuple[str, ...]) -> Facts:
+    """The fields of the passport that is there which begin like this, if its weights are still
+    those: what a run or a forward pass said stays where none is named this time.
     """
     weights = "weight_integrity.weight_files"
     before = {_hashed(entry) for entry in get(old, weights) or []}
     if before != {_hashed(entry) for entry in facts[weights].value}:
         return {}
-    return {path: fact for path, fact in facts_of(old).items() if path.startswith(_OF_A_RUN)}
+    return {path: fact for path, fact in facts_of(old).items() if path.startswith(fields)}
 
 
 def _hashed(entry: Any) -> tuple[Any, Any]:

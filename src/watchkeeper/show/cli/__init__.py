@@ -48,6 +48,7 @@ COMMANDS = {
     "checkpoint sign": "Vouch for a checkpoint whose checks hold.",
     "checkpoint validate": "Check a checkpoint, its passport and its sign-off.",
     "checkpoint passport": "Write down what a checkpoint is, and check it.",
+    "checkpoint replay": "The reference forward pass again, against what was recorded.",
 }
 
 # The folder of each command's module: commands are grouped by what people do.
@@ -84,6 +85,7 @@ _FOLDERS = {
     "checkpoint sign": "trust",
     "checkpoint validate": "trust",
     "checkpoint passport": "trust",
+    "checkpoint replay": "trust",
 }
 
 

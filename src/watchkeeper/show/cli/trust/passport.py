@@ -19,6 +19,7 @@ from watchkeeper.publish.passport.checks import check_passport
 from watchkeeper.publish.passport.declared import read_declared
 from watchkeeper.publish.passport.document import SOURCES, Facts
 from watchkeeper.publish.passport.generate import Generated, generate, write_passport
+from watchkeeper.publish.passport.reference import program, vector
 from watchkeeper.publish.passport.run import facts_of_run
 from watchkeeper.show.cli.answering import (
     answer,
@@ -54,22 +55,37 @@ _MARKS = ("observed", "inferred", "declared", "absent")
     metavar="FILE",
     help="Fields that you vouch for, in JSON or TOML; null takes one back.",
 )
+@click.option(
+    "--reference",
+    metavar="SCRIPT",
+    help="Run this program to record a test vector; `hf`: a language model of transformers.",
+)
 @page_options
 @command_errors
-def command(root: Path, run: Path | None, key: str, declare: Path | None, as_json: bool) -> int:
+def command(
+    root: Path,
+    run: Path | None,
+    key: str,
+    declare: Path | None,
+    *,
+    reference: str | None,
+    as_json: bool,
+) -> int:
     """Write MODEL_PASSPORT.json into a checkpoint's folder ROOT: what the model is, how it is fed,
     its weights with their hashes, and the run that made it. Then check it.
 
-    Headers, configurations and the run's journal are read. No code of the model is run, and no
-    pickle is loaded. Each field is marked observed, inferred, declared or absent. Made again, the
-    passport keeps what was declared, and every field that is not known here.
+    Headers, configurations and the run's journal are read. No code of the model is run, unless
+    --reference asks for a forward pass, and no pickle is loaded. Each field is marked observed,
+    inferred, declared or absent. Made again, the passport keeps what was declared, and every field
+    that is not known here.
 
     Exit code: 0 if nothing fails, also with soft signals; 1 if something does; 2 if ROOT is no
     folder, or holds a passport that another program wrote.
 
     Example: watchkeeper checkpoint passport artifacts/epoch_1 --run experiments/sweep --key r8
     """
-    generated, records = _generate(root, _facts(root, run, key), _declared(declare))
+    said = (_facts(root, run, key), _vector(root, reference))
+    generated, records = _generate(root, *said, _declared(declare))
     echo_problems(generated.problems)
     path = root / names.PASSPORT
     if generated.changed:
@@ -125,12 +141,21 @@ def _facts(root: Path, run: Path | None, key: str) -> Facts | None:
     return None
 
 
+def _vector(root: Path, name: str | None) -> Facts | None:
+    """The test vector of a forward pass that is made now; None: none is asked for."""
+    if name is None:
+        return None
+    list_files(root)
+    path = program.path_of(name)
+    return vector.record(program.run(path, root, None), path, name, utc_now())
+
+
 def _declared(file: Path | None) -> dict[str, Any] | None:
     return read_declared(file) if file is not None else None
 
 
 def _generate(
-    root: Path, facts: Facts | None, declared: dict[str, Any] | None
+    root: Path, facts: Facts | None, reference: Facts | None, declared: dict[str, Any] | None
 ) -> tuple[Generated, dict[str, FileRecord]]:
     """The passport, and its weight files as they were hashed for it."""
     sizes = list_files(root)[0].sizes
@@ -138,7 +163,12 @@ def _generate(
     progress = HashingProgress(total_bytes)
     try:
         generated = generate(
-            root, now=utc_now(), run=facts, declared=declared, progress=progress.add
+            root,
+            now=utc_now(),
+            run=facts,
+            reference=reference,
+            declared=declared,
+            progress=progress.add,
         )
     finally:
         progress.end()
