@@ -25,11 +25,12 @@ from watchkeeper.core.errors import BusyError, UnavailableError
 from watchkeeper.core.events import Decision
 from watchkeeper.launch.plan import HALTED
 from watchkeeper.query.rows import Row
+from watchkeeper.query.views.experiment import experiment
 from watchkeeper.show.cli import _FLAGS_OF_EXEC, COMMANDS, LazyGroup, main
 from watchkeeper.show.cli.answering import command_errors
 from watchkeeper.show.cli.verify.lint import LintData, PlainFinding
 from watchkeeper.show.cli.work.plan import PlanData
-from watchkeeper.show.envelope import Answer, line_of
+from watchkeeper.show.envelope import Answer, line_of, plain
 from watchkeeper.show.schemas import schemas
 from watchkeeper.show.standing import StandingData, most_urgent_first, problems_of
 
@@ -273,6 +274,20 @@ def failed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return folder, root / "state"
 
 
+def test_status_has_the_page_of_the_experiment(failed: tuple[Path, Path]) -> None:
+    """A program reads with `status --json` what a person reads in a browser, whole or by pages."""
+    folder, _ = failed
+    words = ["status", str(folder), "--json"]
+    told = json.loads(CliRunner().invoke(main, [*words, "--limit", "0"]).stdout)
+    jsonschema.validate(told, SCHEMAS["status"])
+    assert told["data"]["page"] == plain(experiment(folder))
+    short = json.loads(CliRunner().invoke(main, [*words, "--limit", "1"]).stdout)
+    following = short["more"]["page.jobs"]["next"][1:]
+    rest = json.loads(CliRunner().invoke(main, [*following, "--limit", "0"]).stdout)
+    jobs = [*short["data"]["page"]["jobs"], *rest["data"]["page"]["jobs"]]
+    assert jobs == told["data"]["page"]["jobs"] and len(jobs) > 1
+
+
 def test_status_of_some_runs_counts_and_ends_as_they_stand(failed: tuple[Path, Path]) -> None:
     """`--runs` and `--evals` choose the rows; what was not asked for does not change the code."""
     folder, state = failed
@@ -280,6 +295,7 @@ def test_status_of_some_runs_counts_and_ends_as_they_stand(failed: tuple[Path, P
     assert (good["exit_code"], good["counts"]) == (0, {"done": 2})
     assert {row["run"] for row in good["data"]["rows"]} == {"good"}
     assert {row["key"] for row in good["data"]["compute"]} == {"good", "good/clean/epoch0"}
+    assert {run["name"] for run in good["data"]["page"]["runs"]} == {"good"}
     bad = answer_of(wk("status", folder, "--runs", "b*", "--json", state=state))
     assert (bad["exit_code"], bad["counts"]) == (1, {"failed": 1, "blocked": 1})
     none = wk("status", folder, "--runs", "x*", state=state)

@@ -108,6 +108,13 @@ def test_problems_come_worst_first_with_every_field() -> None:
     assert (note["severity"], note["code"], note["next"]) == ("note", "", None)
 
 
+def test_lists_that_are_whole_leave_their_room_to_the_others() -> None:
+    """No room is kept for the next page of a list that has none."""
+    lists = {f"list_{number}": [] for number in range(15)}
+    line = line_of(answer({"rows": many(5_000).rows, **lists}))
+    assert MOST_BYTES - 400 < len(line.encode()) <= MOST_BYTES
+
+
 @pytest.mark.parametrize("rows", [0, 1, 5_000])
 def test_an_answer_is_short_however_much_there_is(rows: int) -> None:
     """With 5,000 rows, notes and problems the answer keeps its size, and counts what it leaves

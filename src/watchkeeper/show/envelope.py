@@ -176,7 +176,8 @@ def document_of(answer: Answer, page: Page = FIRST) -> dict[str, Any]:
     aside = room // 2  # for all lists but the main one together
     for name in sorted(lists, key=lambda one: one == main):
         one = lists[name]
-        room -= _size(_more(answer, name, one)) + len(name) + _MARKS
+        mention = _size(_more(answer, name, one)) + len(name) + _MARKS
+        room -= mention
         share = room if name == main else min(aside // 2, _MOST_BYTES_ASIDE)
         copies = 2 if name in answer.beside else 1
         least = 1 if name == main else 0
@@ -185,6 +186,8 @@ def document_of(answer: Answer, page: Page = FIRST) -> dict[str, Any]:
         aside -= used
         if one.left:
             more[name] = _more(answer, name, one)
+        else:
+            room += mention
     return document
 
 

@@ -34,6 +34,7 @@ from watchkeeper.query.recording import load as load_recording
 from watchkeeper.query.rows import exit_code
 from watchkeeper.query.status import Standing, look
 from watchkeeper.query.views.experiment import page_of_chosen, site_seen
+from watchkeeper.query.views.pages import Experiment as ExperimentPage
 from watchkeeper.query.views.parts.needs import needs_of
 from watchkeeper.query.views.parts.running import running_rows
 from watchkeeper.query.views.parts.site import Site
@@ -144,14 +145,14 @@ def _answer(site: Site, standing: Standing, code: int) -> int:
     watcher = watcher_of(site.looked.experiment.folder, standing.read)
     running = running_rows(chosen)
     words = words_of(watcher, standing.active)
-    keys = {row.key for row in standing.rows}
+    keys = frozenset(row.key for row in standing.rows)
     took = compute.read(site.looked.experiment, site.looked.state)
     return answer(
         code,
         summary=f"{totals(standing.rows)}. {words}",
         counts=counts_of(standing.rows),
         problems=problems_of(standing.rows, folder, standing.cluster),
-        data=StandingData(
+        data=StatusData(
             experiment=site.name,
             folder=folder,
             rows=most_urgent_first(standing.rows),
@@ -162,8 +163,17 @@ def _answer(site: Site, standing: Standing, code: int) -> int:
             waiting=waiting_rows(chosen),
             watched=watcher,
             expected=criteria.standings(standing.read.events),
+            page=page_of_chosen(site, keys),
         ),
     )
+
+
+class StatusData(StandingData, frozen=True, kw_only=True):
+    """Where an experiment stands. `page` is the object of its page, as `serve` has it
+    (`/api/1/experiment/ID`), without ids: of what was chosen with --runs and --evals.
+    """
+
+    page: ExperimentPage
 
 
 def _recorded(folder: Path) -> Recording | None:
@@ -220,7 +230,7 @@ class RecordedData(msgspec.Struct, frozen=True, kw_only=True):
     runs: list[RecordedRun]
 
 
-ANSWERS = (StandingData, RecordedData)
+ANSWERS = (StatusData, RecordedData)
 _BAD_ENDS = ("failed", "interrupted", "died")
 _FIRST = (*_BAD_ENDS, "not ended", "running")
 
