@@ -25,7 +25,7 @@ from watchkeeper.core.code import git
 from watchkeeper.core.code.environment import Environment
 from watchkeeper.core.disk import files, objects
 from watchkeeper.core.errors import StorageError, UsageError, WatchkeeperError
-from watchkeeper.core.events import Intended
+from watchkeeper.core.events import Intended, RunStarted
 from watchkeeper.core.layout import workdir_of
 from watchkeeper.core.state import Attempt
 
@@ -153,11 +153,13 @@ def recipe(experiment: Path, attempt: Attempt) -> Recipe:
     )
 
 
-def environment_of(experiment: Path, intended: Intended) -> Environment | None:
-    """The environment that was kept with an attempt; None where none was, or it is not whole."""
-    path = experiment / layout.OBJECTS / intended.environment_sha256
+def environment_of(folder: Path, looked: Intended | RunStarted) -> Environment | None:
+    """The environment that was kept in a folder with an attempt, or with a run; None where none
+    was, or it is not whole.
+    """
+    path = folder / layout.OBJECTS / looked.environment_sha256
     try:
-        if intended.environment_sha256 and objects.is_whole(path):
+        if looked.environment_sha256 and objects.is_whole(path):
             return msgspec.json.decode(files.read_whole(path), type=Environment)
     except (OSError, ValueError, msgspec.DecodeError, RecursionError):
         return None

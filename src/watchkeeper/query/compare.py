@@ -500,6 +500,8 @@ def _recorded(
         commit=started.git_sha,
         dirty=_dirty(started),
         files=started.code,
+        environment=started.environment_sha256,
+        kept=str(path / layout.OBJECTS),
         metrics={**metrics, **totals},
         origin="recorded",
         recorder=str(path),

@@ -37,6 +37,10 @@ TAIL_BYTES = 512  # of a journal's file, that hold its last event
 _RUN_ID = re.compile(r"[^\W_][\w.=+@,~:-]*")
 
 
+COMMAND = frozenset({"command", "cwd"})
+"""The configuration of a run that is another program: how it was started, and where."""
+
+
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """`level` is one of Python's; `logger` "" is the root; `log_file` None is none; `earlier` are
     the run folders in which a finished step is looked for, the newest first; `exit_code` None is

@@ -1,5 +1,5 @@
-"""What is installed where jobs are submitted from: two Pythons and their packages, by the names of
-folders alone.
+"""What is installed where jobs are submitted from, and where runs record themselves: Pythons and
+their packages, by the names of folders alone.
 
 A job inherits the submitter's PATH, so that `python` in its script is the first one there, unless
 the script activates another: what a job itself ran in only its own record can say. No package is
@@ -9,11 +9,10 @@ imported and no program is run.
 from __future__ import annotations
 
 import os
-import platform
 import re
-import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 
 import msgspec
@@ -34,8 +33,9 @@ class Python(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
-    """`submitter` is the process that submitted, `on_path` the first `python` of its PATH (None:
-    there is none, or it is the same). `variables` are those of VARIABLES that are set.
+    """`submitter` is the process that submitted, or that recorded itself; `on_path` the first
+    `python` of its PATH (None: there is none, it is the same, or no other program was started).
+    `variables` are those of VARIABLES that are set.
     """
 
     submitter: Python
@@ -46,20 +46,36 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
 
 def of_submitter(variables: Mapping[str, str] = os.environ) -> Environment:
     """This process's, and that of the first `python` on its PATH, without what cannot be read."""
+    return msgspec.structs.replace(of_process(variables), on_path=_on_path(variables))
+
+
+def of_process(variables: Mapping[str, str] = os.environ) -> Environment:
+    """This process's, without what cannot be read."""
     here = Python(
         executable=sys.executable,
-        version=platform.python_version(),
-        packages=_packages(map(Path, sys.path)),
+        version=sys.version.split()[0],
+        packages=_known_packages(tuple(sys.path)),
     )
+    system = os.uname()  # `platform` says the same, and takes longer to import than all of this
     return Environment(
         submitter=here,
-        on_path=_on_path(variables),
-        system=f"{platform.system()} {platform.release()} {platform.machine()}",
+        on_path=None,
+        system=f"{system.sysname} {system.release} {system.machine}",
         variables={name: variables[name] for name in VARIABLES if variables.get(name)},
     )
 
 
+@lru_cache(maxsize=1)
+def _known_packages(folders: tuple[str, ...]) -> dict[str, str]:
+    """The packages in these folders, looked for once: a process that records many runs imports
+    what it found first.
+    """
+    return _packages(map(Path, folders))
+
+
 def _on_path(variables: Mapping[str, str]) -> Python | None:
+    import shutil
+
     path = variables.get("PATH", "")
     python = shutil.which("python", path=path) or shutil.which("python3", path=path)
     if python is None or Path(python).parent == Path(sys.executable).parent:

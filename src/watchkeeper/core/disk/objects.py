@@ -8,9 +8,9 @@ from pathlib import Path
 from watchkeeper.core.disk import files
 
 
-def keep(folder: Path, data: bytes, *, mode: int = 0o444) -> str:
-    """Keep `data` in `folder`, unless it is there; durable on return. Returns its sha256, which is
-    the file's name.
+def keep(folder: Path, data: bytes, *, mode: int = 0o444, durable: bool = True) -> str:
+    """Keep `data` in `folder`, unless it is there; on the disk on return where it is to be
+    `durable`. Returns its sha256, which is the file's name.
 
     Raises:
         StorageError: it could not be written.
@@ -21,7 +21,7 @@ def keep(folder: Path, data: bytes, *, mode: int = 0o444) -> str:
     # written again.
     if not path.is_file() or path.stat().st_size != len(data):
         files.make_folder(folder)
-        files.replace(path, data, mode=mode)
+        files.replace(path, data, mode=mode, durable=durable)
     return sha256
 
 

@@ -25,6 +25,8 @@ class RunStarted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run_
     program's own files (core/code/code_files.py), relative to the script's folder, to their sha256,
     and `uncommitted` names those that the commit does not hold; `git_fault` is why git told nothing
     of a repository that is there. `name` and `tags` are the program's own words for the run.
+    `environment_sha256` names the object that says what is installed (core/code/environment.py; "":
+    nobody looked).
     """
 
     run_id: str
@@ -44,6 +46,7 @@ class RunStarted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run_
     git_fault: FreeText = ""
     name: FreeText = ""
     tags: tuple[FreeText, ...] = ()
+    environment_sha256: str = ""
 
 
 class StepStarted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="step_started"):

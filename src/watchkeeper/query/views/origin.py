@@ -10,15 +10,16 @@ from pathlib import Path
 import msgspec
 
 from watchkeeper.core import journal, layout
-from watchkeeper.core.events import AnyEvent, Intended, Sealed, Unknown
+from watchkeeper.core.events import AnyEvent, Intended, RunStarted, Sealed, Unknown
 from watchkeeper.launch.reproduce import environment_of
+from watchkeeper.query.views.differences.environments import python_of
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
     """The journal of one folder, and what was installed. `unsealed` counts the writers whose file
     does not end with a seal; `sha256` is that of the last seal, and of the seals' hashes in the
     order of their writers where there are several ("": none). `python` and `packages` are those of
-    whoever submitted; "" and None where nobody looked.
+    whoever submitted, or of the run that recorded itself; "" and None where nobody looked.
     """
 
     events: int
@@ -38,21 +39,22 @@ def origin(folder: Path) -> Origin:
     """
     events = journal.read(folder / layout.JOURNAL).events
     seals = [event for event in map(_last, events.values()) if isinstance(event, Sealed)]
-    intended = _last_intended(events.values())
-    environment = environment_of(folder, intended) if intended is not None else None
+    looked = _last_look(events.values())
+    environment = environment_of(folder, looked) if looked is not None else None
     facts = Origin(
         events=sum(map(len, events.values())),
         writers=len(events),
         unsealed=len(events) - len(seals),
         sha256=_hash_of([seal.sha256 for seal in seals]),
     )
-    if intended is None or environment is None:
+    if looked is None or environment is None:
         return facts
+    python = python_of(environment)
     return msgspec.structs.replace(
         facts,
-        python=environment.submitter.version,
-        packages=len(environment.submitter.packages),
-        environment_sha256=intended.environment_sha256,
+        python=python.version,
+        packages=len(python.packages),
+        environment_sha256=looked.environment_sha256,
     )
 
 
@@ -70,11 +72,11 @@ def _last(events: Sequence[AnyEvent | Unknown]) -> AnyEvent | Unknown | None:
     return events[-1] if events else None
 
 
-def _last_intended(files: Iterable[Sequence[AnyEvent | Unknown]]) -> Intended | None:
-    """The newest intention in any of the files."""
-    newest = None
+def _last_look(files: Iterable[Sequence[AnyEvent | Unknown]]) -> Intended | RunStarted | None:
+    """The newest event that says what is installed: an intention, or a start."""
+    newest: Intended | RunStarted | None = None
     for event in itertools.chain.from_iterable(files):
-        if isinstance(event, Intended):
+        if isinstance(event, Intended | RunStarted):
             newest = max(newest or event, event, key=lambda one: one.time)
     return newest
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from watchkeeper.core import processes
+import msgspec
+
+from watchkeeper.core import layout, processes
+from watchkeeper.core.code import environment
+from watchkeeper.core.disk import objects
 from watchkeeper.core.journal import Clock
 from watchkeeper.record import attempt as attempts
 from watchkeeper.record.display.display import Display
-from watchkeeper.record.options import Options, seed_of
+from watchkeeper.record.options import COMMAND, Options, seed_of
 from watchkeeper.record.ranks import Rank
 from watchkeeper.record.recorder import Recorder
 from watchkeeper.record.results import Results
@@ -104,7 +108,24 @@ class Lifetime:
             execution=rank.execution if rank else 1,
             name=options.name,
             tags=options.tags,
+            environment_sha256=self._keep_environment(config),
         )
+
+    def _keep_environment(self, config: Mapping[str, Any]) -> str:
+        """Keep what is installed beside the run, and return its hash; "" where that failed, or
+        another process records. A command finds its Python on the PATH.
+        """
+        recorder = self.recorder
+        if not recorder.records:
+            return ""
+        with recorder.harmless("what is installed could not be kept"):
+            if config.keys() == COMMAND and recorder.options.code_folder is not None:
+                installed = environment.of_submitter()
+            else:
+                installed = environment.of_process()
+            data = msgspec.json.encode(installed)
+            return objects.keep(recorder.folder / layout.OBJECTS, data, durable=False)
+        return ""
 
     def begin(self, attempt: attempts.Attempt | None) -> None:
         """Write the first lines, and have the run watched from now on."""
