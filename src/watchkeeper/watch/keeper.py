@@ -37,6 +37,7 @@ from watchkeeper.watch.poll.pace import Pace
 from watchkeeper.watch.poll.poller import Poller
 from watchkeeper.watch.spending import Spending
 from watchkeeper.watch.submissions import Submissions
+from watchkeeper.watch.trust.vouching import Vouching
 from watchkeeper.watch.verdict.evidence import EvidenceBook
 
 # While a long row of jobs is submitted, the run logs get their job ids this often.
@@ -151,6 +152,7 @@ class Keeper:
         self._rounds = Rounds(
             experiment.folder, policy.limits, self._assess, monotonic, shell=remote_shell(scheduler)
         )
+        self._vouching = Vouching(experiment, self.logbook, clock=clock, monotonic=monotonic)
         self._phases = Phases(
             experiment,
             self.logbook,
@@ -205,6 +207,7 @@ class Keeper:
             self._turn()
             if not self._is_under_way():
                 if self.logbook.leads:
+                    self._vouch_for_the_rest()
                     self._phases.finish(self.plan)
                 return True
             if self._leaving.is_requested():
@@ -279,12 +282,17 @@ class Keeper:
         if self.logbook.leads:
             self._phases.conclude_ended(self.plan)
             self._phases.write_decisions(self.plan)
+            self._vouching.write(self._judged())
         if self._submits:
             self._submissions.submit_ready(self.plan)
         if self.logbook.leads:
             self._bring_up_logs()
         self.logbook.beat()
         self._turned(self)
+
+    def _vouch_for_the_rest(self) -> None:
+        if self._vouching.write(self._judged(), all_of_them=True):
+            self._bring_up_logs()
 
     def _bring_up_logs(self) -> None:
         self.runbook.bring_up()

@@ -1,0 +1,1 @@
+"""The documents of an experiment's own checkpoints."""
