@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -14,12 +15,14 @@ from watchkeeper.core.events import Expected, Intended
 from watchkeeper.core.events.choose import of_kind
 from watchkeeper.show.cli import main
 
+PASSPORT = "mkdir -p artifacts/epoch_0; echo '{}' > artifacts/epoch_0/MODEL_PASSPORT.json"
+
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An experiment that ran with two criteria, one of which came true."""
     folder = tmp_path_factory.mktemp("expect")
-    experiment = write_experiment(folder / "exp")
+    experiment = write_experiment(folder / "exp", body=PASSPORT)
     summary = experiment / "experiment_summary.yaml"
     plan = json.loads(summary.read_text()) | {"expect": ["accuracy < 0.9"]}
     summary.write_text(json.dumps(plan))
@@ -62,6 +65,22 @@ def test_one_that_is_added_after_the_result_never_counts(done: Path) -> None:
     assert "Expected accuracy >= 0.4: added after an evaluation was submitted" in shown
     assert "Expected accuracy >= 0.75: missed" in shown
     assert len(of_kind(journal.read(done / ".watchkeeper/journal").events, Expected)) == 3
+
+
+def test_an_evaluation_names_the_passport_of_its_checkpoint(done: Path) -> None:
+    """The submission holds the hash of the passport that lay with the checkpoint; `check` says that
+    this one names no journal, and finds a passport that was changed afterwards.
+    """
+    passport = done / "one/artifacts/epoch_0/MODEL_PASSPORT.json"
+    events = journal.read(done / ".watchkeeper/journal").events
+    named = [one.passports for one in of_kind(events, Intended) if one.phase == "evaluation"]
+    assert named == [{"one/epoch_0": hashlib.sha256(passport.read_bytes()).hexdigest()}]
+    checked = CliRunner().invoke(main, ["check", str(done)])
+    assert "its passport names no journal" in checked.output
+    assert "0 evaluations back to the first event" in checked.output
+    passport.write_text("{} ")
+    checked = CliRunner().invoke(main, ["check", str(done)])
+    assert checked.exit_code == 1 and "it was changed afterwards" in checked.output
 
 
 @pytest.mark.parametrize("command", ["run", "submit"])

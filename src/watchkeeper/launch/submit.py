@@ -182,6 +182,7 @@ class Submitter:
         again: Decision | None = None,
         before: Attempt | None = None,
         found: Mapping[str, str] = _NOTHING,
+        passports: Mapping[str, str] = _NOTHING,
         promises: Sequence[Promise] = (),
         refusals: Row | None = None,
         invocation: Invocation | None = None,
@@ -191,9 +192,10 @@ class Submitter:
 
         Its job starts when those of `after` have ended, and does its work if they ended well. Of an
         array it has the tasks in `array`, "": all. `again` decided on a further attempt, `before`
-        is the attempt that it follows, and `found` is as in `intended`. `promises` are what it must
-        leave: until that is there, its scheduler may start it again. `refusals` are the first and
-        the last time that it was postponed, None: never; after a day of them it is refused.
+        is the attempt that it follows, and `found` and `passports` are as in `intended`. `promises`
+        are what it must leave: until that is there, its scheduler may start it again. `refusals`
+        are the first and the last time that it was postponed, None: never; after a day of them it
+        is refused.
         `invocation` says how its script is started, None: without arguments, in its own folder.
 
         Raises:
@@ -246,6 +248,7 @@ class Submitter:
             array=array or content.head.array,
             after=tuple(needed.key for needed in after),
             found=dict(found),
+            passports=dict(passports),
             environment_sha256=self._environment(),
             args=item.args,
             workdir=item.workdir,

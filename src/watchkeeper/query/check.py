@@ -7,7 +7,7 @@ from __future__ import annotations
 import contextlib
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 import msgspec
@@ -22,6 +22,7 @@ from watchkeeper.core.journal import Journal
 from watchkeeper.core.state import State, fold
 from watchkeeper.core.version import SOFTWARE
 from watchkeeper.experiment import experiment as experiments
+from watchkeeper.publish.chain import lineage
 from watchkeeper.report.actionlog.render import NAMES, last_software
 from watchkeeper.tools.promise import Finding
 from watchkeeper.watch.logs import action_logs
@@ -211,13 +212,19 @@ def check(path: Path, read: Journal) -> Report:
         if not lacks:
             problems += _check_views(root, read)
         problems += _unresolved(path, state)
-        looked, changed = _check_evidence(root, state)
+        experiment = experiments.read(root)
+        book = EvidenceBook(experiment)
+        book.look_at_all(state)
+        looked, changed = _check_evidence(root, state, book.findings)
+        back = lineage.evaluations(root, state, book.findings)
         kept, damaged = _check_objects(root)
-        problems += [*changed, *damaged]
+        problems += [*experiment.problems, *changed, *damaged, *back.problems]
+        problems += _nameless(read.folder, back.nameless)
         verified += [
             f"{len(action_logs.expected(read.events))} logs",
             f"{looked} findings that verdicts rest on",
             f"{kept} kept scripts and changes",
+            f"{back.whole} evaluations back to the first event",
         ]
     unverified: list[Problem] = []
     if is_experiment or traces(root):
@@ -395,21 +402,36 @@ def _rendered_otherwise(path: Path, root: Path, renderer: str) -> Problem:
     )
 
 
-def _check_evidence(root: Path, state: State) -> tuple[int, list[Problem]]:
+def _nameless(folder: Path, evaluations: int) -> list[Problem]:
+    """That evaluations name no passport, so that nothing leads from them to a journal's head."""
+    if not evaluations:
+        return []
+    return [
+        Problem(
+            where=str(folder),
+            message=f"{evaluations} evaluations name no passport of their checkpoint",
+            hint="their figures do not lead back to the first event",
+            severity="note",
+            code="not-as-recorded",
+        )
+    ]
+
+
+def _check_evidence(
+    root: Path, state: State, findings: Mapping[str, Finding]
+) -> tuple[int, list[Problem]]:
     """Compare what the last verdict on each run rests on with what is there: how many findings, and
     those that no longer hold.
     """
-    experiment = experiments.read(root)
-    book = EvidenceBook(experiment)
-    book.look_at_all(state)
-    looked, problems = 0, list(experiment.problems)
+    looked = 0
+    problems: list[Problem] = []
     for key, run in state.runs.items():
         if run.latest is None or not isinstance(run.latest.judged, Judged):
             continue
         judged = run.latest.judged
         looked += len(judged.fingerprints)
         for subject, fingerprint in judged.fingerprints.items():
-            what, hint = _evidence_fault(root, book.findings.get(subject), fingerprint)
+            what, hint = _evidence_fault(root, findings.get(subject), fingerprint)
             if not what:
                 continue
             where = subject

@@ -215,6 +215,7 @@ class Submissions:
             again=decision if decision.action == "retry" else None,
             before=attempts.get(decision.attempt - 1),
             found=self._book.complete(item),
+            passports=self._book.passports(item),
             promises=self._book.promises(item),
             refusals=earlier_try.refusals if earlier_try is not None else None,
             invocation=self._experiment.invocations.get(item.key),

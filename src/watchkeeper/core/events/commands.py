@@ -108,7 +108,7 @@ class Decided(Event, frozen=True, kw_only=True, omit_defaults=True, tag="decided
 
 class Intended(Event, frozen=True, kw_only=True, omit_defaults=True, tag="intended"):
     """This writer holds the attempt and is about to submit it. `inputs` maps a checkpoint's subject
-    to its fingerprint.
+    to its fingerprint, and `passports` to the SHA-256 of the MODEL_PASSPORT.json that it had.
 
     `git_sha` is the commit of the script's repository ("" for none), `git_dirty` whether tracked
     files differed from it (None: it could not be told), `diff_sha256` names the difference and
@@ -139,6 +139,7 @@ class Intended(Event, frozen=True, kw_only=True, omit_defaults=True, tag="intend
     script: FilePath
     script_sha256: str
     inputs: dict[str, str] = {}
+    passports: dict[str, str] = {}
     array: str = ""
     after: tuple[str, ...] = ()
     git_sha: str = ""
@@ -426,7 +427,8 @@ class Judged(Event, frozen=True, kw_only=True, omit_defaults=True, tag="judged")
     """The verdict on an ended attempt, from its evidence: `invalid` is COMPLETED but what was
     promised is missing, `failed but good` the reverse; of `done`, `why` says what is odd all the
     same. `state` is Slurm's name for the end. `fingerprints`: subject → what was found there;
-    `inputs` likewise, of the checkpoints that were not there yet when it was submitted. `learned`
+    `inputs` likewise, of the checkpoints that were not there yet when it was submitted; `passports`
+    maps those to the SHA-256 of their MODEL_PASSPORT.json that had none yet then. `learned`
     is a training's; `cause` is the kind of what ended it badly, which `why` has in words, and
     `error` the line of its output that says so, as the program wrote it ("": none does, or an event
     from before it was kept). `used` is what it used of memory, GPUs and the like, each with who
@@ -441,6 +443,7 @@ class Judged(Event, frozen=True, kw_only=True, omit_defaults=True, tag="judged")
     why: FreeText = ""
     fingerprints: dict[str, str] = {}
     inputs: dict[str, str] = {}
+    passports: dict[str, str] = {}
     metrics: dict[str, Number] = {}
     elapsed_s: float | None = None
     evidence: tuple[Evidence, ...] = ()

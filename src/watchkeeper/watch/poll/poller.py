@@ -227,6 +227,7 @@ class Poller:
             learned=self._learned(attempt, item, findings, facts),
             used=self._used(attempt, item, facts),
             inputs=self._inputs_now(attempt, item),
+            passports=self._passports_now(attempt, item),
             **msgspec.structs.asdict(verdict),
         )
 
@@ -257,6 +258,17 @@ class Poller:
         if item is None or attempt.intended is None or not attempt.intended.after:
             return {}
         return self._book.checkpoint(item)
+
+    def _passports_now(self, attempt: Attempt, item: RunItem | None) -> dict[str, str]:
+        """The passports of the checkpoints that it read, which they got after it was submitted."""
+        if item is None or attempt.intended is None:
+            return {}
+        passports = self._book.passports(item)
+        return {
+            subject: sha256
+            for subject, sha256 in passports.items()
+            if subject not in attempt.intended.passports
+        }
 
     def _learned(
         self,

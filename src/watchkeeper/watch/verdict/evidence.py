@@ -13,6 +13,7 @@ from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.launch import retry_means
 from watchkeeper.launch.plan import to_try
 from watchkeeper.launch.retries import Means, Rules
+from watchkeeper.publish.chain.naming import passport_sha256
 from watchkeeper.tools.look import look
 from watchkeeper.tools.look_memory import LEAST_PROMISES, LookMemory
 from watchkeeper.tools.promise import Finding, Promise
@@ -79,6 +80,18 @@ class EvidenceBook:
         if needs and needs in self._findings:
             return {needs: self._findings[needs].fingerprint}
         return {}
+
+    def passports(self, item: RunItem) -> dict[str, str]:
+        """The SHA-256 of the passport of the checkpoint that an evaluation is given; empty where it
+        has none.
+        """
+        hashes = {
+            subject: passport_sha256(
+                self._experiment.folder / as_path(self._findings[subject].path)
+            )
+            for subject in self.checkpoint(item)
+        }
+        return {subject: sha256 for subject, sha256 in hashes.items() if sha256}
 
     def inputs(self, item: RunItem, *, made_later: bool = False) -> dict[str, str]:
         """What a submission should remember: the fingerprint of the checkpoint it is given (unless
