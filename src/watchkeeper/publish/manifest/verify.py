@@ -36,9 +36,10 @@ def verify_manifest(
         UsageError: the root is no folder.
     """
     listed, checks = list_files(root)
-    checks += _paths(root, manifest)
-    candidates = _candidates(root, manifest)
-    sizes = {path: _size_of(root, path) for path in candidates}
+    checks += _entries(manifest)
+    sizes, unsafe = _sizes_now(root, manifest, listed)
+    checks += unsafe
+    candidates = {record.path: record for record in manifest.artifacts if record.path in sizes}
     checks += _sizes(candidates, sizes)
     alike = [
         path for path, record in candidates.items() if sizes[path] in (record.size_bytes, _UNSEEN)
@@ -50,39 +51,38 @@ def verify_manifest(
     return [*_pass(manifest, sound), *checks, *_left_out(listed)]
 
 
-def _paths(root: Path, manifest: Manifest) -> Iterator[Check]:
-    """What is wrong with the paths themselves."""
+def _entries(manifest: Manifest) -> Iterator[Check]:
+    """What is wrong with the list itself."""
     if not manifest.artifacts:
         yield failure("nothing-listed", names.MANIFEST, "the manifest lists no file")
     counts = Counter(record.path for record in manifest.artifacts)
     for path, count in counts.items():
         if count > 1:
             yield failure("listed-twice", path, f"the manifest lists it {count} times")
-    for path in [*counts, *manifest.skipped_symlinks]:
-        try:
-            inside(root, path)
-        except UnsafePathError as error:
-            yield failure("unsafe-path", short(path), str(error))
 
 
-def _candidates(root: Path, manifest: Manifest) -> dict[str, FileRecord]:
-    """The records whose paths stay inside, by path."""
-    candidates = {}
-    for record in manifest.artifacts:
-        try:
-            inside(root, record.path)
-        except UnsafePathError:
-            continue
-        candidates[record.path] = record
-    return candidates
-
-
-def _size_of(root: Path, path: str) -> int | None:
-    """How large a file is in bytes; None: there is none. `_UNSEEN`: it cannot be looked at, which
-    is for the hashing to say.
+def _sizes_now(
+    root: Path, manifest: Manifest, listed: Listed
+) -> tuple[dict[str, int | None], list[Check]]:
+    """The size in bytes of each listed file whose path stays inside: None where there is none,
+    `_UNSEEN` where it cannot be looked at, which is for the hashing to say. Beside it, the paths
+    that do not stay inside.
     """
+    sizes: dict[str, int | None] = dict(listed.sizes)
+    unsafe = []
+    for path in [*(record.path for record in manifest.artifacts), *manifest.skipped_symlinks]:
+        if path in sizes:
+            continue
+        try:
+            sizes[path] = _size_of(inside(root, path))
+        except UnsafePathError as error:
+            unsafe.append(failure("unsafe-path", short(path), str(error)))
+    return sizes, unsafe
+
+
+def _size_of(place: Path) -> int | None:
     try:
-        return inside(root, path).stat().st_size
+        return place.stat().st_size
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError:
