@@ -5,6 +5,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
+from tests.publish.signing.keyring import make_key
 from tests.publish.vouched import change, checkpoint, safetensors
 from watchkeeper.show.cli import main
 
@@ -82,3 +83,20 @@ def test_no_folder_is_bad_input(tmp_path, command):
     """A path that is no folder ends with 2, and with what to name instead."""
     result = wk(command, tmp_path / "none")
     assert result.exit_code == 2 and "a checkpoint is a folder" in result.stderr
+
+
+def test_a_key_signs_and_its_owner_is_named(tmp_path):
+    """With a trusted key the text speaks of no attribution; a stranger's key ends with 1."""
+    root = checkpoint(tmp_path / "ck")
+    ada = make_key(tmp_path, "ada")
+    signed = wk("sign", root, "--key", ada.path)
+    assert signed.exit_code == 0 and f"Signed with the key {ada.fingerprint}." in signed.stdout
+    trusted = tmp_path / "signers.txt"
+    trusted.write_text(f"# Ada\n{ada.path.with_name('ada.pem.pub').read_text()}")
+    held = wk("validate", root, "--signers", trusted)
+    assert held.exit_code == 0 and "signed by Ada" in held.stdout
+    assert "attribution" not in held.stdout
+    stranger = make_key(tmp_path, "stranger")
+    trusted.write_text(f"# Bob\n{stranger.path.with_name('stranger.pem.pub').read_text()}")
+    failed = wk("validate", root, "--signers", trusted)
+    assert failed.exit_code == 1 and f"signed by unknown key {ada.fingerprint}" in failed.stdout

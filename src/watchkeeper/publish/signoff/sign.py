@@ -14,9 +14,11 @@ from watchkeeper.publish.documents import refuse_foreign, write_document
 from watchkeeper.publish.manifest.files import FileRecord
 from watchkeeper.publish.manifest.hashing import Progress, hash_files
 from watchkeeper.publish.passport.checks import check_passport
+from watchkeeper.publish.signing.keys import Key
 from watchkeeper.publish.signoff import claims, document, files
 from watchkeeper.publish.signoff.document import SignedFile, Signoff
 from watchkeeper.publish.signoff.passport import generated_at
+from watchkeeper.publish.signoff.signatures import Vouch, add_signatures
 from watchkeeper.publish.signoff.validate import Papers, judge, read_papers, worst
 
 _MOST_REASON_CHARACTERS = 2000
@@ -50,12 +52,14 @@ def sign(
     *,
     reason: str = "",
     tool: str = document.TOOL,
+    key: Key | None = None,
     known: Mapping[str, FileRecord] = _NO_RECORDS,
     clock: Clock = utc_now,
     progress: Progress | None = None,
 ) -> Signoff:
     """Write the sign-off of a checkpoint, and return it. `known` are records of files that are as
-    they were when they were hashed; all others are hashed here.
+    they were when they were hashed; all others are hashed here. `key` signs the sign-off and the
+    files; None: it is attribution alone.
 
     Raises:
         NotSignedError: a check fails, nothing was checked, a file changed meanwhile, or the clock
@@ -78,6 +82,9 @@ def sign(
     signoff = _draw_up(papers, checks, records, reason=reason, tool=tool, now=now)
     write_document(root / names.SIGNOFF, document.write_out(signoff))
     _validate_again(root, stamps, records, now)
+    if key is not None:
+        vouch = Vouch(signoff=signoff, checks=checks, passport=papers.passport, records=records)
+        add_signatures(root, vouch, key)
     return signoff
 
 

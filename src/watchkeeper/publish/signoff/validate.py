@@ -16,9 +16,11 @@ from watchkeeper.publish.checks import Check, Status, verdict
 from watchkeeper.publish.documents import DocumentError, read_document
 from watchkeeper.publish.manifest.hashing import Progress, hash_each
 from watchkeeper.publish.passport.checks import check_passport
+from watchkeeper.publish.signing.signers import Signers
 from watchkeeper.publish.signoff import claims, files
 from watchkeeper.publish.signoff.document import Signoff, read_signoff
 from watchkeeper.publish.signoff.passport import generated_at
+from watchkeeper.publish.signoff.signatures import check_signatures
 
 NO_PASSPORT: Mapping[str, Any] = {}
 
@@ -40,18 +42,20 @@ def validate(
     root: Path,
     *,
     require_signoff: bool = False,
+    signers: Signers | None = None,
     clock: Clock = utc_now,
     progress: Progress | None = None,
 ) -> list[Check]:
     """Every check of a checkpoint. Each file that its documents name, and each weight file that is
-    there, is hashed anew.
+    there, is hashed anew. `signers` are those whose signatures count, and then a signature of
+    theirs is required; None: whoever signed, it proves nothing.
 
     Raises:
         UsageError: the root is no folder.
         OSError: the root cannot be looked at.
     """
     checks, _ = validate_with_signoff(
-        root, require_signoff=require_signoff, clock=clock, progress=progress
+        root, require_signoff=require_signoff, signers=signers, clock=clock, progress=progress
     )
     return checks
 
@@ -60,13 +64,16 @@ def validate_with_signoff(
     root: Path,
     *,
     require_signoff: bool = False,
+    signers: Signers | None = None,
     clock: Clock = utc_now,
     progress: Progress | None = None,
 ) -> tuple[list[Check], Signoff | None]:
     """As `validate`, with the sign-off; None: there is none that can be read."""
     papers = read_papers(root, require_signoff=require_signoff)
     records, faults = files.parted(hash_each(root, papers.paths, progress=progress))
-    return [*judge(root, papers, records, now=clock()), *faults], papers.signoff
+    checks = [*judge(root, papers, records, now=clock()), *faults]
+    checks += check_signatures(root, papers.signoff, records, signers)
+    return checks, papers.signoff
 
 
 def read_papers(root: Path, *, require_signoff: bool = False) -> Papers:
@@ -78,7 +85,7 @@ def read_papers(root: Path, *, require_signoff: bool = False) -> Papers:
     weights = files.weights_in(root)
     passport = read_passport(root)
     signoff, faults = _read_signoff(root, required=require_signoff)
-    paths = files.to_sign(root, weights)
+    paths = [*files.to_sign(root, weights), names.SIGNOFF]
     if signoff is not None:
         readable, unreadable = files.readable_paths(root, signoff)
         paths += readable

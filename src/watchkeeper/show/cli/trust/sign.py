@@ -9,6 +9,7 @@ import msgspec
 
 from watchkeeper.core.errors import EXIT_OK, Problem
 from watchkeeper.publish import names
+from watchkeeper.publish.signing.keys import Key
 from watchkeeper.publish.signoff import origin
 from watchkeeper.publish.signoff.document import Signoff
 from watchkeeper.publish.signoff.files import bytes_to_hash
@@ -20,6 +21,7 @@ from watchkeeper.show.cli.answering import (
     echo_problems,
     say,
 )
+from watchkeeper.show.cli.trust.key_options import key_options, load_key
 from watchkeeper.show.cli.trust.shown import (
     CheckEntry,
     HashingProgress,
@@ -40,9 +42,12 @@ ATTRIBUTION = "It is attribution, not proof: whoever can write this folder can w
     metavar="TEXT",
     help="Why a checkpoint with soft signals is good all the same. It stands in the sign-off.",
 )
+@key_options
 @answer_options
 @command_errors
-def command(root: Path, reason: str, as_json: bool) -> int:
+def command(
+    root: Path, reason: str, key_file: Path | None, passphrase_file: Path | None, as_json: bool
+) -> int:
     """Vouch for a checkpoint: write SIGNOFF.json into its folder ROOT, with the hashes of its
     passport, its weights, README.md, TRAINING_LOG.md and its manifest, as far as they are there.
 
@@ -51,21 +56,25 @@ def command(root: Path, reason: str, as_json: bool) -> int:
     more. If the checkpoint was made by a run of an experiment, its journal and its run log name the
     sign-off.
 
+    With --key the files are signed so that `model_signing verify` accepts them (model.sig), and
+    SIGNOFF.sig.json holds signed statements of their origin, the checks and the verdict.
+
     Exit code: 0 if it was signed; 1 if a check fails, or a file changed meanwhile; 2 if ROOT is no
     folder, a reason is missing, or another tool wrote the SIGNOFF.json that is there.
 
     Example: watchkeeper checkpoint sign artifacts/epoch_1 --reason "the data is private"
     """
+    key = load_key(key_file, passphrase_file)
     progress = HashingProgress(bytes_to_hash(root))
     try:
-        signoff = sign(root, reason=reason, progress=progress.add)
+        signoff = sign(root, reason=reason, key=key, progress=progress.add)
     except (NotSignedError, NoReasonError) as error:
         progress.end()
         return _refuse(root, error, as_json=as_json)
     finally:
         progress.end()
     echo_problems(origin.remember(root, signoff))
-    return _show(root, signoff, as_json=as_json)
+    return _show(root, signoff, key, as_json=as_json)
 
 
 class SignData(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,18 +89,19 @@ class SignData(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None
     signed_at: str | None
     files: int
+    key: str | None
 
 
 ANSWERS = (SignData,)
 
 
-def _show(root: Path, signoff: Signoff, *, as_json: bool) -> int:
+def _show(root: Path, signoff: Signoff, key: Key | None, *, as_json: bool) -> int:
     path = root / names.SIGNOFF
     count = len(signoff.artifacts)
     summary = f"{path}: {signoff.verdict}, {count:,} files"
     if not as_json:
         click.echo(printable(summary))
-        say(ATTRIBUTION)
+        say(ATTRIBUTION if key is None else f"Signed with the key {key.fingerprint}.")
         return EXIT_OK
     return answer(
         EXIT_OK,
@@ -105,6 +115,7 @@ def _show(root: Path, signoff: Signoff, *, as_json: bool) -> int:
             reason=signoff.verdict_reason,
             signed_at=signoff.signed_at.isoformat(),
             files=count,
+            key=key.fingerprint if key is not None else None,
         ),
     )
 
@@ -134,5 +145,6 @@ def _refuse(root: Path, error: NotSignedError | NoReasonError, *, as_json: bool)
             reason=None,
             signed_at=None,
             files=0,
+            key=None,
         ),
     )

@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from watchkeeper.publish.checks import Check, Status, exit_code, verdict
+from watchkeeper.publish.signing.signers import read_signers
 from watchkeeper.publish.signoff.document import Signoff
 from watchkeeper.publish.signoff.files import bytes_to_hash
 from watchkeeper.publish.signoff.validate import validate_with_signoff
@@ -29,9 +30,16 @@ STATUSES: tuple[Status, ...] = ("pass", "fail", "soft_signal", "not_checked")
 @click.command("validate")
 @click.argument("root", type=click.Path(path_type=Path))
 @click.option("--require-signoff", is_flag=True, help="A checkpoint without a SIGNOFF.json fails.")
+@click.option(
+    "--signers",
+    "signers_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The public keys that you trust, each below its name. One of them must have signed.",
+)
 @page_options
 @command_errors
-def command(root: Path, require_signoff: bool, as_json: bool) -> int:
+def command(root: Path, require_signoff: bool, signers_file: Path | None, as_json: bool) -> int:
     """Check a checkpoint as a whole: the passport in its folder ROOT against the files, and the
     sign-off against both. Every file that a document names is hashed, and so is every weight file;
     no code of the model is run, and nothing is unpickled.
@@ -44,10 +52,14 @@ def command(root: Path, require_signoff: bool, as_json: bool) -> int:
 
     Example: watchkeeper checkpoint validate artifacts/epoch_1 --require-signoff
     """
+    signers = read_signers(signers_file, root) if signers_file is not None else None
     progress = HashingProgress(bytes_to_hash(root))
     try:
         checks, signoff = validate_with_signoff(
-            root, require_signoff=require_signoff, progress=progress.add
+            root,
+            require_signoff=require_signoff or signers is not None,
+            signers=signers,
+            progress=progress.add,
         )
     finally:
         progress.end()
@@ -58,7 +70,7 @@ def command(root: Path, require_signoff: bool, as_json: bool) -> int:
         echo_checks(root, checks)
         click.echo(printable(f"{summary}."))
         if signoff is not None and code == 0:
-            say(printable(_words(signoff)))
+            say(printable(_words(signoff, is_proved=signers is not None)))
         return code
     return answer(
         code,
@@ -126,7 +138,8 @@ def _summary(checks: Sequence[Check], result: Status) -> str:
     return words
 
 
-def _words(signoff: Signoff) -> str:
+def _words(signoff: Signoff, *, is_proved: bool) -> str:
     """Who signed, and what that is worth."""
     by = f"{signoff.signed_by.tool} {signoff.signed_by.version}".rstrip()
-    return f"Signed {signoff.signed_at:%Y-%m-%d %H:%M} UTC by {by}. {ATTRIBUTION}"
+    words = f"Signed {signoff.signed_at:%Y-%m-%d %H:%M} UTC by {by}."
+    return words if is_proved else f"{words} {ATTRIBUTION}"
