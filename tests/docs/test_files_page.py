@@ -13,11 +13,13 @@ from watchkeeper.core.disk import files, records, spill
 from watchkeeper.publish import documents
 from watchkeeper.publish.manifest import cache
 from watchkeeper.query import foreign_jobs
+from watchkeeper.query.series import tracks
 from watchkeeper.reading import configs, nodes
 from watchkeeper.reading import settings as configurations
 from watchkeeper.report.runlog import experiments_table
 from watchkeeper.runfolder import metric_rows, printed_metrics
 from watchkeeper.schedulers import arrays
+from watchkeeper.show.report import output
 from watchkeeper.tools import file_formats, inspect_ai, torchtune
 from watchkeeper.watch.health import vitals
 from watchkeeper.watch.logs import run_log_folder
@@ -67,6 +69,8 @@ def test_every_reader_that_is_fuzzed_stands_in_the_table(name: str) -> None:
         ("configurations", mebibytes(configurations.MOST_BYTES)),
         ("configurations", f"{configurations.MOST_DEPTH} levels"),
         ("configurations", f"{configurations.MOST_SETTINGS:,} settings"),
+        ("the curves", mebibytes(tracks.MOST_BYTES)),
+        ("a report", mebibytes(output._MOST_BYTES)),
         ("documents of a checkpoint", mebibytes(documents.MOST_DOCUMENT_BYTES)),
         ("hashes of a checkpoint", mebibytes(cache.MOST_BYTES)),
         ("run logs", mebibytes(run_log_folder.MOST_BYTES)),

@@ -89,7 +89,11 @@ def experiment(
         ("tune run r --config finetune.yaml\n", Batch(size=4, accumulation=2), ""),
         ("tune run r --config finetune.yaml batch_size=8\n", Batch(size=8, accumulation=2), ""),
         ("tune run r --config finetune.yaml batch_size=$B\n", None, "plain numbers"),
-        ("python train.py\n", Batch(size=4, accumulation=2), "let it read WATCHKEEPER_BATCH_SIZE"),
+        (
+            "python train.py\n",
+            Batch(size=4, accumulation=2),
+            "does not read WATCHKEEPER_BATCH_SIZE",
+        ),
         (
             "a ${WATCHKEEPER_BATCH_SIZE:-32} ${WATCHKEEPER_GRADIENT_ACCUMULATION_STEPS:-1}\n",
             Batch(size=32),
@@ -108,7 +112,7 @@ def experiment(
         (
             "# $WATCHKEEPER_BATCH_SIZE $WATCHKEEPER_GRADIENT_ACCUMULATION_STEPS\n",
             Batch(size=4, accumulation=2),
-            "let it read",
+            "does not read",
         ),
     ],
 )

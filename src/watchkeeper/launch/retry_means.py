@@ -271,11 +271,7 @@ def _batch(
         )
     if item.phase == "preparation" and shell.with_overrides(text, ()) is not None:
         return batch, "" if batch else "its configuration does not say batch_size in plain numbers"
-    return batch, (
-        f"its script does not say how its batch is changed: let it read {BATCH_VARIABLE} and "
-        f"{ACCUMULATION_VARIABLE}, "
-        "or halve the batch in it"
-    )
+    return batch, f"its script does not read {BATCH_VARIABLE} and {ACCUMULATION_VARIABLE}"
 
 
 def _default(text: str, variable: str) -> int | None:

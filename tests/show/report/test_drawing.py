@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from watchkeeper.query.views.pages import JobBar
 from watchkeeper.show.report.drawing.curves import WIDTH, Curve, chart, strip
 from watchkeeper.show.report.drawing.jobs_chart import jobs_chart
+from watchkeeper.show.report.drawing.loss_chart import runs_drawn
 from watchkeeper.show.report.drawing.scales import linear_scale, time_scale, value_scale
 
 REAL = st.floats(-1e12, 1e12)
@@ -34,6 +35,21 @@ def test_every_figure_is_placed_between_the_ends(values):
     room = (scale.greatest - scale.least) * 1e-6
     ticks = [value for value, _ in scale.ticks]
     assert all(scale.least - room <= value <= scale.greatest + room for value in ticks)
+
+
+@pytest.mark.parametrize(
+    ("series", "runs", "words"),
+    [
+        (6, 6, "6 runs"),
+        (20, 45, "20 of 45 runs"),
+        (45, 45, "20 of 45 runs"),
+        (20, 5_000, "20 of 5,000 runs"),
+        (3, 6, "3 of 6 runs"),
+    ],
+)
+def test_a_chart_of_many_runs_says_how_many_it_draws(series, runs, words):
+    """What has no line is counted, so that nobody takes the chart for all runs."""
+    assert runs_drawn(dict.fromkeys(map(str, range(series))), runs) == words
 
 
 def test_ticks_are_round_and_their_words_are_exact():

@@ -167,3 +167,18 @@ def test_a_folder_without_anything_is_served(tmp_path: Path) -> None:
     assert served.count == 0
     with pytest.raises(UsageError, match="is no folder"):
         Served([tmp_path / "nothing"])
+
+
+def test_a_folder_below_the_one_of_the_server_has_a_short_path(
+    night: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A command on a page is as short as one types it there; elsewhere it is as it was typed."""
+    monkeypatch.chdir(night.parent)
+    served = Served([night])
+    served.look()
+    assert served.paths == [Path("night")]
+    assert served.experiment("night/exp").folder == Path("night/exp")
+    monkeypatch.chdir(night)
+    assert Served([night]).paths == [Path()]
+    monkeypatch.chdir(night / "deep")
+    assert Served([night]).paths == [night]

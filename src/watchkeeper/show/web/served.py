@@ -38,6 +38,13 @@ _PARTS = (str(layout.JOURNAL), str(layout.METRICS))
 Stat = tuple[int, int, int]
 
 
+def _short(path: Path) -> Path:
+    """A folder in or below the one that this program was started in, by its path from there."""
+    if path.is_absolute() and path.is_relative_to(Path.cwd()):
+        return path.relative_to(Path.cwd())
+    return path
+
+
 class Located(NamedTuple):
     """A place or a run that an id names. `key` is "" for a recorded run or an experiment itself."""
 
@@ -67,7 +74,7 @@ class Served:
         for path in paths:
             if not path.is_dir():
                 raise UsageError(f"{path} is no folder", hint="name a folder with runs in it")
-        self.roots: list[Root] = roots_of(paths)
+        self.roots: list[Root] = roots_of(list(map(_short, paths)))
         self.problems: list[Problem] = []
         self._clock = clock
         self._lock = threading.Lock()
@@ -87,7 +94,7 @@ class Served:
 
     @property
     def paths(self) -> list[Path]:
-        """The roots' folders, as they were typed."""
+        """The roots' folders, as a person types them where the server was started."""
         return [root.path for root in self.roots]
 
     @property

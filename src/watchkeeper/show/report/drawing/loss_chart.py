@@ -25,6 +25,16 @@ def losses_of(series: Mapping[str, Series]) -> list[Curve]:
     return curves
 
 
+def runs_drawn(series: Mapping[str, Series], runs: int) -> str:
+    """Of how many runs a chart of `losses_of` has a line: `20 of 45 runs`, `6 runs`. `runs`: how
+    many there are.
+    """
+    drawn = min(len(series), MOST_LINES)
+    if drawn < runs:
+        return f"{drawn} of {runs:,} runs"
+    return f"{drawn} runs"
+
+
 def curves_of(series: Series, styles: Mapping[str, int], labels: Mapping[str, str]) -> list[Curve]:
     """Every line of a run, with its band. Superseded rows are pale, and have no label."""
     curves = []

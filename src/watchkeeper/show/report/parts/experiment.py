@@ -9,7 +9,7 @@ from watchkeeper.query.views.origin import Origin
 from watchkeeper.query.views.pages import Experiment, LogLine, Run, Series, Text
 from watchkeeper.show.report.drawing.curves import chart
 from watchkeeper.show.report.drawing.jobs_chart import MOST_RUNS, jobs_chart
-from watchkeeper.show.report.drawing.loss_chart import losses_of
+from watchkeeper.show.report.drawing.loss_chart import losses_of, runs_drawn
 from watchkeeper.show.report.markup import Child, instant, recorded, tag
 from watchkeeper.show.report.parts.matrix import matrix_sections
 from watchkeeper.show.report.parts.origin import origin_section
@@ -86,11 +86,10 @@ def _without_figures(experiment: Experiment) -> Iterator[Section]:
 
 
 def _loss_section(series: Mapping[str, Series]) -> Iterator[Section]:
-    curves = losses_of(series)
-    title = f"Training loss of {len(series)} runs by training step"
-    drawing = chart(curves, title=title)
+    drawn = runs_drawn(series, len(series))
+    drawing = chart(losses_of(series), title=f"Training loss of {drawn} by training step")
     if drawing is not None:
-        yield Section("Training loss", [drawing], "by training step")
+        yield Section("Training loss", [drawing], f"{drawn}, by training step")
 
 
 def _jobs_section(experiment: Experiment, now: datetime) -> Iterator[Section]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from watchkeeper.query.views.pages import Compare, Overview, PlaceRow, RunningRow, Series
 from watchkeeper.show.report.drawing.curves import chart
-from watchkeeper.show.report.drawing.loss_chart import losses_of
+from watchkeeper.show.report.drawing.loss_chart import losses_of, runs_drawn
 from watchkeeper.show.report.parts.pieces import (
     Section,
     Table,
@@ -39,10 +39,10 @@ def sections_of(
     yield from _places_section(overview.places, clock)
     if compare is not None:
         yield from _compared_section(compare)
-    drawing = chart(losses_of(series), title=f"Loss of {len(series)} runs by training step")
+    drawn = runs_drawn(series, overview.recorded)
+    drawing = chart(losses_of(series), title=f"Loss of {drawn} by training step")
     if drawing is not None:
-        runs = len(compare.runs) if compare is not None else len(series)
-        yield Section("Losses", [drawing], f"{len(series)} of {runs} runs, by training step")
+        yield Section("Losses", [drawing], f"{drawn}, by training step")
 
 
 def _running_section(running: Sequence[RunningRow]) -> Iterator[Section]:
