@@ -92,7 +92,7 @@ def experiment(
         (
             "python train.py\n",
             Batch(size=4, accumulation=2),
-            "does not read WATCHKEEPER_BATCH_SIZE",
+            "not read WATCHKEEPER_BATCH_SIZE",
         ),
         (
             "a ${WATCHKEEPER_BATCH_SIZE:-32} ${WATCHKEEPER_GRADIENT_ACCUMULATION_STEPS:-1}\n",

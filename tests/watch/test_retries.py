@@ -122,7 +122,7 @@ def test_a_script_that_does_not_follow_is_not_tried_again_as_it_was(tmp_path: Pa
     assert outcomes(folder) == [("failed", "memory gpu")]
     (skip,) = [b for b in blocks_of(folder, "run-training.log") if b.action == "SKIP"]
     assert (
-        "its script does not read WATCHKEEPER_BATCH_SIZE and WATCHKEEPER_GRADIENT_ACCUMULATION_STEPS"
+        "does not read WATCHKEEPER_BATCH_SIZE and WATCHKEEPER_GRADIENT_ACCUMULATION_STEPS"
         in skip.details
     )
 
