@@ -220,6 +220,13 @@ def test_a_checkpoint_that_differs_is_named(
     assert name in names(root, with_hashes=True)
 
 
+def test_an_adapter_without_its_configuration_is_applied_by_nobody(root: Path) -> None:
+    """Where adapter_config.json was renamed, as torchtune's users do, no library applies it."""
+    _adapter(root)
+    (root / "adapter_config.json").rename(root / "merged_adapter_config.json")
+    assert "double-lora" not in names(root)
+
+
 def test_a_swapped_weight_of_the_same_size_needs_its_hash(root: Path) -> None:
     """Without hashes only sizes are compared, which is said; with them the swap fails."""
     _swap(root)

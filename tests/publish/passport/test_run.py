@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from watchkeeper.publish.passport.document import Facts
 from watchkeeper.publish.passport.run import facts_of_run
 
 COMMIT = "c" * 40
-ENVIRONMENT = {
+ENVIRONMENT: dict[str, Any] = {
     "submitter": {
         "executable": "p",
         "version": "3.11.9",
@@ -91,10 +92,10 @@ def test_the_newest_attempt_that_names_the_checkpoint_counts(exp: Path) -> None:
     assert said(exp)["provenance.training_repo_commit"] == ("2" * 40, "observed")
 
 
-def test_a_run_that_does_not_name_the_checkpoint_is_somebodys_word(exp: Path) -> None:
-    """Where no verdict names the folder, what is taken from the run counts as declared."""
+def test_a_run_that_does_not_name_the_checkpoint_is_not_observed(exp: Path) -> None:
+    """Where no verdict names the folder, that the run made it is only concluded."""
     attempt(Writer(exp / layout.JOURNAL, "run"), 1, "done", "r8/epoch_9")
-    assert said(exp)["provenance.training_repo_commit"] == (COMMIT, "declared")
+    assert said(exp)["provenance.training_repo_commit"] == (COMMIT, "inferred")
 
 
 def test_a_run_without_a_good_end_has_no_checkpoint(exp: Path) -> None:
@@ -125,10 +126,11 @@ def test_a_recorded_run_that_wrote_the_checkpoint_is_observed(
         run.checkpoint(tmp_path / "run" / "epoch_1", training_step=3)
     facts = facts_of_run(tmp_path / "run" / "epoch_1", tmp_path / "run")
     assert facts["provenance.run_id"].source == "observed"
+    assert facts["model_identity.python_version"].source == "observed"
     assert facts["provenance.merged_config_sha256"].value
     assert facts["input_contract.training_datasets"].value[0]["repo"] == "ours/words"
     other = facts_of_run(tmp_path, tmp_path / "run")
-    assert other["provenance.run_id"].source == "declared"
+    assert other["provenance.run_id"].source == "inferred"
 
 
 def test_a_recipes_configuration_says_more(tmp_path: Path) -> None:
@@ -140,3 +142,53 @@ def test_a_recipes_configuration_says_more(tmp_path: Path) -> None:
     facts = facts_of_run(tmp_path, tmp_path)
     assert facts["stack"].value == "torchtune"
     assert facts["provenance.parent_checkpoint"].value == "base"
+
+
+@pytest.mark.parametrize(("is_later", "is_pinned"), [(False, True), (True, False)])
+def test_a_data_file_is_pinned_by_its_hash_unless_it_is_newer(
+    exp: Path, is_later: bool, is_pinned: bool
+) -> None:
+    """The training data of a recipe is one file here, and has the hash that it had when the run was
+    submitted; one that was written to since then is not the run's.
+    """
+    config = (
+        "checkpointer: {_component_: torchtune.training.X}\n"
+        "dataset: {source: json, data_files: words.json}\n"
+    )
+    name = objects.keep(exp / layout.OBJECTS, config.encode())
+    (exp / "words.json").write_text("[]")
+    attempt(Writer(exp / layout.JOURNAL, "run"), 1, "done", "r8/epoch_1", configs={"c.yaml": name})
+    if is_later:
+        os.utime(exp / "words.json", (4e9, 4e9))
+    ((dataset,), source) = said(exp)["input_contract.training_datasets"]
+    assert (dataset["repo"], source) == ("words.json", "inferred")
+    expected = hashlib.sha256(b"[]").hexdigest() if is_pinned else None
+    assert dataset.get("sha256") == expected
+
+
+def test_the_recorded_run_of_an_attempt_is_as_sure_as_the_attempt(exp: Path) -> None:
+    """What the job itself recorded counts like the attempt's own verdict, and its versions before
+    those of the machine that submitted it.
+    """
+    kept = objects.keep(exp / layout.OBJECTS, json.dumps(ENVIRONMENT).encode())
+    attempt(Writer(exp / layout.JOURNAL, "run"), 1, "done", "r8/epoch_1", environment_sha256=kept)
+    recorded = exp / "r8" / "recorded"
+    inner = {**ENVIRONMENT, "submitter": {**ENVIRONMENT["submitter"], "version": "3.12.1"}}
+    name = objects.keep(recorded / layout.OBJECTS, json.dumps(inner).encode())
+    Writer(recorded / layout.JOURNAL, "training").write(
+        RunStarted, run_id="r", pipeline="training", folder=str(recorded), environment_sha256=name
+    )
+    place = layout.attempt_folder(exp, "r8", 1)
+    place.mkdir(parents=True)
+    (place / "recorder.json").write_text(json.dumps({"folder": str(recorded)}))
+    facts = said(exp)
+    assert facts["provenance.run_id"] == ("r", "observed")
+    assert facts["model_identity.python_version"] == ("3.12.1", "observed")
+
+
+def test_a_python_without_the_libraries_did_not_train(exp: Path) -> None:
+    """The first Python on the path counts if it has a library that trains; else the submitter's."""
+    bare = {"executable": "/usr/bin/python", "version": "3.13", "packages": {"six": "1"}}
+    kept = objects.keep(exp / layout.OBJECTS, json.dumps({**ENVIRONMENT, "on_path": bare}).encode())
+    attempt(Writer(exp / layout.JOURNAL, "run"), 1, "done", "r8/epoch_1", environment_sha256=kept)
+    assert said(exp)["model_identity.python_version"][0] == "3.11.9"

@@ -2,14 +2,14 @@
 versions.
 
 Of an experiment the attempt counts whose verdict names the checkpoint's folder; of several, the
-newest. Where no attempt names it, the run is only somebody's word, and so is all that is taken from
-it.
+newest. Where no attempt names it, that the run made it is only concluded from somebody's word.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import msgspec
 
 from watchkeeper.core import journal, layout
 from watchkeeper.core.code.environment import Environment
-from watchkeeper.core.disk.files import read_if_any
+from watchkeeper.core.disk.files import read_if_any, read_whole
 from watchkeeper.core.disk.objects import read_kept
 from watchkeeper.core.errors import UsageError
 from watchkeeper.core.events import Checkpoint, Documented, Intended, RunStarted
@@ -35,6 +35,8 @@ LIBRARIES = (
     "accelerate", "lightning", "datasets", "jax", "flax", "orbax-checkpoint", "numpy",
 )  # fmt: skip
 """Packages of which the passport names the version."""
+_DATASETS = "input_contract.training_datasets"
+_MOST_DATA_BYTES = 64 * 2**20
 _GOOD = ("done", "failed but good")
 _DATA = ("dataset", "datasets", "data", "data_files", "train_data", "repo_id")
 
@@ -73,11 +75,14 @@ def _names(keys: Iterable[str]) -> str:
     return ", ".join(names[:8]) + more
 
 
-def _of_recording(root: Path, folder: Path, events: Events) -> Facts:
-    """What a recorded run says: its last start, and whether it wrote the checkpoint here."""
+def _of_recording(root: Path, folder: Path, events: Events, source: Source = "inferred") -> Facts:
+    """What a recorded run says: its last start. It is observed if the run wrote the checkpoint by
+    its own word; else of `source`.
+    """
     start = max(of_kind(events, RunStarted), key=lambda one: one.time)
     places = [folder / event.path for event in of_kind(events, Checkpoint)]
-    source: Source = "observed" if _is_among(root, places) else "declared"
+    if _is_among(root, places):
+        source = "observed"
     fields = {
         "provenance.run_id": start.run_id,
         "provenance.training_repo_commit": start.git_sha or None,
@@ -86,7 +91,11 @@ def _of_recording(root: Path, folder: Path, events: Events) -> Facts:
     }
     if start.config:
         fields["provenance.merged_config_sha256"] = _sha256_of(start.config)
-    return {**_of_config(start.config), **facts_from(source, fields)}
+    return {
+        **_of_config(start.config),
+        **_of_environment(folder, start.environment_sha256, source),
+        **facts_from(source, fields),
+    }
 
 
 def _of_experiment(root: Path, folder: Path, key: str, events: Events) -> Facts:
@@ -100,7 +109,7 @@ def _of_experiment(root: Path, folder: Path, key: str, events: Events) -> Facts:
     attempt, source = _maker(root, folder, list(state.runs[key].attempts.values()), key)
     assert attempt.intended is not None
     link = read_link(layout.attempt_folder(folder, key, attempt.number))
-    recorded = _of_link(root, link)
+    recorded = _of_link(root, link, source)
     logs = [one.path for one in of_kind(events, Documented) if one.key == key]
     fields = {
         "provenance.run_key": key,
@@ -113,9 +122,9 @@ def _of_experiment(root: Path, folder: Path, key: str, events: Events) -> Facts:
     }
     fields.update(_config_snapshot(folder, attempt))
     return {
+        **_of_environment(folder, attempt.intended.environment_sha256, "inferred"),
         **recorded,
         **_of_snapshot(folder, attempt),
-        **_of_environment(folder, attempt.intended),
         **facts_from(source, fields),
     }
 
@@ -137,7 +146,7 @@ def _maker(root: Path, folder: Path, attempts: list[Attempt], key: str) -> tuple
     named = [one for one in good if _is_among(root, _kept(folder, one))]
     if named:
         return named[-1], "observed"
-    return good[-1], "declared"
+    return good[-1], "inferred"
 
 
 def _kept(folder: Path, attempt: Attempt) -> list[Path]:
@@ -157,14 +166,19 @@ def _is_among(root: Path, places: Iterable[Path]) -> bool:
     return any(place == real or (place.parent == real and place.is_file()) for place in resolved)
 
 
-def _of_link(root: Path, folder: Path | None) -> Facts:
-    """What the attempt's own recorded run says; {}: it recorded none, or it cannot be read."""
+def _of_link(root: Path, folder: Path | None, source: Source) -> Facts:
+    """What the attempt's own recorded run says, which is as sure as that the attempt made the
+    checkpoint; {}: it recorded none, or it cannot be read.
+    """
     if folder is None:
         return {}
     try:
-        return facts_of_run(root, folder)
+        events = journal.read(folder / layout.JOURNAL).events
     except UsageError:
         return {}
+    if not of_kind(events, RunStarted):
+        return {}
+    return _of_recording(root, folder, events, source)
 
 
 def _config_snapshot(folder: Path, attempt: Attempt) -> dict[str, Any]:
@@ -195,7 +209,30 @@ def _of_snapshot(folder: Path, attempt: Attempt) -> Facts:
     data, name = _snapshot(folder, attempt)
     if data is None or not name.endswith((".yaml", ".yml")):
         return {}
-    return _of_config(torchtune.parse(data))
+    facts = _of_config(torchtune.parse(data))
+    datasets = facts.get(_DATASETS)
+    if datasets is not None and attempt.intended is not None:
+        place = layout.workdir_of(folder, attempt.intended.script, attempt.intended.workdir)
+        for dataset in datasets.value:
+            dataset.update(_pin(place, dataset, attempt.intended.time))
+    return facts
+
+
+def _pin(place: Path, dataset: Mapping[str, Any], started: datetime) -> dict[str, str]:
+    """The hash of a dataset that is one small file, if nobody has written to it since the run was
+    submitted.
+    """
+    name = dataset.get("data_files")
+    if not isinstance(name, str):
+        return {}
+    try:
+        changed = (place / name).stat().st_mtime
+        data = read_whole(place / name, _MOST_DATA_BYTES)
+    except (OSError, ValueError):
+        return {}
+    if changed > started.timestamp():
+        return {}
+    return {"sha256": hashlib.sha256(data).hexdigest()}
 
 
 def _of_config(config: Mapping[str, Any]) -> Facts:
@@ -206,22 +243,26 @@ def _of_config(config: Mapping[str, Any]) -> Facts:
     if not named:
         return {}
     datasets = [{"repo": name, "commit": None} for name in named]
-    return facts_from("inferred", {"input_contract.training_datasets": datasets})
+    return facts_from("inferred", {_DATASETS: datasets})
 
 
-def _of_environment(folder: Path, intended: Intended) -> Facts:
-    """What was installed where the run was submitted from; a job may have run in another."""
-    data = read_kept(folder / layout.OBJECTS, intended.environment_sha256)
+def _of_environment(folder: Path, sha256: str, source: Source) -> Facts:
+    """What was installed where the run was submitted from, in which its job need not have run, or
+    where it recorded itself.
+    """
+    data = read_kept(folder / layout.OBJECTS, sha256)
     try:
         environment = msgspec.json.decode(data or b"", type=Environment)
     except msgspec.DecodeError:
         return {}
-    python = environment.on_path or environment.submitter
+    python = environment.on_path
+    if python is None or python.packages.keys().isdisjoint(LIBRARIES):
+        python = environment.submitter
     fields: dict[str, Any] = {"model_identity.python_version": python.version or None}
     for library in LIBRARIES:
         if library in python.packages:
             fields[f"model_identity.library_versions.{library}"] = python.packages[library]
-    return facts_from("inferred", fields)
+    return facts_from(source, fields)
 
 
 def journal_time(event: RunStarted | Intended) -> str:

@@ -65,7 +65,7 @@ def test_torchtunes_configuration_is_inferred(tmp_path: Path) -> None:
     assert facts["input_contract.language.max_sequence_length"] == (64, "inferred")
     assert facts["provenance.parent_checkpoint"].value == "base"
     (dataset,) = facts["input_contract.training_datasets"].value
-    assert (dataset["repo"], dataset["data_files"], dataset["commit"]) == ("json", "t", None)
+    assert (dataset["repo"], dataset["data_files"], dataset["commit"]) == ("t", "t", None)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from watchkeeper.reading.plain import TooLargeError, plain
 
 CONFIG = "torchtune_config.yaml"
 _PREFIX = "torchtune."
+_FORMATS = ("json", "csv", "text", "parquet", "arrow")
 
 
 def facts(checkpoint: Checkpoint) -> Facts:
@@ -73,9 +74,17 @@ def _datasets(config: Mapping[str, Any]) -> list[dict[str, Any]] | None:
         return None
     return [
         {
-            "repo": text(dataset.get("source")),
+            "repo": _repo(dataset),
             "data_files": text(dataset.get("data_files")),
             "loader_class": text(dataset.get("_component_")),
             "commit": text(dataset.get("revision")),
         }
     ]
+
+
+def _repo(dataset: Mapping[str, Any]) -> str | None:
+    """The dataset's name; of files, their path, since `source` then only names their format."""
+    source = text(dataset.get("source"))
+    if source in _FORMATS:
+        return text(dataset.get("data_files")) or source
+    return source

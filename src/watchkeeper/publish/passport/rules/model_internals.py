@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from watchkeeper.publish.checks import Check, Status
+from watchkeeper.publish.passport.adapters import lora
 from watchkeeper.publish.passport.adapters.lora import is_merged
 from watchkeeper.publish.passport.rules.examined import Examined, counted, finding, says_nan
 from watchkeeper.tools.file_formats import short
@@ -29,13 +30,14 @@ def checks(examined: Examined) -> Iterator[Check]:
     yield from _keys(examined)
     yield from _health(examined)
     yield from _assets(examined)
-    if is_merged(examined.checkpoint):
+    # Libraries take an adapter by this file: without it they leave the adapter's weights alone.
+    if is_merged(examined.checkpoint) and lora.CONFIG in examined.checkpoint.sizes:
         yield _check(
             "soft_signal",
             "double-lora",
-            "adapter_config.json",
+            lora.CONFIG,
             "an adapter lies beside whole weights: a library that sees both applies it again",
-            "move the adapter's files into a folder beside the checkpoint",
+            "rename the file, or move the adapter into a folder beside the checkpoint",
         )
 
 
