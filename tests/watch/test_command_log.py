@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from watchkeeper.watch.command_log import Command, complete_left
 
 WK = Path(sys.executable).with_name("watchkeeper")
 TRAIN = """import sys
@@ -50,6 +54,36 @@ def test_a_command_has_a_run_log_of_its_own(tmp_path: Path) -> None:
     assert "failed, exit code 1, step 5" in text and "no more memory" in text
     assert "hf_0123456789" not in text and "--retry-failed" not in text
     assert "completed, exit code 0" in page.read_text()
+
+
+def read(path: Path) -> str:
+    """What a file holds; "" where it is not there yet."""
+    return path.read_text() if path.exists() else ""
+
+
+def test_a_log_whose_exec_was_killed_is_completed_by_the_next(tmp_path: Path) -> None:
+    """The next command of that name says in it that no end was written, and what is known; what a
+    person wrote stays, and while the `exec` lives nothing is said.
+    """
+    (tmp_path / "wait.sh").write_text("echo step 1/5 loss: 0.5; echo $$ > pid; exec sleep 600\n")
+    killed = subprocess.Popen([WK, "exec", "--name", "wait", "--", "bash", "wait.sh"], cwd=tmp_path)
+    command = Command(["true"], "wait", tmp_path)
+    try:
+        while not read(tmp_path / "pid") or not logs_in(tmp_path):
+            assert killed.poll() is None
+        (page,) = logs_in(tmp_path)
+        complete_left(command, tmp_path / "artifacts/wait/next", None)
+        assert "wrote no end" not in page.read_text()
+    finally:
+        killed.kill()
+        killed.wait()
+        os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+    page.write_text(page.read_text().replace("- objective: pending", "- objective: mine"))
+    complete_left(command, tmp_path / "artifacts/wait/next", None)
+    text = page.read_text()
+    assert "unknown" in text and "wrote no end" in text and "- objective: mine" in text
+    complete_left(command, tmp_path / "artifacts/wait/next", None)
+    assert page.read_text() == text
 
 
 def test_a_command_without_a_script_here_is_named_whole(tmp_path: Path) -> None:

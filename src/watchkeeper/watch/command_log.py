@@ -1,7 +1,8 @@
 """The run log of a command that `exec` records, as a submitted script has one.
 
 It is made before the command starts, and brought up when it has ended. What a person writes into it
-meanwhile stays. Where it cannot be written the command runs all the same.
+meanwhile stays. Where it cannot be written the command runs all the same. The log of an `exec` that
+was killed is completed by the next one of that name there, from what was recorded.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import os
 import re
 import shlex
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,13 +30,14 @@ from watchkeeper.core.events import (
     RunStarted,
     SchedulerFacts,
 )
-from watchkeeper.core.events.choose import all_of
+from watchkeeper.core.events.choose import all_of, of_kind
 from watchkeeper.core.text.redaction import redact, redact_words
 from watchkeeper.core.text.zones import zone_of
 from watchkeeper.reading import arguments
 from watchkeeper.report.compose import splice
 from watchkeeper.report.compose.compose import compose
 from watchkeeper.report.compose.history import About, History, Sight
+from watchkeeper.report.compose.page import Change as Printed
 from watchkeeper.report.compose.page import Page, Written, print_page
 from watchkeeper.report.runlog.document import decode, encode
 from watchkeeper.watch.logs.log_files import root_of
@@ -47,6 +49,10 @@ _MOST_OF_ONE_NAME = 1000
 _TRIES = 3  # of an edit, while a person edits the same page
 _SCRIPTS = (".py", ".sh")
 _STDERR = "logs/stderr.log"
+_EXECUTION = re.compile(r"^- execution_id: (\S+)\s*$", re.MULTILINE)
+_CONFIG = {"command", "cwd"}  # of the runs that `exec` records
+_MOST_COMPLETED = 20  # of the newest logs of one name
+_GONE = "the `exec` that recorded it is gone and wrote no end: how the command ended is not known"
 _END_BYTES = 16_384
 _STATES: dict[str, tuple[Outcome, str]] = {
     "finished": ("done", "COMPLETED"),
@@ -107,16 +113,14 @@ class CommandLog:
             files.make_folder(path.parent)
             if files.create(path, encode(change.text)):
                 self.path = path
-                self._written = Written(
-                    {name: {value} for name, value in change.fields.items()}, set(change.lines), {}
-                )
+                self._written = _written_by(change)
                 return
 
     def _names(self, started: datetime) -> Iterator[Path]:
         """The names for the log, best first."""
         assert self._root is not None
         day = started.astimezone(zone_of(journal.local_zone())).date().isoformat()
-        task = re.sub(r"[^\w.@+=-]+", "_", self._command.name).strip("._") or "run"
+        task = _task_of(self._command)
         yield self._root / f"{day}_{task}.md"
         for number in range(2, _MOST_OF_ONE_NAME):
             yield self._root / f"{day}_{task}-{number}.md"
@@ -253,3 +257,111 @@ class CommandLog:
             facts=facts,
             exit_record=record,
         )
+
+
+class _LeftLog(CommandLog):
+    """The run log of a command whose `exec` is gone without an end."""
+
+    def __init__(self, command: Command, run: Path, root: Path, started: RunStarted) -> None:
+        super().__init__(command, run, None)
+        self._root = root
+        self._started = started
+        self._is_over = False
+
+    def complete(self, path: Path) -> None:
+        """Say in the log at `path` that the run has no end. Raises nothing."""
+        self.path = path
+        self._guard(self._complete)
+
+    def _complete(self) -> None:
+        self._written = _written_by(print_page(self._page()))  # as it was made
+        self._is_over = True
+        self._bring_up()
+
+    def _events(self) -> tuple[RunStarted | None, RunEnded | None]:
+        return self._started, None
+
+    def _history(
+        self, started: RunStarted, ended: RunEnded | None
+    ) -> Iterator[Intended | Sight | Judged]:
+        yield from super()._history(started, ended)
+        if self._is_over:
+            yield Judged(
+                time=_last_sign(self._run, started),
+                writer=started.writer,
+                seq=1,
+                key=self._command.name,
+                phase="preparation",
+                attempt=1,
+                outcome="unknown",
+                state="UNKNOWN",
+                why=_GONE,
+                learned=learned.of(self._run, [Tried(recorder=self._run)], []),
+            )
+
+
+def complete_left(command: Command, run: Path, setting: str | None) -> None:
+    """Complete the logs of earlier commands of this name here whose `exec` is gone without an end.
+    They were recorded beside `run`, or in it. What cannot be read or written stays as it is.
+    """
+    root = root_of(command.workdir, setting)
+    if root is None or not root.is_dir():
+        return
+    task = re.escape(_task_of(command))
+    names = re.compile(rf"\d{{4}}-\d\d-\d\d_{task}(?:-\d+)?\.md")
+    paths = sorted(path for path in root.iterdir() if names.fullmatch(path.name))
+    for path in paths[-_MOST_COMPLETED:]:
+        log = _left_log(command.name, path, run, root)
+        if log is not None:
+            log.complete(path)
+
+
+def _left_log(name: str, path: Path, run: Path, root: Path) -> _LeftLog | None:
+    """The log at `path`, where it is of a command whose `exec` is gone; None for any other."""
+    data, faults = read_log(path)
+    if data is None or faults:
+        return None
+    ids = _EXECUTION.findall(decode(data))
+    if len(ids) != 1 or _GONE in decode(data):
+        return None
+    for folder in (run.parent / ids[0], run):
+        started = _left_start(folder, ids[0])
+        if started is not None:
+            words, workdir = started.config["command"], Path(started.config["cwd"])
+            return _LeftLog(Command(words, name, workdir), folder, root, started)
+    return None
+
+
+def _left_start(run: Path, run_id: str) -> RunStarted | None:
+    """The start of this command in the folder of a run, where its process is gone and has written
+    no end; None for anything else, also where that cannot be told from here.
+    """
+    if not (run / layout.JOURNAL).is_dir():
+        return None
+    read = journal.read(run / layout.JOURNAL, is_evidence=True)
+    lives = journal.unsealed(read)
+    ended = {event.writer for event in of_kind(read.events, RunEnded)}
+    for event in of_kind(read.events, RunStarted):
+        if event.run_id == run_id and event.writer not in ended:
+            is_left = lives.get(event.writer) is False and event.config.keys() == _CONFIG
+            return event if is_left else None
+    return None
+
+
+def _last_sign(run: Path, started: RunStarted) -> datetime:
+    """When the run last showed a sign of life: its last event, or output."""
+    times = [event.time for event in all_of(journal.read(run / layout.JOURNAL).events)]
+    for path in (run / "logs").glob("std*.log"):
+        times.append(datetime.fromtimestamp(path.stat().st_mtime, UTC))
+    return max(times, default=started.time)
+
+
+def _task_of(command: Command) -> str:
+    """The name of a command's runs as part of a file's name."""
+    return re.sub(r"[^\w.@+=-]+", "_", command.name).strip("._") or "run"
+
+
+def _written_by(change: Printed) -> Written:
+    """What a page that was printed has of the machine's own."""
+    fields = {name: {value} for name, value in change.fields.items()}
+    return Written(fields, set(change.lines), {})

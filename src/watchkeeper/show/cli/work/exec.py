@@ -143,14 +143,16 @@ def _open_log(words: tuple[str, ...], name: str, run: Path) -> CommandLog | None
     the settings is said, and the command runs all the same.
     """
     from watchkeeper.core.settings import load
-    from watchkeeper.watch.command_log import Command, CommandLog
+    from watchkeeper.watch.command_log import Command, CommandLog, complete_left
 
     try:
         setting = load(Path.cwd(), acts=False).run_logs
     except UsageError as error:
         _say(f"no run log is kept: {error}")
         return None
-    page = CommandLog(Command(words, name, Path.cwd()), run, setting)
+    command = Command(words, name, Path.cwd())
+    complete_left(command, run, setting)
+    page = CommandLog(command, run, setting)
     page.open()
     if page.fault:
         _say(f"no run log is kept: {page.fault}")
