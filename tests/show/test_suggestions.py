@@ -18,12 +18,14 @@ from click.testing import CliRunner
 import watchkeeper as wk_api
 from tests.experiments import write_experiment
 from tests.watch.logs.test_run_logs import keep
+from watchkeeper.core.errors import EXIT_DETACHED, EXIT_FAILED, EXIT_OK, EXIT_UNKNOWN
 from watchkeeper.schedulers.fake.scheduler import FakeScheduler
 from watchkeeper.show.cli import COMMANDS, GROUPS, main, module_of
 
 SOURCE = Path(__file__).parents[2] / "src" / "watchkeeper"
 NAMED = re.compile(r"(?:^|[`'\": ])(?:watchkeeper|wk) (?P<command>[a-z]+)(?P<rest>[^`'\"\n;]*)")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
+ONLY_READ = frozenset({"ls", "status", "plan", "compare", "trace", "check", "lint"})
 PROGRAM_OPTIONS = {"--help", "--version"}
 
 
@@ -123,8 +125,17 @@ def test_what_an_answer_suggests_is_understood(place: Path) -> None:
         assert program == "watchkeeper"
         if name == "--help" or "--help" in rest:
             assert CliRunner().invoke(main, [name, *rest]).exit_code == 0
+        elif name in ONLY_READ:
+            assert_goes_through([name, *rest])
         else:
             command_named(name).make_context(name, rest)
+
+
+def assert_goes_through(words: list[str]) -> None:
+    """Run a command that only reads: it answers, and asks for nothing else to be typed."""
+    result = CliRunner().invoke(main, [*words])
+    assert result.exit_code in (EXIT_OK, EXIT_FAILED, EXIT_DETACHED, EXIT_UNKNOWN), words
+    assert result.exception is None or isinstance(result.exception, SystemExit), words
 
 
 def test_commands_on_experiments_take_the_same_options() -> None:
@@ -133,7 +144,7 @@ def test_commands_on_experiments_take_the_same_options() -> None:
     """
     for name in ("run", "submit", "plan", "watch", "cancel", "resume", "status"):
         assert options_of(name) >= {"--cluster"}, name
-    for name in ("run", "submit", "plan", "cancel", "status"):
+    for name in ("run", "submit", "plan", "watch", "cancel", "resume", "status", "compare"):
         assert options_of(name) >= {"--runs", "--evals"}, name
 
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
+
+import pytest
 
 from tests.experiments import blocks_of, state_of, times_run, write_experiment
 from tests.watch.test_keeper import Time, keeper, outcomes, run_pending
+from watchkeeper.core.events import Halted
 from watchkeeper.experiment import experiment as experiments
 from watchkeeper.launch.plan import Selection
 from watchkeeper.query import status
 from watchkeeper.schedulers.fake.scheduler import FakeScheduler
+from watchkeeper.watch.logs.logbook import Logbook
 
 NO_MODULE = "echo \"ModuleNotFoundError: No module named 'safetensors'\" >&2; exit 1"
 RUNS = tuple("abcdefgh")
@@ -97,3 +103,43 @@ def test_a_long_row_of_submissions_is_looked_at_in_between(tmp_path: Path) -> No
     assert keeper(folder, fake, run_pending(fake), time=slow).keep()
     assert submitted(folder) < len(RUNS)
     assert "preparation" in state_of(folder).halted
+
+
+def killed_at_the_halt(folder: Path, *, is_written: bool) -> None:
+    """A watch, in a process of its own, that is killed right before or after the halt is written.
+    No job is left under way.
+    """
+    pid = os.fork()
+    if pid:
+        _, status = os.waitpid(pid, 0)
+        assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+        return
+    write = Logbook.write
+
+    def write_or_die(self, kind, **fields):
+        if kind is Halted and not is_written:
+            os.kill(os.getpid(), signal.SIGKILL)
+        write(self, kind, **fields)
+        if kind is Halted:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    Logbook.write = write_or_die
+    fake = FakeScheduler()
+    keeper(folder, fake, run_pending(fake), cap=1).keep()
+    os._exit(0)  # it was not killed
+
+
+@pytest.mark.parametrize(("is_written", "most"), [(True, 3), (False, 6)])
+def test_a_watch_that_is_killed_while_it_halts_is_continued(tmp_path, is_written, most) -> None:
+    """A halt that was written holds for the watch that the cluster starts again; one that was not
+    is made by that one, of its own three failures. The log says it once.
+    """
+    folder = broken(tmp_path / "exp")
+    killed_at_the_halt(folder, is_written=is_written)
+    fake = FakeScheduler()
+    assert keeper(folder, fake, run_pending(fake), cap=1, restarted=True).keep()
+    assert submitted(folder) == most
+    assert state_of(folder).halted["preparation"].cause == "install"
+    blocks = [one for one in blocks_of(folder, "run-training.log") if one.action == "HALT"]
+    assert len(blocks) == 1
+    assert all(len(run.attempts) <= 1 for run in state_of(folder).runs.values())

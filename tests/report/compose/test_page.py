@@ -1,6 +1,7 @@
 """The machine's fields in a run log that a person owns too."""
 
 import re
+import sys
 from pathlib import Path
 
 from hypothesis import given
@@ -420,3 +421,39 @@ def test_a_value_is_printed_in_backticks_where_it_should():
     assert Value("a", "x`y", quoted=True).line() == "- a: x`y"
     assert Value("a", "b", note="c").line() == "- a: b (c)"
     assert JobBlock("1", []).heading == "Job" and JobBlock("2", [], "x").heading == "Job (x)"
+
+
+def operations(work):
+    """How many operations of Python's a call takes: the same on every machine."""
+    count = 0
+
+    def trace(frame, event, argument):
+        nonlocal count
+        frame.f_trace_opcodes = True
+        count += event == "opcode"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        work()
+    finally:
+        sys.settrace(before)
+    return count
+
+
+def test_the_work_on_a_long_log_grows_with_its_length():
+    """A log of twice as many executions takes about twice the work to bring up, not four times."""
+    costs = []
+    for length in (60, 120):
+        ids = range(1, length + 1)
+        jobs = [JobBlock(str(n), [Value("execution_id", f"1{n:04}")]) for n in ids]
+        made = print_page(page(jobs=jobs))
+        jobs = [*jobs, JobBlock(str(length + 1), [Value("execution_id", "20000")])]
+        own = written(made)
+        costs.append(
+            operations(
+                lambda made=made, own=own, jobs=jobs: splice(made.text, page(jobs=jobs), own)
+            )
+        )
+    assert costs[1] < 2.6 * costs[0], costs
