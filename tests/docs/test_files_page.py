@@ -12,6 +12,7 @@ from watchkeeper.core.code import code_files, named_files
 from watchkeeper.core.disk import files, records, spill
 from watchkeeper.publish import documents
 from watchkeeper.publish.manifest import cache
+from watchkeeper.publish.signing import keys, passphrases, signers
 from watchkeeper.query import foreign_jobs
 from watchkeeper.query.series import tracks
 from watchkeeper.reading import configs, nodes
@@ -72,6 +73,10 @@ def test_every_reader_that_is_fuzzed_stands_in_the_table(name: str) -> None:
         ("the curves", mebibytes(tracks.MOST_BYTES)),
         ("a report", mebibytes(output._MOST_BYTES)),
         ("documents of a checkpoint", mebibytes(documents.MOST_DOCUMENT_BYTES)),
+        ("signatures of a checkpoint", mebibytes(documents.MOST_DOCUMENT_BYTES)),
+        ("keys: trusted", mebibytes(signers.MOST_SIGNERS_BYTES)),
+        ("keys: trusted", mebibytes(keys.MOST_KEY_BYTES)),
+        ("keys: trusted", mebibytes(passphrases.MOST_BYTES)),
         ("hashes of a checkpoint", mebibytes(cache.MOST_BYTES)),
         ("run logs", mebibytes(run_log_folder.MOST_BYTES)),
         ("`timeline.md`", mebibytes(run_log_folder.MOST_BYTES)),

@@ -24,8 +24,11 @@ from watchkeeper.core.errors import ExperimentError, StorageError, UsageError
 from watchkeeper.core.events import DamagedLineError, decode
 from watchkeeper.experiment import experiment
 from watchkeeper.launch import hazards
+from watchkeeper.publish.documents import read_document
 from watchkeeper.publish.manifest.document import read_manifest
 from watchkeeper.publish.manifest.verify import verify_manifest
+from watchkeeper.publish.signing.dsse import verify_envelope
+from watchkeeper.publish.signing.signers import read_signers
 from watchkeeper.reading import configs, settings, tool_calls
 from watchkeeper.record.writing import tables
 from watchkeeper.report.actionlog import block_format, foreign
@@ -125,6 +128,16 @@ MANIFEST = (
     b'{"schema_version": "1", "algorithm": "sha256", "skipped_symlinks": ["latest"], '
     b'"artifacts": [{"path": "config.json", "size_bytes": 2, "sha256": "' + b"0" * 64 + b'"}]}'
 )
+SIGNERS = b"""# Ada
+-----BEGIN PUBLIC KEY-----
+MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE35cV42uykGpHW2PULIaoYKlijSbA
+8N4iIi1M7C1Gqkd3nA135dCEyIp7OV1ZDY8N3HPU4OAsu0/KMCEQWNd3Dg==
+-----END PUBLIC KEY-----
+"""
+ENVELOPE = (
+    b'{"payload": "e30=", "payloadType": "application/vnd.in-toto+json", '
+    b'"signatures": [{"keyid": "SHA256:0", "sig": "AAAA"}]}'
+)
 JOURNAL = _samples("core/golden/v1/**/*.jsonl")
 ROW = b'{"time":"2026-11-27T00:00:00Z","step":1,"loss":0.5,"val/loss":"NaN","note":"x"}\n'
 CLAIM = (
@@ -205,6 +218,14 @@ OURS = (
         _file("CHECKPOINT_MANIFEST.json", _verified),
         (UsageError,),
         crashes=(DEEP, MANIFEST.replace(b"config.json", b"x" * 5_000)),
+    ),
+    Target("a file of trusted keys", (SIGNERS,), _file("signers", read_signers), (UsageError,)),
+    Target(
+        "a signed statement",
+        (ENVELOPE,),
+        _file("SIGNOFF.sig.json", lambda path: verify_envelope(read_document(path), ())),
+        (UsageError,),
+        crashes=(DEEP,),
     ),
 )
 

@@ -116,6 +116,14 @@ def test_no_key_is_made_in_a_repository(tmp_path):
     assert not (tmp_path / "below").exists()
 
 
+def test_a_link_into_a_repository_leads_there(tmp_path):
+    """A folder that only looks as if it were outside is none."""
+    (tmp_path / "repository/.git").mkdir(parents=True)
+    (tmp_path / "keys").symlink_to("repository")
+    with pytest.raises(KeyFileError, match="would lie in the Git repository"):
+        make_key(tmp_path / "keys", "ada")
+
+
 def test_openssl_reads_the_key(tmp_path):
     """The files are those that other programs know."""
     made = make_key(tmp_path, "ada")

@@ -12,7 +12,7 @@ from tests.publish.checkpoints import SHARD, make_checkpoint, put_manifest
 from tests.publish.signing.keyring import PASSPHRASE, make_key, signer
 from watchkeeper.publish.manifest.files import list_files
 from watchkeeper.publish.manifest.hashing import hash_files
-from watchkeeper.publish.signing.keys import public_path_of
+from watchkeeper.publish.signing.keys import KeyFileError, public_path_of
 from watchkeeper.publish.signing.model import (
     ForeignSignatureError,
     is_signed_over,
@@ -151,6 +151,13 @@ def test_a_signature_of_somebody_else_is_kept(root, keys):
     (root / "model.sig").write_text("theirs")
     with pytest.raises(ForeignSignatureError):
         sign_model(root, keys["ada"])
+
+
+def test_a_key_in_the_checkpoint_signs_nothing(root):
+    """A private key that would be handed on with the checkpoint is refused, also below it."""
+    key = make_key(root / "original", "ada")
+    with pytest.raises(KeyFileError, match="lies inside the checkpoint"):
+        sign_model(root, key)
 
 
 def test_what_is_covered_is_everything_but_the_signatures():

@@ -18,7 +18,7 @@ from watchkeeper.tools.file_formats import FaultError, printable
 
 # What Git, the Hugging Face client and Watchkeeper keep in a checkpoint's root. No program loads a
 # model from there, and it differs from one copy to the next.
-_LEFT_OUT = (".git", ".watchkeeper", ".cache/huggingface")
+LEFT_OUT = (".git", ".watchkeeper", ".cache/huggingface")
 _INDEX_SUFFIXES = (".safetensors.index.json", ".bin.index.json")
 _SPECIAL = {
     stat.S_IFIFO: "a pipe",
@@ -115,7 +115,7 @@ class _Walk:
         """Look at every entry of a folder, and below it; "" is the root."""
         for entry in self._entries(folder):
             path = f"{folder}/{entry.name}" if folder else entry.name
-            if path in _LEFT_OUT:
+            if path in LEFT_OUT:
                 self.left_out.append(path)
             elif self._is_namable(path):
                 self._look_at(entry, path)

@@ -149,7 +149,7 @@ def _refuse_existing(path: Path) -> None:
 
 
 def _refuse_repository(path: Path) -> None:
-    for folder in path.absolute().parents:
+    for folder in path.resolve().parents:
         if (folder / ".git").exists():
             raise KeyFileError(
                 f"{path} would lie in the Git repository {folder}, where a key can be committed",
@@ -219,6 +219,19 @@ def _on_the_curve(path: Path, private: object) -> EllipticCurvePrivateKey:
         f"{path} holds no private key on the curve P-256",
         hint="`watchkeeper checkpoint keygen` makes one",
     )
+
+
+def refuse_inside(path: Path, root: Path) -> None:
+    """Refuse a private key in a checkpoint's folder, with which it would be handed on.
+
+    Raises:
+        KeyFileError: it lies there.
+    """
+    if path.resolve().is_relative_to(root.resolve()):
+        raise KeyFileError(
+            f"the key {path} lies inside the checkpoint, and would be handed on with it",
+            hint="move it out; if the checkpoint was handed on already, make a new key",
+        )
 
 
 def load_public(pem: bytes, where: str) -> EllipticCurvePublicKey:

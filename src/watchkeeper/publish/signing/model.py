@@ -16,9 +16,9 @@ from watchkeeper.core.disk import files
 from watchkeeper.core.errors import UsageError
 from watchkeeper.publish import names
 from watchkeeper.publish.documents import DocumentError, parse_document, read_document
-from watchkeeper.publish.manifest.files import FileRecord, list_files
+from watchkeeper.publish.manifest.files import LEFT_OUT, FileRecord, list_files
 from watchkeeper.publish.manifest.hashing import hash_files
-from watchkeeper.publish.signing.keys import Key, public_pem
+from watchkeeper.publish.signing.keys import Key, public_pem, refuse_inside
 from watchkeeper.publish.signing.outcomes import Bad, Outcome, Unknown, Verified
 from watchkeeper.publish.signing.signers import Signer, Signers
 from watchkeeper.tools.file_formats import short
@@ -33,8 +33,7 @@ _OWN_PATHS = (
     names.MODEL_SIGNATURE,
     names.SIGNOFF_SIGNATURE,
     names.SUMS,
-    ".cache/huggingface",
-    ".watchkeeper",
+    *LEFT_OUT,
 )
 _MISMATCH = "Signature mismatch"
 """How model_signing begins its error where a signature holds, and the files are others."""
@@ -54,6 +53,7 @@ def sign_model(root: Path, key: Key, records: Sequence[FileRecord] | None = None
     all its files; None: they are hashed here.
 
     Raises:
+        KeyFileError: the key lies inside the checkpoint.
         ForeignSignatureError: there is a `model.sig` that this key did not make; it is kept.
         StorageError: it could not be written.
         OSError: a file cannot be read.
@@ -61,6 +61,7 @@ def sign_model(root: Path, key: Key, records: Sequence[FileRecord] | None = None
     from model_signing import signing
 
     path = root / names.MODEL_SIGNATURE
+    refuse_inside(key.path, root)
     _refuse_foreign(path, key)
     hashed: Any = _Hashed(root, records)
     password: Any = key.passphrase  # declared as text, and used as bytes
