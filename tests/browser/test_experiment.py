@@ -166,6 +166,17 @@ def test_the_log_shows_its_end_and_stays_where_its_reader_is(show):
     assert log.evaluate("one => one.scrollTop") == 10
 
 
+def test_evidence_and_log_lead_to_what_they_are_about(show):
+    """A source that can be opened is a link to the file, and the log's subject one to its page."""
+    log = {"what": "log", "text": "run-experiment.log", "at": None, "source": "run-experiment.log"}
+    page = show(evidence=[{**log, "is_file": True}, {**log, "is_file": False}])
+    (file,) = page.locator("#evidence a").all()
+    assert file.get_attribute("href") == (
+        "/api/1/file/experiment/night/cap_rank?source=run-experiment.log"
+    )
+    assert page.locator("#log a").get_attribute("href") == "/r/night/cap_rank/r8"
+
+
 def test_problems_in_files_are_named_with_their_file(show):
     """A damaged file is in the heading and has a line of its own."""
     problem = {"severity": "error", "where": "journal/a.jsonl:204", "message": "cannot be read"}

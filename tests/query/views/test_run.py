@@ -241,6 +241,20 @@ def test_a_job_is_shown_as_its_journal_has_it(tmp_path):
     assert evaluation.neighbours == ("exp/one", "")
 
 
+def test_an_evaluation_names_its_training_and_how_to_trace_its_figures(tmp_path):
+    """A figure leads to the run whose model it is of; a recorded run has neither."""
+    folder = write_experiment(tmp_path / "my exp")
+    keep(folder, FakeScheduler())
+    evaluation = pages.run(folder, "one/clean/epoch0", "exp/one/clean/epoch0")
+    assert evaluation.training_id == "exp/one"
+    assert evaluation.trace == f"watchkeeper trace '{folder}' one/clean/epoch0"
+    training = pages.run(folder, "one", "exp/one")
+    assert (training.training_id, bool(training.trace)) == ("", True)
+    record(tmp_path / "run", [(1, {"loss": 1.0})])
+    recorded = pages.run(tmp_path / "run")
+    assert (recorded.training_id, recorded.trace) == ("", "")
+
+
 def test_a_damaged_line_is_a_problem_and_costs_that_line(tmp_path):
     """The other rows are shown, and the page says which file holds the damage."""
     record(tmp_path, falling(1, 5))

@@ -126,6 +126,23 @@ def test_a_text_that_leads_elsewhere_is_not_served(
     assert answer.status_code == 404 and "secret" not in answer.text
 
 
+def test_a_file_that_is_evidence_opens_as_text(night: Path, client: TestClient) -> None:
+    """A log of an experiment is sent as plain text, whatever is in it; a file that the page does
+    not name, and a page that there is not, are not found.
+    """
+    (night / "exp" / "run-experiment.log").write_text("<script>1</script>\n")
+    address = "/api/1/file/experiment/night/exp"
+    answer = client.get(address, params={"source": "run-experiment.log"})
+    assert answer.text == "<script>1</script>\n"
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    for source in ("experiment_summary.yaml", "../one/logs/run.log", ""):
+        assert client.get(address, params={"source": source}).status_code == 404
+    for page in ("run/night/one", "experiment/night/none", "overview/night"):
+        answer = client.get(f"/api/1/file/{page}", params={"source": "run-experiment.log"})
+        assert answer.status_code == 404, page
+
+
 def test_what_a_job_recorded_elsewhere_is_not_served(
     night: Path, tmp_path: Path, client: TestClient
 ) -> None:

@@ -20,6 +20,7 @@ from watchkeeper.launch.retries import Rules
 from watchkeeper.query.ranking import Rankings
 from watchkeeper.query.status import Examined, examine, page_notes_of
 from watchkeeper.query.views.counts import counts_of
+from watchkeeper.query.views.opening import read_source
 from watchkeeper.query.views.pages import Experiment
 from watchkeeper.query.views.parts.actions import log_of
 from watchkeeper.query.views.parts.bars import job_bars, slots_of
@@ -56,6 +57,17 @@ def experiment(folder: Path, name: str = "", shown: str = "") -> Experiment:
     read = journal.read(planned.folder / layout.JOURNAL)
     site = site_of(planned, read, fold(read.events), name, shown or str(folder))
     return page_of(site)
+
+
+def file(folder: Path, source: str) -> bytes:
+    """A file that the experiment's page names as evidence; of a long one its end.
+
+    Raises:
+        UsageError: its page names no such file.
+        ExperimentError, NewerJournalError: as for the page.
+        OSError: it cannot be read.
+    """
+    return read_source(experiment(folder).evidence, source, [folder])
 
 
 def site_of(planned: Planned, read: Journal, state: State, name: str, folder: str) -> Site:

@@ -335,7 +335,10 @@ class TextFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """A run's page. `reading` is the sentence on its loss curve, "" for none."""
+    """A run's page. `reading` is the sentence on its loss curve, "" for none. Of an evaluation,
+    `training_id` is the id of the run whose model it evaluates, "" for none; `trace` is the command
+    that follows the figures of a job back to its code and data, "" of a recorded run.
+    """
 
     id: str
     name: str
@@ -368,6 +371,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     texts: list[TextFile]
     neighbours: tuple[str, str] = ("", "")
     results: dict[str, Real] = {}
+    training_id: str = ""
+    trace: str = ""
     zone: str = "UTC"
     problems: list[Problem] = []
 

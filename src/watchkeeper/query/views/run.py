@@ -22,6 +22,7 @@ from watchkeeper.query.series.executions import RunRows, read_run_rows
 from watchkeeper.query.series.shelf import Shelf
 from watchkeeper.query.status import decide
 from watchkeeper.query.views.charts import Chart, series_of
+from watchkeeper.query.views.opening import folders_of, read_source, with_files
 from watchkeeper.query.views.pages import Examples, Failure, Run, Series, Strip, Text
 from watchkeeper.query.views.run_page.attempts import attempts_of, state_of
 from watchkeeper.query.views.run_page.examples import count_examples, read_examples
@@ -119,12 +120,14 @@ def run(
         stages=stages_of(subject.newest, is_running=is_running),
         settings=_settings(subject),
         code=_code(subject),
-        evidence=evidence_of(subject, marks, attempts, health_why),
+        evidence=with_files(evidence_of(subject, marks, attempts, health_why), folders_of(subject)),
         examples=examples.total,
         examples_matching=examples.matching,
         texts=texts_of(subject),
         neighbours=_neighbours(subject, id),
         results=_results(subject),
+        training_id=_training_id(subject, id),
+        trace=_trace_command(subject, folder),
         zone=subject.zone,
         problems=[*subject.problems, *rankings.problems, *_unreadable(rows)],
     )
@@ -204,6 +207,18 @@ def text(
         OSError: it cannot be read.
     """
     return read_text(subject_of(folder, key, within), name, after=after, tail=tail)
+
+
+def file(folder: Path, key: str, source: str, *, within: Sequence[str] = ()) -> bytes:
+    """A file that the run's page names as evidence; of a long one its end.
+
+    Raises:
+        UsageError: there is no such run, or its page names no such file.
+        OSError: it cannot be read.
+    """
+    subject = subject_of(folder, key, within)
+    page = run(folder, key, waits=False, within=within)
+    return read_source(page.evidence, source, folders_of(subject))
 
 
 def build(folder: Path, key: str, shelf: Shelf, within: Sequence[str] = ()) -> None:
@@ -309,6 +324,23 @@ def _results(subject: Subject) -> dict[str, Real]:
         if figure is not None:
             figures[name] = figure
     return figures
+
+
+def _training_id(subject: Subject, id: str) -> str:
+    """The id of the training behind an evaluation; "" where there is none."""
+    job = subject.job
+    if job is None or job.item.phase != "evaluation":
+        return ""
+    trainings = {item.key for item in job.experiment.items if item.phase != "evaluation"}
+    if job.item.run not in trainings:
+        return ""
+    return id.removesuffix(subject.key) + job.item.run
+
+
+def _trace_command(subject: Subject, folder: Path) -> str:
+    if subject.job is None or subject.latest is None:
+        return ""
+    return shlex.join(["watchkeeper", "trace", str(folder), subject.key])
 
 
 def _neighbours(subject: Subject, id: str) -> tuple[str, str]:

@@ -55,13 +55,15 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """One dated observation: `what` was seen ("step", "stall", "death", "disk", "exit"), `text`
-    in words, `at` when, and `source`, the file or the command that says so.
+    in words, `at` when, and `source`, the file or the command that says so. `is_file`: it is a file
+    that the page can open.
     """
 
     what: str
     text: str
     at: datetime | None = None
     source: FilePath = ""
+    is_file: bool = False
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):

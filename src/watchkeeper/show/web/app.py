@@ -7,6 +7,7 @@
     /api/1/experiment/ID             an experiment
     /api/1/run/ID                    a run; /series, /telemetry, /examples behind it
     /api/1/text/ID/NAME              the lines of one of its texts
+    /api/1/file/PAGE/ID?source=…     a file that the page names as evidence, as plain text
     /api/1/compare?r=ID&r=ID         runs side by side
     /api/1/events?scope=…            server-sent events: see `feeds`
     /api/1/schema.json               the JSON Schema of all that
@@ -31,6 +32,8 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from watchkeeper.core.errors import Problem, UsageError, WatchkeeperError
+from watchkeeper.query.views import experiment as experiments
+from watchkeeper.query.views import run as runs
 from watchkeeper.show.web.answers import failure
 from watchkeeper.show.web.builders import reading_overview
 from watchkeeper.show.web.builds import Builds
@@ -38,7 +41,7 @@ from watchkeeper.show.web.feeds import Feeds, TooManyTabsError, Wish
 from watchkeeper.show.web.parameters import Scope, scope_of
 from watchkeeper.show.web.script.joining import page_script
 from watchkeeper.show.web.security import Guard, Keys
-from watchkeeper.show.web.served import Served
+from watchkeeper.show.web.served import Located, Served
 
 STATIC = Path(__file__).parent / "static"
 _TYPES = {
@@ -90,6 +93,24 @@ class Api:
         scope = _scope(request, request.scope["route"].name)
         built = await self.builds.get(scope)
         return _json(built.body.whole, built.body.rev, request)
+
+    def file(self, request: Request) -> Response:
+        """A file that a page names as evidence. Whatever it holds, it is sent as text."""
+        located = self._located(request.path_params["page"], request.path_params["id"])
+        source = request.query_params.get("source", "")
+        if located.is_experiment:
+            data = experiments.file(located.folder, source)
+        else:
+            roots = [root.real for root in self.served.roots]
+            data = runs.file(located.folder, located.key, source, within=roots)
+        return Response(data, headers={"content-type": "text/plain; charset=utf-8"})
+
+    def _located(self, page: str, id: str) -> Located:
+        if page not in ("experiment", "run"):
+            raise HTTPException(404)
+        if page == "experiment":
+            return self.served.experiment(id)
+        return self.served.run(id)
 
     async def events(self, request: Request) -> Response:
         """A tab's stream of events."""
@@ -213,6 +234,7 @@ def app_of(api: Api, keys: Keys, hosts: Sequence[str] = ()) -> Starlette:
         *(Route(f"/api/1/run/{{id:path}}/{part}", api.page, name=part) for part in _PARTS),
         Route("/api/1/run/{id:path}", api.page, name="run"),
         Route("/api/1/text/{id:path}/{name}", api.page, name="text"),
+        Route("/api/1/file/{page}/{id:path}", api.file),
         Route("/api/1/compare", api.page, name="compare"),
         Route("/api/1/events", api.events),
         Route("/api/1/schema.json", _schema),

@@ -11,10 +11,12 @@ from itertools import takewhile
 from watchkeeper.core.events import Decision, Intended, Polled
 from watchkeeper.core.events.choose import of_kind
 from watchkeeper.launch.plan import FOUND
+from watchkeeper.query.views.opening import with_files
 from watchkeeper.query.views.pages import DecisionRow, Valid
 from watchkeeper.query.views.parts.needs import MOST_KEYS
 from watchkeeper.query.views.parts.site import Site, counted, ended_at
 from watchkeeper.query.views.shared import Evidence
+from watchkeeper.report.actionlog.render import EXPERIMENT_LOG, log_names
 
 _MOST_COMMITS = 3
 _SHA_DIGITS = 8
@@ -70,8 +72,9 @@ def _decision_row(group: list[Decision]) -> DecisionRow:
 
 
 def evidence_of(site: Site) -> list[Evidence]:
-    """Which code and data it used, and whether the scheduler answers."""
-    return [*_code(site), *_data(site), *_scheduler(site)]
+    """Which code and data it used, whether the scheduler answers, and its logs."""
+    evidence = [*_code(site), *_data(site), *_scheduler(site), *_logs(site)]
+    return with_files(evidence, [site.looked.experiment.folder])
 
 
 def _code(site: Site) -> Iterator[Evidence]:
@@ -95,6 +98,13 @@ def _data(site: Site) -> Iterator[Evidence]:
     words = ", ".join(filter(None, [experiment.dataset, experiment.dataset_facts]))
     if words:
         yield Evidence(what="data", text=words, source=experiment.summary)
+
+
+def _logs(site: Site) -> Iterator[Evidence]:
+    """The action logs that are there."""
+    for name in dict.fromkeys((EXPERIMENT_LOG, *log_names(site.read.events).values())):
+        if (site.looked.experiment.folder / name).is_file():
+            yield Evidence(what="log", text=name, source=name)
 
 
 def _scheduler(site: Site) -> Iterator[Evidence]:

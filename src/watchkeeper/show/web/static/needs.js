@@ -43,6 +43,21 @@ export function pathOfId(id) {
   return id.split('/').map(encodeURIComponent).join('/');
 }
 
+/** What a piece of evidence says, with its source: a link to the file where the page can open it. */
+export function sourceNodes(one, page, id, context) {
+  const { text, at, source } = one;
+  const isSaid = Boolean(source) && text.endsWith(source);
+  const href = one.is_file ? `/api/1/file/${page}/${pathOfId(id)}?source=${encodeURIComponent(source)}` : '';
+  const open = (words) => h('a', { class: 'source', href, target: '_blank', title: `Open ${source}` }, bdi(words));
+  const name = source?.split('/').at(-1);
+  const beside = href ? open(name) : h('span', { class: 'second', title: source }, bdi(name));
+  return [
+    isSaid && href ? open(text) : bdi(text),
+    at ? [', ', time(at, context)] : null,
+    source && !isSaid ? [' ', beside] : null,
+  ];
+}
+
 /** The button that marks a run for the comparison, at the left of its row. */
 export function marker(id, name, context) {
   const attributes = {

@@ -2,7 +2,7 @@
 
 import { bdi, glyph, h, link, paint, span, state, svg } from './dom.js';
 import { agoText, columnDecimals, countText, durationText, numberText } from './format.js';
-import { hasWords, isNeedWanted, marker, needsSection, runHref } from './needs.js';
+import { hasWords, isNeedWanted, marker, needsSection, runHref, sourceNodes } from './needs.js';
 import {
   countEntries,
   countsNodes,
@@ -558,16 +558,11 @@ function whySection({ decisions }) {
   return section('why', 'Why', {}, h('dl', { class: 'terms' }, lines));
 }
 
-function evidenceSection({ counts, evidence, watcher, zone }, context) {
+function evidenceSection({ id, counts, evidence, watcher, zone }, context) {
   const isOver = !counts.running && !counts.waiting;
-  const lines = evidence.map(({ what, text, at, source }) => [
-    h('dt', null, bdi(what)),
-    h(
-      'dd',
-      { title: source || null },
-      bdi(text),
-      at ? span('second', ', ', time(at, context)) : null,
-    ),
+  const lines = evidence.map((one) => [
+    h('dt', null, bdi(one.what)),
+    h('dd', null, sourceNodes(one, 'experiment', id, context)),
   ]);
   const watched = evidence.some(({ what }) => what === 'watched')
     ? null
@@ -588,14 +583,16 @@ function watcherLine({ process, host, alive, since }, isOver, context, zone) {
   return [h('dt', null, 'watched'), h('dd', null, bdi(text))];
 }
 
-function logSection({ log, actions }, context) {
+/** What was done, the newest last; whom it was done to leads to its page. */
+function logSection({ log, actions, rows }, context) {
+  const pages = new Map(rows.map((row) => [row.key, runHref(row.id)]));
   const lines = log.map(({ at, action, subject, text }) =>
     h(
       'div',
       { class: 'line' },
       span('third', time(at, context, 'seconds')),
       span('', bdi(action)),
-      subject ? [span('', bdi(subject)), span('', bdi(text))] : span('rest', bdi(text)),
+      subject ? [span('', link(pages.get(subject), subject)), span('', bdi(text))] : span('rest', bdi(text)),
     ),
   );
   const body = h(

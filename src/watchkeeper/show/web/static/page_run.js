@@ -1,10 +1,10 @@
 /** The page of a run: what it does, its curves, and what it left behind. */
 
 import { createRunCurves, curvesSection, drawCurves, followedSeries, followTelemetry, metricLabel, takeBeat, takeColumns, takeCurvesKey } from './curves.js';
-import { bdi, command, glyph, h, paint, span, state } from './dom.js';
+import { bdi, command, glyph, h, link, paint, span, state } from './dom.js';
 import { clockText, countText, durationText, numberText, rateText, sizeParts } from './format.js';
 import { compareHref } from './keys.js';
-import { pathOfId, placeHref, runHref } from './needs.js';
+import { pathOfId, placeHref, runHref, sourceNodes } from './needs.js';
 import { bar, duration, kindOf, rootCrumbs, section, time, unit, wordOf } from './pieces.js';
 import { createRunTexts, examplesSection, followedText, followTextLog, textLogSection, refreshTexts, runLogSection, stagesSection, takeLines } from './run_texts.js';
 import { table } from './table.js';
@@ -247,15 +247,11 @@ function attemptEnd(row, data) {
 }
 
 function runEvidence({ data, context }) {
-  if (!data.evidence.length) return null;
-  const rows = data.evidence.map((one) =>
-    pair(one.what, [bdi(one.text), one.at ? [', ', time(one.at, context)] : null, one.source && !one.text.endsWith(one.source) ? sourceOf(one.source) : null]),
-  );
-  return section('evidence', 'Evidence', {}, h('dl', { class: 'pairs' }, rows));
-}
-
-function sourceOf(source) {
-  return [' ', h('span', { class: 'source', title: source }, bdi(source.split('/').at(-1)))];
+  const rows = data.evidence.map((one) => pair(one.what, sourceNodes(one, 'run', data.id, context)));
+  const training = data.training_id ? pair('model of', link(runHref(data.training_id), data.training_id.split('/').at(-1))) : null;
+  const trace = data.trace ? pair('trace', command(data.trace)) : null;
+  if (!rows.length && !trace) return null;
+  return section('evidence', 'Evidence', {}, h('dl', { class: 'pairs' }, rows, training, trace));
 }
 
 function checkpointsSection(page) {
