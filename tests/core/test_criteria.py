@@ -235,3 +235,20 @@ def test_many_evaluations_are_named_in_part(pages: Pages) -> None:
     for epoch in range(6):
         pages.judge("a", 0.95, key=f"r8/clean/epoch{epoch}")
     assert "and 2 more" in criteria.standings(pages.events)[0].words
+
+
+def test_a_ledger_follows_a_journal_that_grows(pages: Pages) -> None:
+    """Fed event by event, it says the same as the journal read at once, of the evaluations asked
+    for.
+    """
+    pages.expect("a")
+    pages.intend("a")
+    pages.judge("a", 0.95)
+    pages.judge("a", 0.1, key="r16/clean/epoch0")
+    ledger = criteria.Ledger()
+    seen = []
+    for event in pages.events["a"]:
+        ledger.feed(event)
+        seen.append([one.verdict for one in ledger.standings(["r8/clean/epoch0"])])
+    assert seen == [[], ["open"], ["open"], ["met"], ["met"]]
+    assert [one.verdict for one in ledger.standings(["r16/clean/epoch0"])] == ["missed"]

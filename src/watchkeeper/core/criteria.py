@@ -10,13 +10,23 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import get_args
 
 import msgspec
 
 from watchkeeper.core.errors import UsageError
-from watchkeeper.core.events import Expected, Intended, Judged, Leased, Number, Opened, Relation
+from watchkeeper.core.events import (
+    AnyEvent,
+    Expected,
+    Intended,
+    Judged,
+    Leased,
+    Number,
+    Opened,
+    Relation,
+    Unknown,
+)
 from watchkeeper.core.events.choose import Events, of_kind
 
 _CRITERION = re.compile(
@@ -33,6 +43,7 @@ _RELATIONS: Mapping[Relation, Callable[[float, float], bool]] = {
 }
 _MOST_CHARACTERS = 200
 _MOST_NAMED = 4
+_JUDGED_BY = (Opened, Leased, Expected, Intended, Judged)
 
 
 class Criterion(msgspec.Struct, frozen=True):
@@ -80,6 +91,14 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
             others = ", ".join(self.reported[:_MOST_NAMED])
             return f"{self.criterion}: never reported (reported: {others}); {stated}"
         return f"{self.criterion}: no evaluation has reported yet; {stated}"
+
+    def of(self, keys: Collection[str]) -> Standing:
+        """The same, of these evaluations alone."""
+        return msgspec.structs.replace(
+            self,
+            met={key: value for key, value in self.met.items() if key in keys},
+            missed={key: value for key, value in self.missed.items() if key in keys},
+        )
 
     @property
     def verdict(self) -> str:
@@ -135,6 +154,26 @@ def standings(events: Events) -> list[Standing]:
         if one not in stated or (_is_first(event, events) and not _is_first(stated[one], events)):
             stated[one] = event
     return [_standing(one, event, events, values) for one, event in stated.items()]
+
+
+class Ledger:
+    """What came of the criteria, of a journal that grows. Feed it every event, once."""
+
+    def __init__(self) -> None:
+        self._events: dict[str, list[AnyEvent | Unknown]] = {}
+        self._standings: list[Standing] | None = None
+
+    def feed(self, event: AnyEvent | Unknown) -> None:
+        """One more event, of any kind."""
+        if isinstance(event, _JUDGED_BY):
+            self._events.setdefault(event.writer, []).append(event)
+            self._standings = None
+
+    def standings(self, keys: Collection[str]) -> list[Standing]:
+        """Each criterion, and what came of it in these evaluations."""
+        if self._standings is None:
+            self._standings = standings(self._events)
+        return [one.of(keys) for one in self._standings]
 
 
 def values_of(events: Events) -> dict[str, Mapping[str, Number]]:

@@ -122,3 +122,16 @@ def test_each_evaluation_of_a_training_is_one_line(verdict, says):
     """Its metrics where it ended well, else what went wrong; before the training's own end, too."""
     evaluations = [Evaluation(name="words epoch 0", judged=verdict)]
     assert results(submitted(), evaluations=evaluations) == {"words epoch 0": says}
+
+
+def test_a_criterion_stands_beside_the_evaluations_that_it_is_about():
+    """What was expected, and what came of it, is shown with evaluations and not without."""
+    words = "accuracy >= 0.9: met by one/clean/epoch0 (0.93); stated before the first evaluation"
+    about = About(task="one", expected=words)
+    evaluation = Evaluation("clean", judged(**EVALUATION, metrics={"accuracy": 0.93}))
+    assert "expected" not in results(submitted(), judged(), about=about)
+    for shown_values in (
+        results(submitted(), judged(), about=about, evaluations=[evaluation]),
+        results(submitted(**EVALUATION), judged(**EVALUATION), about=about),
+    ):
+        assert shown_values["expected"] == words

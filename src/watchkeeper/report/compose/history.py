@@ -47,7 +47,8 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     a failure ("": `command` with `--retry-failed`). `dataset_facts` is what else is
     known of the dataset, `settings` is what varies between the runs, `controls` what is the same
     in all of them. The log's paths are relative to `root`, which lies on the machine `host`;
-    `below` is the experiment's folder, relative to `root`.
+    `below` is the experiment's folder, relative to `root`. `expected` is each criterion on the
+    evaluations that the log shows, and what came of it.
     """
 
     task: str
@@ -64,6 +65,7 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     script: str = ""
     command: str = ""
     again: str = ""
+    expected: str = ""
 
 
 class Sight(msgspec.Struct, frozen=True):

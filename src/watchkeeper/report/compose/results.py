@@ -35,6 +35,8 @@ def compose_results(view: LogView, evaluations: Sequence[Evaluation]) -> list[Va
         else:
             values += _compose_training(view, judged)
     values += map(_summarize_evaluation, evaluations)
+    if view.about.expected and (view.is_evaluation or evaluations):
+        values.append(Value("expected", view.about.expected))
     return values
 
 

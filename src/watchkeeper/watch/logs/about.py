@@ -86,6 +86,7 @@ class Descriptions:
             below="" if below == "." else below,
             script=script,
             command=f"watchkeeper run {below}",
+            expected=self._histories.expected(item),
         )
 
     # What ran is described as it was when its log was made; what it is for may be said later.

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from watchkeeper.core.criteria import Ledger
 from watchkeeper.core.events import Answered, AnyEvent, Documented, Noted, RunItem, Unknown
 from watchkeeper.report.compose import lineage
 from watchkeeper.report.compose.history import History, LogFile, split_by_key
@@ -30,6 +31,7 @@ class Histories:
         self.logs: set[Path] = set()
         self.answered: Answered | None = None
         self._path_of = path_of
+        self._criteria = Ledger()
         self._evaluations: dict[str, list[RunItem]] = {}
         self._run_of: dict[str, str] = {}
         for item in items:
@@ -40,6 +42,7 @@ class Histories:
     def feed(self, events: Iterable[AnyEvent | Unknown]) -> None:
         """Take events of the journal, each of them once."""
         for event in events:
+            self._criteria.feed(event)
             if isinstance(event, Answered):
                 self._answer(event)
             if isinstance(event, Noted) and event.key in self._run_of:
@@ -60,6 +63,13 @@ class Histories:
     def _answer(self, event: Answered) -> None:
         if self.answered is None or event.time >= self.answered.time:
             self.answered = event
+
+    def expected(self, item: RunItem) -> str:
+        """Each criterion and what came of it, in the evaluations that the item's log shows."""
+        keys = [item.key]
+        if item.phase == "preparation":
+            keys = [one.key for one in self._evaluations.get(item.run, ())]
+        return "; ".join(one.words for one in self._criteria.standings(keys) if keys)
 
     def of(self, key: str) -> History:
         """The history of a key, empty at first."""
