@@ -8,6 +8,7 @@ import pytest
 
 from tests.publish.checkpoints import SHARD, make_checkpoint, put_manifest
 from tests.publish.signing.keyring import make_key, refuse, signer
+from tests.publish.vouched import SIGNED, at, checkpoint
 from watchkeeper.publish.checks import verdict
 from watchkeeper.publish.documents import read_document
 from watchkeeper.publish.manifest.document import read_manifest
@@ -19,6 +20,7 @@ from watchkeeper.publish.signing.keys import KeyFileError, load_private, public_
 from watchkeeper.publish.signing.model import sign_model, verify_model
 from watchkeeper.publish.signing.outcomes import Bad, Unknown, Verified
 from watchkeeper.publish.signing.signers import SignersError, read_signers
+from watchkeeper.publish.signoff.sign import sign
 
 TYPE = "https://example.org/test/v1"
 
@@ -95,11 +97,11 @@ def test_one_changed_byte_of_the_signature_never_verifies(root, keys, field):
     public = bundle["verificationMaterial"]["publicKey"]
     holder = {"payload": envelope, "hint": public, "sig": envelope["signatures"][0]}[field]
     value = holder[field]
-    for at in range(0, len(value) - 4, max(len(value) // 12, 1)):
-        changed = "A" if value[at] != "A" else "B"
-        holder[field] = value[:at] + changed + value[at + 1 :]
+    for offset in range(0, len(value) - 4, max(len(value) // 12, 1)):
+        changed = "A" if value[offset] != "A" else "B"
+        holder[field] = value[:offset] + changed + value[offset + 1 :]
         path.write_text(json.dumps(bundle))
-        assert not isinstance(verify_model(root, (signer(keys["ada"]),)), Verified), at
+        assert not isinstance(verify_model(root, (signer(keys["ada"]),)), Verified), offset
     holder[field] = value
     path.write_text(json.dumps(bundle))
     assert isinstance(verify_model(root, (signer(keys["ada"]),)), Verified)
@@ -114,6 +116,16 @@ def test_a_key_that_is_open_to_others_signs_nothing(keys):
             load_private(path, refuse)
     finally:
         path.chmod(0o600)
+
+
+def test_a_key_in_the_checkpoint_leaves_no_half_of_a_signature(tmp_path):
+    """A private key that lies in the checkpoint is refused before anything is written."""
+    root = checkpoint(tmp_path / "ck")
+    before = {path.name for path in root.iterdir()}
+    key = make_key(root / "keys", "ada")
+    with pytest.raises(KeyFileError, match="lies inside the checkpoint"):
+        sign(root, key=key, clock=at(SIGNED))
+    assert {path.name for path in root.iterdir()} == before | {"keys"}
 
 
 def test_a_key_with_a_passphrase_signs_nothing_without_it(tmp_path):

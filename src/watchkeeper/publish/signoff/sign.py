@@ -14,7 +14,7 @@ from watchkeeper.publish.documents import refuse_foreign, write_document
 from watchkeeper.publish.manifest.files import FileRecord
 from watchkeeper.publish.manifest.hashing import Progress, hash_files
 from watchkeeper.publish.passport.checks import check_passport
-from watchkeeper.publish.signing.keys import Key
+from watchkeeper.publish.signing.keys import Key, refuse_inside
 from watchkeeper.publish.signoff import claims, document, files
 from watchkeeper.publish.signoff.document import SignedFile, Signoff
 from watchkeeper.publish.signoff.passport import generated_at
@@ -66,11 +66,13 @@ def sign(
             is behind the passport. What was there before is as it was, or removed where it was
             ours and is no longer true.
         NoReasonError: there are soft signals, and no reason is given.
-        UsageError: the root is no folder, the reason is not one line, or a SIGNOFF.json is there
-            that this program did not write.
+        UsageError: the root is no folder, the reason is not one line, a SIGNOFF.json is there that
+            this program did not write, or the key lies in the root.
         StorageError, OSError: a file could not be read or written.
     """
     check_reason(reason)
+    if key is not None:
+        refuse_inside(key.path, root)
     refuse_foreign(root / names.SIGNOFF)
     now = clock()
     papers = read_papers(root)
