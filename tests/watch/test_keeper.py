@@ -56,6 +56,7 @@ def keeper(
     stagger_s: float = 0.0,
     most_tasks: int = 0,
     keeps_going: bool = False,
+    allows_unsigned: bool = False,
     restarted: bool = False,
     budget: Budget | None = None,
     clock: Clock = utc_now,
@@ -72,6 +73,7 @@ def keeper(
         unknown_deadline_s=600,
         most_tasks=most_tasks,
         keeps_going=keeps_going,
+        allows_unsigned=allows_unsigned,
     )
     return Keeper(
         experiments.read(folder),

@@ -58,7 +58,8 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     `results`: an evaluation's key → what it must leave; an absent one promises nothing and is
     judged by its exit code. `outputs`: a run → what else it must leave. `estimates`: a fine-tune's
     key → the seconds that its summary expects it to take. `invocations`: a run → how its script is
-    started; one that is absent runs without arguments in its own folder.
+    started; one that is absent runs without arguments in its own folder. `eval_only`: the runs that
+    a summary calls so.
     `expect` are criteria on what the evaluations report, as written.
     """
 
@@ -79,6 +80,7 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     estimates: Mapping[str, float] = {}
     outputs: Mapping[str, tuple[Promise, ...]] = {}
     invocations: Mapping[str, Invocation] = {}
+    eval_only: frozenset[str] = frozenset()
     expect: tuple[str, ...] = ()
 
     def workdir_of(self, item: RunItem) -> Path:
@@ -321,6 +323,7 @@ def _assemble(
         estimates=estimates,
         outputs=promises.outputs_of(plan, {run: one.workdir for run, one in invocations.items()}),
         invocations=invocations,
+        eval_only=frozenset(run.name for run in draft.runs if summary and run.type == "eval-only"),
     )
 
 

@@ -186,6 +186,7 @@ class Submitter:
         promises: Sequence[Promise] = (),
         refusals: Row | None = None,
         invocation: Invocation | None = None,
+        refusal: str = "",
     ) -> Submitted | Rejected | Doubted:
         """Make one attempt, or finish what a dead submitter began of it. Returns the event that
         says what came of it.
@@ -197,6 +198,7 @@ class Submitter:
         are the first and the last time that it was postponed, None: never; after a day of them it
         is refused.
         `invocation` says how its script is started, None: without arguments, in its own folder.
+        `refusal` is why it must not be submitted, "" where it may be.
 
         Raises:
             HeldByAnotherError: another process is about to submit it, or the attempt before may
@@ -209,6 +211,8 @@ class Submitter:
         workdir, args = _start_of(script, invocation)
         note = note_of(again)
         try:
+            if refusal:
+                raise _RefusalError(refusal)
             if args is None:
                 raise _RefusalError(f"the arguments of {item.key} cannot be read by this user")
             source = _read_script(script)
@@ -220,9 +224,9 @@ class Submitter:
                     return adopted
             self._end_predecessor(item.key, attempt - 1, before)
             content = self._content_of(script, source, workdir, again)
-        except _RefusalError as refusal:
+        except _RefusalError as error:
             return self._write(
-                Rejected, item, attempt, command=self._words(script, item), message=str(refusal)
+                Rejected, item, attempt, command=self._words(script, item), message=str(error)
             )
         script_sha256 = objects.keep(self._objects, content.text)
         is_array = bool(array or content.head.array)

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from watchkeeper.core.errors import BusyError, UnavailableError
-from watchkeeper.core.events import AnyEvent, Decision, Intended, Observed, Rejected
+from watchkeeper.core.events import (
+    AnyEvent,
+    Decision,
+    Intended,
+    Observed,
+    Rejected,
+    RunItem,
+    UnsignedAllowed,
+)
 from watchkeeper.core.state import Attempt, AttemptId
 from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.launch import plan as planning
 from watchkeeper.launch.hold import HeldByAnotherError
 from watchkeeper.launch.plan import Plan
 from watchkeeper.launch.submit import Submitter
+from watchkeeper.publish import gate
 from watchkeeper.schedulers.base import Scheduler, proves_claim
 from watchkeeper.watch import tally
 from watchkeeper.watch.leaving import Leaving
@@ -61,6 +71,7 @@ class Submissions:
         self._submitted = submitted
         self._monotonic = monotonic
         self._items = {item.key: item for item in experiment.items}
+        self._allowed: set[tuple[str, int, Path]] = set()
         self._busy = ""
         self._unresolved_since: dict[tuple[str, int, int], float] = {}
         self._submitted_at: float | None = None
@@ -219,6 +230,34 @@ class Submissions:
             promises=self._book.promises(item),
             refusals=earlier_try.refusals if earlier_try is not None else None,
             invocation=self._experiment.invocations.get(item.key),
+            refusal=self._refusal(item, decision.attempt),
+        )
+
+    def _refusal(self, item: RunItem, attempt: int) -> str:
+        """Why a piece of work is not submitted: it uses a checkpoint from elsewhere that nobody has
+        signed. "": it uses none, or that is allowed, which is then in the journal.
+        """
+        for root in gate.from_elsewhere(self._experiment, item):
+            standing = gate.standing_of(root)
+            if standing.is_signed:
+                continue
+            if not self._policy.allows_unsigned:
+                return standing.refusal
+            self._allow(item, attempt, standing)
+        return ""
+
+    def _allow(self, item: RunItem, attempt: int, standing: gate.Standing) -> None:
+        name = (item.key, attempt, standing.root)
+        if name in self._allowed:
+            return
+        self._allowed.add(name)
+        self._logbook.writer.write(
+            UnsignedAllowed,
+            key=item.key,
+            phase=item.phase,
+            attempt=attempt,
+            path=str(standing.root),
+            why=standing.why,
         )
 
     def _note_busy(self, why: str) -> None:

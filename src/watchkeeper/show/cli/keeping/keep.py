@@ -101,6 +101,7 @@ def keep(
     retry_failed: bool = False,
     resumes: bool = False,
     keep_going: bool = False,
+    allow_unsigned: bool = False,
     verbose: bool = False,
     budget: str = "",
     expect: tuple[str, ...] = (),
@@ -173,7 +174,11 @@ def keep(
     keeper = Keeper(
         experiment,
         scheduler,
-        msgspec.structs.replace(WatchPolicy.of(chosen, scheduler, site), keeps_going=keep_going),
+        msgspec.structs.replace(
+            WatchPolicy.of(chosen, scheduler, site),
+            keeps_going=keep_going,
+            allows_unsigned=allow_unsigned,
+        ),
         selection,
         purpose=purpose,
         submits=submits,

@@ -20,6 +20,11 @@ keep_going_option = click.option(
     is_flag=True,
     help="Keep submitting even if the first jobs all fail by one cause.",
 )
+allow_unsigned_option = click.option(
+    "--allow-unsigned",
+    is_flag=True,
+    help="Evaluate checkpoints from elsewhere also where nobody has signed them; it is recorded.",
+)
 budget_option = click.option(
     "--budget",
     default="",

@@ -28,7 +28,12 @@ from watchkeeper.show.cli.common import (
 )
 from watchkeeper.show.cli.keeping.dry_run import DryRunData, show_script_commands
 from watchkeeper.show.cli.keeping.keep import keep
-from watchkeeper.show.cli.keeping.limits import budget_option, expect_option, keep_going_option
+from watchkeeper.show.cli.keeping.limits import (
+    allow_unsigned_option,
+    budget_option,
+    expect_option,
+    keep_going_option,
+)
 from watchkeeper.show.cli.keeping.opening import check_extra, open_option
 from watchkeeper.show.cli.keeping.scripts import (
     ScriptCommand,
@@ -82,6 +87,7 @@ _OF_THE_WATCH = (
     help=f"Time limit of a Python file's job; of that of --as-job, which then restarts: {TIME}.",
 )
 @keep_going_option
+@allow_unsigned_option
 @budget_option
 @expect_option
 @run_log_options
@@ -200,7 +206,7 @@ def _passed_on(context: click.Context) -> list[str]:
     options: list[str] = []
     for parameter in context.command.params:
         value = context.params.get(parameter.name or "")
-        if parameter.name in ("queue_ahead", "keep_going") and value:
+        if parameter.name in ("queue_ahead", "keep_going", "allow_unsigned") and value:
             options.append(parameter.opts[-1])
         elif parameter.name == "log" and value is not None:
             options.append(f"--continue={value.absolute()}")

@@ -16,7 +16,12 @@ from watchkeeper.show.cli.common import (
 )
 from watchkeeper.show.cli.keeping.dry_run import DryRunData, show_script_commands
 from watchkeeper.show.cli.keeping.keep import keep
-from watchkeeper.show.cli.keeping.limits import budget_option, expect_option, keep_going_option
+from watchkeeper.show.cli.keeping.limits import (
+    allow_unsigned_option,
+    budget_option,
+    expect_option,
+    keep_going_option,
+)
 from watchkeeper.show.cli.keeping.scripts import (
     ScriptCommand,
     is_folder_named,
@@ -43,6 +48,7 @@ ANSWERS = (StandingData, DryRunData)
 )
 @click.option("--slots", type=int, metavar="JOBS", help="Local jobs running at a time.")
 @keep_going_option
+@allow_unsigned_option
 @budget_option
 @expect_option
 @run_log_options
