@@ -2,10 +2,13 @@
 
 import argparse
 import json
+import math
 import os
 from pathlib import Path
 
 from digits import data, forward, load, loss_of, new_model
+
+import watchkeeper as wk
 
 
 def main():
@@ -27,6 +30,8 @@ def main():
         else new_model(arguments.untrained, arguments.seed)
     )
     images, labels = data(arguments.task)
+    if arguments.checkpoint:
+        check_input(arguments.checkpoint, images)
     _, probabilities = forward(model, images)
     accuracy = float((probabilities.argmax(axis=1) == labels).mean())
     result = {
@@ -43,6 +48,21 @@ def main():
         os.fsync(file.fileno())
     temporary.replace(arguments.output)
     print(json.dumps(result))
+
+
+def check_input(checkpoint, images):
+    """Refuse images that are not what the checkpoint's passport says that it takes. Without a
+    passport nothing is said.
+    """
+    if not (checkpoint / "MODEL_PASSPORT.json").exists():
+        return
+    for image in wk.load_passport(checkpoint).input_contract.images:
+        pixels, (low, high) = math.prod(image.raw_shape), image.value_range
+        if images.shape[1] != pixels or images.min() < low or images.max() > high:
+            raise SystemExit(
+                f"{checkpoint} takes {pixels} pixels from {low:g} to {high:g}; these are "
+                f"{images.shape[1]} from {images.min():g} to {images.max():g}"
+            )
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 import watchkeeper as wk_api
-from tests.checkpoints import write_program
+from tests.checkpoints import write_log, write_program
 from tests.experiments import command, env, wk, write_experiment
 from tests.publish.checkpoints import make_checkpoint
 from tests.publish.vouched import checkpoint
@@ -176,6 +176,7 @@ SUCCESSES = {
     "checkpoint validate": ["SIGNABLE", "--require-signoff"],
     "checkpoint passport": ["CKPT", "--declare", "DECLARED", "--reference", "FORWARD"],
     "checkpoint replay": ["CKPT", "--with", "FORWARD"],
+    "checkpoint reevaluate": ["LOG", "LOG"],
     "rm": ["REC"],
 }
 
@@ -191,6 +192,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
     places["SIGNABLE"] = str(checkpoint(root / "signable", soft=True))
     places["KEY"] = str(root / "key.pem")
     places["CKPT"] = str(make_checkpoint(root / "model"))
+    places["LOG"] = str(write_log(root / "log.eval", ["a"]))
     places["FORWARD"] = str(write_program(root / "forward.py"))
     places["DECLARED"] = str(root / "declared.toml")
     (root / "declared.toml").write_text(f"[provenance]\ntraining_repo_commit = '{'a' * 40}'\n")

@@ -18,6 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import msgspec
+
 from watchkeeper.core.disk.files import open_regular
 from watchkeeper.core.events import Number
 from watchkeeper.tools.file_formats import (
@@ -40,6 +42,7 @@ _MAX_WINDOW_BYTES = (
 )  # of a Zstandard frame: what `zstd --ultra` needs at the most, its --long aside
 _ZSTD = 93
 _LOCAL_HEADER_BYTES = 30
+_SAMPLE = re.compile(r"samples/.+\.json")
 _EPOCH = re.compile(r"(?:^|/)epoch_(\d+)/*$")
 
 
@@ -69,6 +72,71 @@ def read(path: Path, expected: Expected) -> tuple[dict[str, Number], str, str]:
     words, caution = _samples(header, log, members)
     names = filter(None, [str(log.get("task", "")), str(log.get("model", "")), model_path(log)])
     return _scores(header), printable(", ".join([*words, *names])), caution
+
+
+class Sample(msgspec.Struct, frozen=True, kw_only=True):
+    """One sample of a log: its id as inspect-ai writes it, its epoch from 1, the model's answer,
+    and each scorer's value, as text.
+    """
+
+    id: str
+    epoch: int
+    answer: str
+    scores: dict[str, str]
+
+
+class Answers(msgspec.Struct, frozen=True, kw_only=True):
+    """What a log says of each sample, and of what it is a log: its task and its model."""
+
+    task: str
+    model: str
+    samples: tuple[Sample, ...]
+
+
+def read_answers(path: Path) -> Answers:
+    """The answers in a log, in the order of its samples' ids and epochs; also of one that was cut
+    off.
+
+    Raises:
+        FaultError: it is torn, or no log.
+        OSError: it cannot be read.
+    """
+    header, _ = _header(path)
+    log = _object(header.get("eval"))
+    try:
+        with open_regular(path) as file, zipfile.ZipFile(file) as archive:
+            members = [one for one in archive.infolist() if _SAMPLE.fullmatch(one.filename)]
+        samples = [_sample(_object(load_json(_content(path, member)))) for member in members]
+    except ZIP_ERRORS as error:
+        raise FaultError(f"cannot be read as an inspect-ai log: {error}") from error
+    samples.sort(key=lambda one: (len(one.id), one.id, one.epoch))
+    return Answers(
+        task=str(log.get("task", "")), model=str(log.get("model", "")), samples=tuple(samples)
+    )
+
+
+def _sample(sample: dict[str, Any]) -> Sample:
+    epoch = sample.get("epoch")
+    scores = _object(sample.get("scores"))
+    return Sample(
+        id=str(sample.get("id", "")),
+        epoch=epoch if type(epoch) is int else 1,
+        answer=_answer(_object(sample.get("output"))),
+        scores={name: str(_object(score).get("value")) for name, score in scores.items()},
+    )
+
+
+def _answer(output: dict[str, Any]) -> str:
+    """The text that the model gave; "": it gave none."""
+    completion = output.get("completion")
+    if isinstance(completion, str):
+        return completion
+    choices = output.get("choices")
+    first = _object(choices[0]) if isinstance(choices, list) and choices else {}
+    content = _object(first.get("message")).get("content")
+    if isinstance(content, str):
+        return content
+    return json.dumps(content) if content else ""
 
 
 def model_path(log: dict[str, Any]) -> str:

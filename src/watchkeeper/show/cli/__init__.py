@@ -49,6 +49,7 @@ COMMANDS = {
     "checkpoint validate": "Check a checkpoint, its passport and its sign-off.",
     "checkpoint passport": "Write down what a checkpoint is, and check it.",
     "checkpoint replay": "The reference forward pass again, against what was recorded.",
+    "checkpoint reevaluate": "Name each sample whose answer differs between two evaluations.",
 }
 
 # The folder of each command's module: commands are grouped by what people do.
@@ -86,6 +87,7 @@ _FOLDERS = {
     "checkpoint validate": "trust",
     "checkpoint passport": "trust",
     "checkpoint replay": "trust",
+    "checkpoint reevaluate": "trust",
 }
 
 

@@ -1,0 +1,60 @@
+"""Two evaluations of the same samples: whose answers differ. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from watchkeeper.tools.file_formats import short
+from watchkeeper.tools.inspect_ai import Answers, Sample
+
+
+class Difference(msgspec.Struct, frozen=True, kw_only=True):
+    """A sample whose answer or score is not the same in both evaluations. None: the sample is in
+    only one of them. Answers are cut to 200 characters.
+    """
+
+    id: str
+    epoch: int
+    first: str | None
+    second: str | None
+    first_scores: dict[str, str] | None
+    second_scores: dict[str, str] | None
+
+    @property
+    def is_of_score(self) -> bool:
+        """Whether a score differs too, and not the answer alone."""
+        return self.first_scores != self.second_scores
+
+
+def differences(first: Answers, second: Answers) -> list[Difference]:
+    """The samples that differ, in the order of the first evaluation, then those that only the
+    second has.
+    """
+    ones, others = _by_name(first), _by_name(second)
+    pairs = [(name, ones.get(name), others.get(name)) for name in {**ones, **others}]
+    return [
+        _difference(name, one, other) for name, one, other in pairs if _said(one) != _said(other)
+    ]
+
+
+def _by_name(answers: Answers) -> Mapping[tuple[str, int], Sample]:
+    return {(sample.id, sample.epoch): sample for sample in answers.samples}
+
+
+def _said(sample: Sample | None) -> tuple[str, dict[str, str]] | None:
+    if sample is None:
+        return None
+    return sample.answer, sample.scores
+
+
+def _difference(name: tuple[str, int], one: Sample | None, other: Sample | None) -> Difference:
+    return Difference(
+        id=name[0],
+        epoch=name[1],
+        first=short(one.answer) if one else None,
+        second=short(other.answer) if other else None,
+        first_scores=one.scores if one else None,
+        second_scores=other.scores if other else None,
+    )

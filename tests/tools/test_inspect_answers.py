@@ -1,0 +1,49 @@
+"""Answers read from inspect-ai's logs, without inspect-ai."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from watchkeeper.tools.inspect_ai import Sample, read_answers
+
+
+def log_of(path: Path, *samples: Any) -> Path:
+    """A log with these samples."""
+    with zipfile.ZipFile(path, "w") as log:
+        log.writestr("_journal/start.json", json.dumps({"eval": {"task": "t", "model": "m"}}))
+        for number, sample in enumerate(samples):
+            log.writestr(f"samples/{number}.json", json.dumps(sample))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("output", "answer"),
+    [
+        ({"completion": "yes", "choices": []}, "yes"),
+        ({"choices": [{"message": {"content": "yes"}}]}, "yes"),
+        ({"choices": [{"message": {"content": [{"text": "y"}]}}]}, '[{"text": "y"}]'),
+        ({"choices": [{"message": {}}]}, ""),
+        ({"choices": []}, ""),
+        (None, ""),
+    ],
+)
+def test_an_answer_is_what_the_model_gave(tmp_path: Path, output: Any, answer: str) -> None:
+    """The text is taken from wherever the version of the log has it; none is an empty one."""
+    (sample,) = read_answers(log_of(tmp_path / "log.eval", {"id": 3, "output": output})).samples
+    assert sample == Sample(id="3", epoch=1, answer=answer, scores={})
+
+
+def test_samples_come_in_the_order_of_their_ids(tmp_path: Path) -> None:
+    """Numbers count as numbers, and epochs follow one another; a log that was cut off has its
+    samples all the same.
+    """
+    samples = [{"id": 10}, {"id": 2, "epoch": 2}, {"id": 2, "epoch": 1}, "none"]
+    answers = read_answers(log_of(tmp_path / "log.eval", *samples))
+    assert (answers.task, answers.model) == ("t", "m")
+    order = [(sample.id, sample.epoch) for sample in answers.samples]
+    assert order == [("", 1), ("2", 1), ("2", 2), ("10", 1)]
