@@ -85,10 +85,10 @@ def read_papers(root: Path, *, require_signoff: bool = False) -> Papers:
     weights = files.weights_in(root)
     passport = read_passport(root)
     signoff, faults = _read_signoff(root, required=require_signoff)
-    paths = [*files.to_sign(root, weights), names.SIGNOFF]
-    if signoff is not None:
+    paths = [*files.to_sign(root, weights)]
+    if signoff is not None:  # else nothing is compared with its hash, and it may have any size
         readable, unreadable = files.readable_paths(root, signoff)
-        paths += readable
+        paths += [names.SIGNOFF, *readable]
         faults += unreadable
     return Papers(
         passport=passport,
