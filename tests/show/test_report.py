@@ -108,7 +108,8 @@ def test_a_recorded_run_has_its_curves_figures_and_log(tmp_path):
     assert report(tmp_path / "r8", "-o", tmp_path / "r.html").exit_code == EXIT_OK
     page = Page(tmp_path / "r.html")
     drawn = [one[2] for one in page.attributes if one[:2] == ("svg", "aria-label")]
-    assert len(drawn) == 1 and "loss" in drawn[0]
+    losses, gap = drawn
+    assert "loss" in losses and gap == "gap: 0.0333 to 0.1, last 0.0333"
     assert "train 0.3333" in page.text and "val 0.3667" in page.text
     assert "Config: data=corpus.bin" in page.text and "/scratch" not in page.text
     assert page.data["series"]["r8"]["lines"][0]["x"] == [1, 2, 3]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import bisect
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -21,10 +22,15 @@ from watchkeeper.query.series.reader import Values
 from watchkeeper.query.series.smoothing import MOST, default_smoothing
 from watchkeeper.query.series.tracks import FileTracks
 from watchkeeper.query.views.pages import Line, Series
+from watchkeeper.runfolder.losses import TRAIN_LOSS, VAL_LOSS
 
 MOST_COLUMNS = 2000
 MOST_BAD = 2000
 """Values that are not finite are drawn at no more places of one line."""
+GAP = "gap"
+"""The name of a gap that is made: validation loss less training loss."""
+GAPS = (GAP, "loss_gap", "train_val_gap")
+"""The names of a gap that is logged."""
 
 
 class Chart(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,21 +71,31 @@ class _Drawn(msgspec.Struct, frozen=True):
 
 
 def series_of(run: RunRows, chart: Chart) -> Series:
-    """The lines of some metrics; metrics that the run lacks have none.
+    """The lines of some metrics; metrics that the run lacks have none, but for a gap that is made
+    of both losses (`gap_lines`).
 
     Raises:
         OSError: a file of rows can no longer be read.
     """
+    parts: tuple[str, ...] = ()
+    if GAP in chart.metrics:
+        parts = gap_parts(run.metrics)
     drawn: list[_Drawn] = []
-    for metric in dict.fromkeys(chart.metrics):
+    for metric in dict.fromkeys((*chart.metrics, *parts)):
         for execution in run.executions:
             files = execution.having(metric)
             if files:
                 drawn.append(_draw(execution, metric, files, chart))
     grid = _grid(drawn, chart)
+    made = [(one, _lines(one, grid, chart)) for one in drawn]
     lines: list[Line] = []
-    for one in drawn:
-        lines += _lines(one, grid, chart)
+    for one, own in made:
+        if one.metric in chart.metrics:
+            lines += own
+    for execution in run.executions:
+        own_lines = {one.metric: own for one, own in made if one.execution is execution}
+        if parts and own_lines.keys() >= set(parts):
+            lines += gap_lines(*map(own_lines.__getitem__, parts))
     return Series(
         lines=lines,
         smoothing=max((one.smoothing for one in drawn), default=0.0),
@@ -201,3 +217,58 @@ def _plain(x: float | None) -> float | int | None:
     if x.is_integer() and abs(x) < 2**53:
         return int(x)
     return round(x, 3)
+
+
+# ── the gap of a run that logs both losses and no gap
+
+
+def loss_names(metrics: Sequence[str]) -> tuple[str, str]:
+    """The names of the training loss and of the validation loss among these; "" for none."""
+    train = next((name for name in TRAIN_LOSS if name in metrics), "")
+    val = next((name for name in VAL_LOSS if name in metrics), "")
+    return train, val
+
+
+def gap_parts(metrics: Sequence[str]) -> tuple[str, ...]:
+    """The training loss and the validation loss that a gap is made of; () where one of them is not
+    logged, or a gap is.
+    """
+    names = loss_names(metrics)
+    if all(names) and not set(GAPS).intersection(metrics):
+        return names
+    return ()
+
+
+def gap_lines(train: Sequence[Line], val: Sequence[Line]) -> Iterator[Line]:
+    """The gap of one execution, from its lines of both losses: at each point of the validation
+    loss, less the smoothed training loss there or, where none is there, before it.
+    """
+    for line in val:
+        beside = next((one for one in train if one.superseded == line.superseded), None)
+        if beside is not None:
+            yield _gap_line(beside, line)
+
+
+def _gap_line(train: Line, val: Line) -> Line:
+    points = zip(train.x, train.smooth, strict=True)
+    known = sorted((x, loss) for x, loss in points if x is not None and loss is not None)
+    places = [x for x, _ in known]
+    gaps: list[float | None] = []
+    for x, loss in zip(val.x, val.smooth, strict=True):
+        gap = None
+        if x is not None and loss is not None and known and x >= places[0]:
+            gap = round(loss - known[bisect.bisect_right(places, x) - 1][1], 7)
+        gaps.append(gap)
+    return Line(
+        metric=GAP,
+        attempt=val.attempt,
+        superseded=val.superseded,
+        is_requeue=val.is_requeue,
+        x=val.x,
+        min=gaps,
+        max=gaps,
+        smooth=gaps,
+        n=val.n,
+        bad=[],
+        other=val.other,
+    )

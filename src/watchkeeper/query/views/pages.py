@@ -275,7 +275,9 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MetricRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A metric of a run. `better` "": nobody knows, and `best` is None. `is_loss`: drawn first."""
+    """A metric of a run. `better` "": nobody knows, and `best` is None. `made_of`: the losses of
+    which a gap is made, the second less the first (smoothed); () of what the run logged.
+    """
 
     name: str
     rows: int
@@ -285,6 +287,7 @@ class MetricRow(msgspec.Struct, frozen=True, kw_only=True):
     best_step: Real | None
     better: Literal["more", "less", ""]
     role: Literal["train loss", "val loss", "gap", "other"] = "other"
+    made_of: tuple[str, ...] = ()
 
 
 class CheckpointRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from watchkeeper.query.ranking import Ranking
 from watchkeeper.query.series.executions import RunRows
 from watchkeeper.query.series.figures import Figure, figure_of, values_of
+from watchkeeper.query.views.charts import (
+    GAP,
+    GAPS,
+    MOST_COLUMNS,
+    Chart,
+    gap_parts,
+    loss_names,
+    series_of,
+)
 from watchkeeper.query.views.pages import MetricRow
 from watchkeeper.query.views.run_page.numbers import plain, spelled
 from watchkeeper.query.views.shared import Best
 from watchkeeper.report.compare.direction import Better
 from watchkeeper.report.compose import loss_sentence
-from watchkeeper.runfolder.losses import TRAIN_LOSS, VAL_LOSS
 
 Role = Literal["train loss", "val loss", "gap", "other"]
-_GAPS = ("gap", "loss_gap", "train_val_gap")
 _ROLES: tuple[Role, ...] = ("train loss", "val loss", "gap", "other")
 _MOST_POINTS = 4096  # of a curve that a sentence is made of
 
@@ -27,23 +34,44 @@ def metrics_of(run: RunRows, ranking: Ranking) -> list[MetricRow]:
     names = run.metrics
     train, val = loss_names(names)
     roles: dict[str, Role] = {train: "train loss", val: "val loss"}
-    roles.update(dict.fromkeys(_GAPS, "gap"))
+    roles.update(dict.fromkeys(GAPS, "gap"))
     rows = [
         _row(figure_of(run, name), name, roles.get(name, "other"), ranking.better(name))
         for name in names
     ]
-    return sorted(rows, key=_place)
+    return sorted([*rows, *_made_gap(run)], key=_place)
 
 
 def _place(row: MetricRow) -> int:
     return _ROLES.index(row.role)
 
 
-def loss_names(metrics: Sequence[str]) -> tuple[str, str]:
-    """The names of the training loss and of the validation loss among these; "" for none."""
-    train = next((name for name in TRAIN_LOSS if name in metrics), "")
-    val = next((name for name in VAL_LOSS if name in metrics), "")
-    return train, val
+def _made_gap(run: RunRows) -> Iterator[MetricRow]:
+    """The gap of a run that logs none, as its strip ends; none where it lacks a loss."""
+    parts = gap_parts(run.metrics)
+    if not parts:
+        return
+    lines = series_of(run, Chart(metrics=(GAP,), width=MOST_COLUMNS)).lines
+    points = [
+        point
+        for line in lines
+        if not line.superseded
+        for point in zip(line.x, line.smooth, strict=True)
+        if point[1] is not None
+    ]
+    if points:
+        last_step, last = points[-1]
+        yield MetricRow(
+            name=GAP,
+            rows=len(points),
+            last=last,
+            last_step=last_step,
+            best=None,
+            best_step=None,
+            better="",
+            role="gap",
+            made_of=parts,
+        )
 
 
 def best_of(metrics: Sequence[MetricRow], run: str, id: str) -> Best | None:

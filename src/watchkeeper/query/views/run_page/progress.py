@@ -24,7 +24,7 @@ from watchkeeper.query.series.figures import figure_of
 from watchkeeper.query.series.reader import pieces
 from watchkeeper.query.series.shelf import end_of_rows
 from watchkeeper.query.series.tracks import FileTracks
-from watchkeeper.query.views.run_page.metrics import loss_names
+from watchkeeper.query.views.charts import loss_names
 from watchkeeper.query.views.run_page.numbers import plain
 from watchkeeper.query.views.run_page.subject import Subject
 from watchkeeper.query.views.shared import Progress, Real
