@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
+from tests.core.chain.forge import rewrite
 from tests.experiments import wk, write_experiment
 from watchkeeper.core import journal
 from watchkeeper.core.events import Expected, Intended
@@ -65,6 +68,22 @@ def test_one_that_is_added_after_the_result_never_counts(done: Path) -> None:
     assert "Expected accuracy >= 0.4: added after an evaluation was submitted" in shown
     assert "Expected accuracy >= 0.75: missed" in shown
     assert len(of_kind(journal.read(done / ".watchkeeper/journal").events, Expected)) == 3
+
+
+def test_a_figure_that_the_result_does_not_hold_is_found(done: Path, tmp_path: Path) -> None:
+    """A figure that was changed in the journal, every seal and chain made again, is compared with
+    the result that it was taken from.
+    """
+    forged = shutil.copytree(done, tmp_path / "exp")
+    (path, *_) = sorted((forged / ".watchkeeper/journal").iterdir())
+    events = [msgspec.json.decode(line) for line in path.read_bytes().splitlines()]
+    for event in events:
+        if event["kind"] == "judged" and event["phase"] == "evaluation":
+            event["metrics"]["accuracy"] = 0.95
+    rewrite(path, events)
+    checked = CliRunner().invoke(main, ["check", str(forged)])
+    assert checked.exit_code == 1
+    assert "accuracy is 0.95 in the journal, and 0.5 in one/eval/clean_epoch0" in checked.output
 
 
 def test_an_evaluation_names_the_passport_of_its_checkpoint(done: Path) -> None:

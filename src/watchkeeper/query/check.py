@@ -430,6 +430,7 @@ def _check_evidence(
             continue
         judged = run.latest.judged
         looked += len(judged.fingerprints)
+        problems += _other_figures(judged, findings)
         for subject, fingerprint in judged.fingerprints.items():
             what, hint = _evidence_fault(root, findings.get(subject), fingerprint)
             if not what:
@@ -442,6 +443,24 @@ def _check_evidence(
                 Problem(where=where, message=message, hint=hint, code="not-as-recorded")
             )
     return looked, problems
+
+
+def _other_figures(judged: Judged, findings: Mapping[str, Finding]) -> Iterator[Problem]:
+    """The figures of a verdict that are others in the very file that it was taken from."""
+    for subject, fingerprint in judged.fingerprints.items():
+        finding = findings.get(subject)
+        if finding is None or finding.fingerprint != fingerprint:
+            continue
+        for name in sorted(judged.metrics.keys() & finding.metrics.keys()):
+            here, there = judged.metrics[name], finding.metrics[name]
+            if here == there:
+                continue
+            yield Problem(
+                where=judged.key,
+                message=f"{name} is {here} in the journal, and {there} in {finding.path}",
+                hint=journal.RESTORE,
+                code="not-as-recorded",
+            )
 
 
 def _evidence_fault(root: Path, finding: Finding | None, fingerprint: str) -> tuple[str, str]:
