@@ -72,9 +72,11 @@ def _json_of(value: Any) -> str:
 
 def join_object(parts: Mapping[str, bytes]) -> bytes:
     """The hash of an object from those of its parts."""
-    named = sorted((name.encode(), part) for name, part in parts.items())
-    pieces = (len(name).to_bytes(4, "big") + name + part for name, part in named)
-    return sha256(_OBJECT + b"".join(pieces)).digest()
+    pieces = [_OBJECT]
+    for name in sorted(parts):
+        encoded = name.encode()
+        pieces += (len(encoded).to_bytes(4, "big"), encoded, parts[name])
+    return sha256(b"".join(pieces)).digest()
 
 
 def join_list(parts: Iterable[bytes]) -> bytes:
