@@ -19,7 +19,7 @@ TWINS_PYTHON := /usr/bin/python3
 CAPITALIZATION_full :=
 CAPITALIZATION_small := --runs r8_lr1e-2 --evals '*/epoch1'
 
-.PHONY: help demo demo-pipeline demo-benchmark demo-finetune demo-capitalization test test-fast test-pythons mutants test-all faults hangs health twins fuzz io-faults check docs site slurm-up slurm-down clean
+.PHONY: help demo demo-pipeline demo-benchmark demo-finetune demo-capitalization test test-fast test-pythons mutants test-all faults hangs health twins fuzz io-faults sync-faults check docs site slurm-up slurm-down clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -71,7 +71,7 @@ mutants: $(VENV)/.stamp-dev ## change the pure parts in small ways, and name eac
 	@nice $(BIN)/python -m tests.mutants --seed $(SEED)
 
 test-all: test ## all of `test`, and what takes longer: the fault tables, and the whole capitalization experiment on a real Slurm (root; several hours)
-	@$(MAKE) --no-print-directory faults hangs health io-faults twins fuzz
+	@$(MAKE) --no-print-directory faults hangs health io-faults twins fuzz sync-faults
 	@WATCHKEEPER_TEST_SIZE=full $(BIN)/python -m pytest -q tests/crash/test_submitter.py tests/slurm/test_capitalization.py --timeout 2400
 
 faults: $(VENV)/.stamp-dev ## harm a watch on a real Slurm in fourteen ways, and print what came of it (root; eight minutes)
@@ -85,6 +85,9 @@ health: $(VENV)/.stamp-dev ## five jobs on a real Slurm that are not well, and w
 
 twins: $(VENV)/.stamp-dev $(TWINS)/.stamp-watchkeeper $(TWINS)/.stamp-servatus $(TWINS)/.stamp-submitit ## servatus, submitit and Watchkeeper under twelve faults on a real Slurm: how often each ran a job twice, or lost it (root; half an hour)
 	@$(BIN)/python -m tests.twins
+
+sync-faults: $(VENV)/.stamp-dev ## send runs with wandb to a server on this machine that fails in twenty ways, and print whether what was said is true (ten minutes)
+	@$(BIN)/python -m tests.publish.wandb.faults
 
 fuzz: $(VENV)/.stamp-dev ## try each reader of files and output with nearly right input, a minute each (forty minutes; SECONDS=5 is a quick round)
 	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS)

@@ -177,6 +177,7 @@ SUCCESSES = {
     "checkpoint passport": ["CKPT", "--declare", "DECLARED", "--reference", "FORWARD"],
     "checkpoint replay": ["CKPT", "--with", "FORWARD"],
     "checkpoint reevaluate": ["LOG", "LOG"],
+    "wandb sync": ["WANDB", "-e", "lab", "-p", "digits", "--dry-run"],
     "rm": ["REC"],
 }
 

@@ -37,7 +37,8 @@ class Summary(Change, frozen=True, kw_only=True):
 
 class Begin(msgspec.Struct, frozen=True, kw_only=True):
     """What a run is. `started` is None where the record has no time; a text is "" where it has
-    none. `starting_step` is where a resumed run's steps begin, 0 in a new one.
+    none. `starting_step` is where a resumed run's steps begin, 0 in a new one; `resumes`: it
+    continues what is on the server under its id.
     """
 
     run_id: str
@@ -50,6 +51,7 @@ class Begin(msgspec.Struct, frozen=True, kw_only=True):
     tags: tuple[str, ...] = ()
     started: datetime | None = None
     starting_step: int = 0
+    resumes: bool = False
     host: str = ""
     commit: str = ""
     config: Config = Config()
@@ -125,6 +127,7 @@ def _begin(run: Fields) -> Begin:
         host=wire.text_in(run, 13),
         starting_step=wire.integer_in(run, 14) or 0,
         started=_time(wire.message_in(run, 17)),
+        resumes=bool(wire.integer_in(run, 18) or wire.integer_in(run, 24)),
         commit=wire.text_in(wire.message_in(run, 21), 2),
     )
 

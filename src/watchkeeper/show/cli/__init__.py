@@ -29,6 +29,7 @@ COMMANDS = {
     "compare": "Runs side by side: settings, code, data, figures.",
     "report": "A page as one file, to pass on or to print.",
     "export": "The metric rows of recorded runs as one table in a file.",
+    "wandb sync": "Offline runs of W&B to a server, and whether they arrived.",
     "import": "Runs that W&B left on this disk, as recorded runs.",
     "trace": "Where a figure comes from, back to the commit.",
     "reproduce": "The code, configuration and environment of a run again.",
@@ -74,7 +75,8 @@ _FOLDERS = {
     "log": "look",
     "tag": "words",
     "note": "words",
-    "import": "words",
+    "import": "exchange",
+    "wandb sync": "exchange",
     "rm": "words",
     "check": "verify",
     "lint": "verify",
@@ -94,6 +96,7 @@ _FOLDERS = {
 # A group → its line in `watchkeeper --help`. The name of a command in it is `GROUP COMMAND`.
 GROUPS: dict[str, str] = {
     "checkpoint": "What a checkpoint is, and who vouched for it.",
+    "wandb": "Runs of W&B, sent safely.",
 }
 
 

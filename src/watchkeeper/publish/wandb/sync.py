@@ -1,0 +1,253 @@
+"""Sending runs with `wandb sync`, within a time, and judging by evidence whether they arrived.
+
+The program's exit code says nothing: it is 0 also after the server refused the key. A run counts as
+synced when W&B has marked it and the server, asked afterwards, has its rows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO, Literal
+
+import msgspec
+
+from watchkeeper.core.errors import UsageError
+from watchkeeper.core.text import redaction
+from watchkeeper.publish.wandb.plan import RunPlan, SyncPlan, marker_of
+from watchkeeper.publish.wandb.server import Held, Server, ask
+from watchkeeper.publish.wandb.token import Token
+
+Outcome = Literal["synced", "failed", "unknown"]
+
+OLDEST = (0, 30)
+SETTLE_S = 30.0
+ASK_S = 20.0
+_PAUSE_S = 1.0
+_GRACE_S = 5.0
+_MOST_OUTPUT_BYTES = 64 * 1024
+_VERSION = re.compile(r"\b(\d+)\.(\d+)\.(\d+)")
+
+
+class Sent(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of one run. `rows_held` is how many rows the server says it has, None where it did
+    not say. `why` is the reason of an outcome that is not `synced`; `url` is the run's page, ""
+    where the server has none.
+    """
+
+    run_id: str
+    outcome: Outcome
+    rows: int
+    rows_held: int | None = None
+    why: str = ""
+    url: str = ""
+
+
+def wandb_command() -> list[str]:
+    """How `wandb` is called here.
+
+    Raises:
+        UsageError: it is not installed, or too old.
+    """
+    if importlib.util.find_spec("wandb") is not None:
+        command = [sys.executable, "-m", "wandb"]
+    elif program := shutil.which("wandb"):
+        command = [program]
+    else:
+        raise UsageError("wandb is not installed here", hint="pip install 'wandb>=0.31'")
+    done = subprocess.run([*command, "--version"], capture_output=True, text=True, check=False)
+    match = _VERSION.search(done.stdout)
+    if match is None:
+        raise UsageError(f"`{' '.join(command)} --version` gives no version: {done.stderr[-300:]}")
+    if (int(match[1]), int(match[2])) < OLDEST:
+        message = f"wandb {match[0]} is installed; its sync can lose data or hang"
+        raise UsageError(message, hint="pip install 'wandb>=0.31'")
+    return command
+
+
+class Syncer:
+    """Sends runs to one server, each within `timeout_s` seconds. For `settle_s` seconds after it
+    the server may be busy with what it took. It has `ask_s` seconds to say what it holds.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        token: Token,
+        command: Sequence[str],
+        *,
+        timeout_s: float,
+        settle_s: float = SETTLE_S,
+        ask_s: float = ASK_S,
+    ) -> None:
+        self._server = server
+        self._token = token
+        self._command = command
+        self._timeout_s = timeout_s
+        self._settle_s = settle_s
+        self._ask_s = ask_s
+
+    def sync(self, plan: SyncPlan) -> Iterator[Sent]:
+        """Send each run that is ready, one after another."""
+        for run in plan.ready:
+            yield self._sync(plan, run)
+
+    def _sync(self, plan: SyncPlan, run: RunPlan) -> Sent:
+        before = self._ask(plan, run)
+        why = _reason_not_to_send(run, before)
+        if why:
+            return Sent(
+                run_id=run.run_id,
+                outcome="failed",
+                rows=run.rows,
+                rows_held=before.rows,
+                why=why,
+            )
+        words = [*self._command, "sync", "--yes", "-e", plan.entity, "-p", plan.project]
+        if run.is_marked:
+            words.append("--include-synced")
+        words += [str(folder.resolve()) for folder in run.folders]
+        ended, output = _run(words, self._server, self._token, self._timeout_s)
+        held = self._settled(plan, run)
+        return judge(run, plan, self._server, held, ended=ended, output=output)
+
+    def _settled(self, plan: SyncPlan, run: RunPlan) -> Held:
+        """What the server holds, asked again for a while where rows are still on their way."""
+        deadline = time.monotonic() + self._settle_s
+        held = self._ask(plan, run)
+        while held.rows is not None and held.rows < run.rows and time.monotonic() < deadline:
+            time.sleep(_PAUSE_S)
+            held = self._ask(plan, run)
+        return held
+
+    def _ask(self, plan: SyncPlan, run: RunPlan) -> Held:
+        return ask(
+            self._server, self._token, plan.entity, plan.project, run.run_id, timeout_s=self._ask_s
+        )
+
+
+def _reason_not_to_send(run: RunPlan, held: Held) -> str:
+    """What the server says before anything is sent that speaks against it, "" for nothing."""
+    if held.fault:
+        return held.fault
+    if held.rows and not run.is_marked:
+        return (
+            f"the server has {held.rows} rows of a run {run.run_id} already; sending would repeat "
+            "or mix them: compare the two, and give another --project"
+        )
+    return ""
+
+
+def judge(
+    run: RunPlan, plan: SyncPlan, server: Server, held: Held, *, ended: bool, output: str
+) -> Sent:
+    """What the evidence says: W&B's markers, and what the server holds."""
+    marked = all(_is_marked(folder) for folder in run.folders)
+    url = server.page_of(plan.entity, plan.project, run.run_id) if held.exists else ""
+    outcome: Outcome = "failed"
+    if held.fault:
+        outcome, why = "unknown", f"the server did not say what it holds: {held.fault}"
+    elif not held.exists:
+        why = "the server has no such run"
+    elif held.rows is None:
+        outcome, why = "unknown", "the server does not say how many rows it holds"
+    elif held.rows < run.rows:
+        why = f"the server holds {held.rows} of {run.rows} rows"
+    elif held.rows > run.rows:
+        why = f"the server holds {held.rows} rows, and the run has {run.rows}"
+    elif not marked:
+        outcome, why = "unknown", "the server has all rows, but W&B has not marked the run"
+    else:
+        outcome, why = "synced", ""
+    if why and not ended:
+        why = f"wandb sync did not end in time and was stopped; {why}"
+    elif why and (last := _last_line(output)):
+        why = f"{why}; wandb said: {last}"
+    return Sent(
+        run_id=run.run_id, outcome=outcome, rows=run.rows, rows_held=held.rows, why=why, url=url
+    )
+
+
+def _is_marked(folder: Path) -> bool:
+    """Whether W&B has marked every file of a folder as synced."""
+    files = list(folder.glob("*.wandb"))
+    return bool(files) and all(marker_of(path).exists() for path in files)
+
+
+def _last_line(output: str) -> str:
+    """The last line that is more than a traceback's end, without secrets."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    if not lines:
+        return ""
+    errors = [line for line in lines if "error" in line.lower() or "fail" in line.lower()]
+    return redaction.redact((errors or lines)[-1])[:300]
+
+
+def _run(words: Sequence[str], server: Server, token: Token, timeout_s: float) -> tuple[bool, str]:
+    """Run `wandb sync` in a group of its own; whether it ended by itself, and what it printed. The
+    key is in its environment, which only this user can read.
+    """
+    environment = os.environ | {
+        "WANDB_API_KEY": token.key,
+        "WANDB_BASE_URL": server.url,
+        "WANDB_MODE": "online",
+        "WANDB_X_GRAPHQL_RETRY_MAX": "3",
+        "WANDB_X_FILE_STREAM_RETRY_MAX": "3",
+        "WANDB_X_FILE_TRANSFER_RETRY_MAX": "3",
+    }
+    # wandb writes logs of its own into the folder that it is started in.
+    with tempfile.TemporaryDirectory() as place, tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(
+            words,
+            cwd=place,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,
+        )
+        try:
+            process.wait(timeout_s)
+            ended = True
+        except subprocess.TimeoutExpired:
+            ended = False
+        finally:
+            _end_group(process)
+        return ended, _tail(output).replace(token.key, redaction.REDACTED)
+
+
+def _tail(output: IO[bytes]) -> str:
+    output.seek(0, os.SEEK_END)
+    output.seek(max(0, output.tell() - _MOST_OUTPUT_BYTES))
+    return output.read().decode("utf-8", "replace")
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    """End what is left of the process's group: W&B's service outlives a killed command."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_GRACE_S)
+            if number == signal.SIGTERM and _group_is_gone(process.pid):
+                return
+
+
+def _group_is_gone(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False

@@ -1,0 +1,1 @@
+"""Commands that take runs from other tools, and give runs to them."""

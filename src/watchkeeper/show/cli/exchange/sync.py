@@ -1,0 +1,311 @@
+"""`watchkeeper wandb sync`: offline runs of W&B to a server, and whether they arrived."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+import msgspec
+
+from watchkeeper.core.errors import EXIT_FAILED, EXIT_OK, EXIT_UNKNOWN, Problem, UsageError
+from watchkeeper.core.text.figures import size
+from watchkeeper.publish.wandb import staging
+from watchkeeper.publish.wandb.offline import grouped, wandb_files
+from watchkeeper.publish.wandb.plan import GENERIC_PROJECTS, RunPlan, SyncPlan, plan_sync
+from watchkeeper.publish.wandb.server import Server, server_from
+from watchkeeper.publish.wandb.sync import Sent, Syncer, wandb_command
+from watchkeeper.publish.wandb.token import find_token
+from watchkeeper.show.cli.answering import (
+    answer,
+    answer_options,
+    command_errors,
+    echo_problems,
+    is_quiet,
+    say,
+)
+from watchkeeper.show.text import printable
+
+
+@click.command("sync")
+@click.argument(
+    "paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH..."
+)
+@click.option("-e", "--entity", default="", metavar="NAME", help="The team or user to send to.")
+@click.option("-p", "--project", default="", metavar="NAME", help="The project to send to.")
+@click.option("--generic", is_flag=True, help="Send to a project even if its name says nothing.")
+@click.option(
+    "--server",
+    "url",
+    metavar="URL",
+    help="The server. Default: WANDB_BASE_URL, else https://api.wandb.ai",
+)
+@click.option(
+    "--wandb-token-file",
+    "token_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The key. Default: ~/.wandb_token, else ~/.wandb_key",
+)
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=click.FloatRange(min=1),
+    default=1800.0,
+    metavar="SECONDS",
+    help="The longest that one run may take. Default: 1800",
+)
+@click.option("--again", is_flag=True, help="Send also what W&B marked as synced before.")
+@click.option(
+    "--remove-staging",
+    is_flag=True,
+    help="Remove W&B's staged copies of artifacts once every run was synced.",
+)
+@click.option("--dry-run", is_flag=True, help="Show the plan, and stop.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@answer_options
+@command_errors
+def command(  # noqa: PLR0917 - one for each option
+    paths: tuple[Path, ...],
+    entity: str,
+    project: str,
+    generic: bool,
+    url: str | None,
+    token_file: Path | None,
+    timeout_s: float,
+    again: bool,
+    remove_staging: bool,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+) -> int:
+    """Send runs that W&B kept on this disk to a server, and say whether they arrived. PATH is a
+    folder `offline-run-…`, or any folder with some in it.
+
+    Entity and project are always yours to name: what a run was begun for may be stale. The plan is
+    shown first. A run counts as synced when W&B has marked it and the server, asked afterwards, has
+    all its rows; the exit code of `wandb sync` is not believed. A run that is still running, or
+    whose rows the server has already, is not sent.
+
+    Ends with 0 when all are synced, 1 when one is not, 4 when the server does not say what it has.
+
+    Example: watchkeeper wandb sync wandb -e my-team -p my-project --dry-run
+    """
+    _check_target(entity, project)
+    server = server_from(url)
+    sources, problems = grouped(path for given in paths for path in wandb_files(given))
+    plan = plan_sync(sources, entity=entity, project=project, again=again)
+    if not as_json:
+        _show(plan, server)
+    echo_problems(problems)
+    sent: list[Sent] = []
+    if plan.ready and not dry_run:
+        _check_generic(project, allowed=generic, may_ask=not as_json)
+        _confirm(plan, yes=yes, may_ask=not as_json)
+        syncer = Syncer(server, find_token(token_file), wandb_command(), timeout_s=timeout_s)
+        for one in syncer.sync(plan):
+            sent.append(one)
+            if not as_json:
+                click.echo(printable(_line(one)))
+    removed = 0
+    if remove_staging and not dry_run:
+        removed = _remove_staging(plan, sent)
+    exit_code = _exit_code(plan, sent, problems, is_dry=dry_run)
+    summary = _summary(plan, sent, is_dry=dry_run)
+    if as_json:
+        return answer(
+            exit_code,
+            summary=summary,
+            counts=_counts(plan, sent),
+            data=_data(plan, server, sent, removed),
+        )
+    if removed:
+        say(f"{size(removed)} of staged copies removed.")
+    say(summary)
+    return exit_code
+
+
+class SyncRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One run. `refusal` is why it was not sent; `outcome` what came of it, "" where it was not
+    sent; `rows_held` how many rows the server says it has, null where it did not say; `why` the
+    reason of an outcome that is not `synced`.
+    """
+
+    id: str
+    name: str
+    folders: list[str]
+    rows: int
+    bytes: int
+    own_target: str
+    refusal: str
+    outcome: str
+    rows_held: int | None
+    why: str
+    url: str
+
+
+class SyncData(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the runs went, each run, and W&B's staged copies: their bytes, and how many were
+    removed.
+    """
+
+    server: str
+    entity: str
+    project: str
+    runs: list[SyncRow]
+    staged_bytes: int
+    removed_bytes: int
+
+
+ANSWERS = (SyncData,)
+
+
+def _check_target(entity: str, project: str) -> None:
+    missing = [
+        flag for flag, value in (("--entity", entity), ("--project", project)) if not value.strip()
+    ]
+    if missing:
+        raise UsageError(
+            f"{' and '.join(missing)}: not given",
+            hint="name both: what a run was begun for is not taken, it may be stale",
+        )
+
+
+def _check_generic(project: str, *, allowed: bool, may_ask: bool) -> None:
+    """Ask about a project whose name says nothing of what is in it; refuse without a terminal."""
+    if allowed or project.casefold() not in GENERIC_PROJECTS:
+        return
+    if may_ask and sys.stdin.isatty() and click.confirm(f"The project is {project!r}. Right?"):
+        return
+    raise UsageError(
+        f"the project's name {project!r} says nothing of what is in it",
+        hint="give another --project, or pass --generic",
+    )
+
+
+def _confirm(plan: SyncPlan, *, yes: bool, may_ask: bool) -> None:
+    if yes:
+        return
+    count = len(plan.ready)
+    question = f"Send {count} run{'' if count == 1 else 's'} to {plan.entity}/{plan.project}?"
+    if may_ask and sys.stdin.isatty() and click.confirm(question):
+        return
+    raise UsageError("nothing was sent", hint="pass --yes to send, --dry-run to see the plan")
+
+
+def _show(plan: SyncPlan, server: Server) -> None:
+    """Print the plan: where to, each run with its size, and what lies beside it."""
+    if is_quiet():
+        return
+    click.echo(printable(f"To {plan.entity}/{plan.project} at {server.url}"))
+    for run in plan.runs:
+        click.echo(printable(_plan_line(run)))
+        if run.refusal:
+            click.echo(printable(f"    not sent: {run.refusal}"))
+    for one in _staged(plan):
+        text = f"  staged copies: {len(one.files)} files, {size(one.bytes)} in {one.folder}"
+        click.echo(printable(text))
+
+
+def _plan_line(run: RunPlan) -> str:
+    named = f"{run.name} ({run.run_id})" if run.name else run.run_id
+    parts = [f"{run.rows:,} rows", size(run.bytes)]
+    if len(run.folders) > 1:
+        parts.append(f"{len(run.folders)} segments")
+    if run.own_target:
+        parts.append(f"begun for {run.own_target}")
+    return f"  {named}: {', '.join(parts)}"
+
+
+def _line(sent: Sent) -> str:
+    """What came of a run that was sent."""
+    if is_quiet():
+        return f"{sent.run_id} {sent.outcome}"
+    if sent.outcome == "synced":
+        return f"{sent.run_id}: synced, the server has all {sent.rows:,} rows\n  {sent.url}"
+    word = "NOT synced" if sent.outcome == "failed" else "not known"
+    return f"{sent.run_id}: {word}: {sent.why}"
+
+
+def _staged(plan: SyncPlan) -> list[staging.Staging]:
+    """Each folder of staged copies once, though several runs share it."""
+    return list({one.folder: one for run in plan.runs for one in run.staging}.values())
+
+
+def _remove_staging(plan: SyncPlan, sent: Sequence[Sent]) -> int:
+    """Remove the staged copies if every run that may need them is on the server; bytes freed.
+
+    Raises:
+        UsageError: one is not.
+    """
+    synced = {one.run_id for one in sent if one.outcome == "synced"}
+    waiting = [run.run_id for run in plan.runs if run.run_id not in synced]
+    if waiting:
+        raise UsageError(
+            f"the staged copies stay: {', '.join(waiting[:5])} may still need them",
+            hint="sync every run in the folder first",
+        )
+    return sum(staging.remove(one) for one in _staged(plan))
+
+
+def _exit_code(
+    plan: SyncPlan, sent: Sequence[Sent], problems: Sequence[Problem], *, is_dry: bool
+) -> int:
+    outcomes = {one.outcome for one in sent}
+    open_refusals = [run for run in plan.runs if run.refusal and not run.is_marked]
+    if problems or "failed" in outcomes or (open_refusals and not is_dry):
+        return EXIT_FAILED
+    return EXIT_UNKNOWN if "unknown" in outcomes else EXIT_OK
+
+
+def _counts(plan: SyncPlan, sent: Sequence[Sent]) -> dict[str, int]:
+    outcomes = [one.outcome for one in sent]
+    return {
+        "synced": outcomes.count("synced"),
+        "failed": outcomes.count("failed"),
+        "unknown": outcomes.count("unknown"),
+        "not sent": len(plan.runs) - len(sent),
+    }
+
+
+def _summary(plan: SyncPlan, sent: Sequence[Sent], *, is_dry: bool) -> str:
+    if is_dry:
+        count = len(plan.ready)
+        return f"{count} run{'' if count == 1 else 's'} would be sent; nothing was."
+    counts = _counts(plan, sent)
+    parts = [f"{count} {name}" for name, count in counts.items() if count]
+    return ", ".join(parts) + "."
+
+
+def _data(plan: SyncPlan, server: Server, sent: Sequence[Sent], removed: int) -> SyncData:
+    by_id = {one.run_id: one for one in sent}
+    return SyncData(
+        server=server.url,
+        entity=plan.entity,
+        project=plan.project,
+        runs=[_row(run, by_id.get(run.run_id)) for run in plan.runs],
+        staged_bytes=sum(one.bytes for one in _staged(plan)),
+        removed_bytes=removed,
+    )
+
+
+def _row(run: RunPlan, sent: Sent | None) -> SyncRow:
+    row = SyncRow(
+        id=run.run_id,
+        name=run.name,
+        folders=[str(folder) for folder in run.folders],
+        rows=run.rows,
+        bytes=run.bytes,
+        own_target=run.own_target,
+        refusal=run.refusal,
+        outcome="",
+        rows_held=None,
+        why="",
+        url="",
+    )
+    if sent is None:
+        return row
+    return msgspec.structs.replace(
+        row, outcome=sent.outcome, rows_held=sent.rows_held, why=sent.why, url=sent.url
+    )
