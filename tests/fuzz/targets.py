@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from tests.checkpoints import LLAMA, gguf
 from watchkeeper.core import journal, state
 from watchkeeper.core import settings as settings_of_users
 from watchkeeper.core.code import shell_text
@@ -27,6 +28,9 @@ from watchkeeper.launch import hazards
 from watchkeeper.publish.documents import read_document
 from watchkeeper.publish.manifest.document import read_manifest
 from watchkeeper.publish.manifest.verify import verify_manifest
+from watchkeeper.publish.passport.tensors import gguf as gguf_reader
+from watchkeeper.publish.passport.tensors import pickles, safetensors
+from watchkeeper.publish.passport.tensors.tensor import UnreadError
 from watchkeeper.publish.signing.dsse import verify_envelope
 from watchkeeper.publish.signing.signers import read_signers
 from watchkeeper.reading import configs, settings, tool_calls
@@ -423,6 +427,10 @@ def _result(suffix: str) -> Read:
     return _file(f"r{suffix}", lambda path: file_formats.read_result(path, path.stat().st_size))
 
 
+def _tensors(suffix: str) -> Read:
+    return _file(f"m{suffix}", lambda path: READERS[suffix](path, path.stat().st_size))
+
+
 def _weights(suffix: str) -> Read:
     return _file(f"m{suffix}", lambda path: file_formats.check_weights(path, path.stat().st_size))
 
@@ -435,6 +443,9 @@ def _safetensors() -> bytes:
 
 
 FAULTS = (file_formats.FaultError, OSError)
+UNREAD = (*FAULTS, UnreadError)
+READERS = {".safetensors": safetensors.read, ".gguf": gguf_reader.read, ".pt": pickles.read}
+PICKLES = _samples("publish/passport/tensors/files/*.pt")
 JOBS = (
     Target("output of a training", (OUTPUT, *OUTPUT.splitlines(keepends=True)), _text(_output)),
     Target(
@@ -453,6 +464,9 @@ JOBS = (
     Target("safetensors", (_safetensors(),), _weights(".safetensors"), FAULTS),
     Target("a PyTorch checkpoint", _samples("../examples/digits/*.py", 1), _weights(".pt"), FAULTS),
     Target("a pickle", (b"\x80\x04]\x94.",), _weights(".pkl"), FAULTS),
+    Target("tensors of safetensors", (_safetensors(),), _tensors(".safetensors"), UNREAD),
+    Target("tensors of GGUF", (gguf(LLAMA),), _tensors(".gguf"), UNREAD),
+    Target("tensors of a PyTorch checkpoint", PICKLES, _tensors(".pt"), UNREAD),
     Target("squeue", _samples("schedulers/samples/squeue*"), _text(slurm_text.read_squeue)),
     Target("sacct", _samples("schedulers/samples/sacct*"), _text(slurm_text.read_sacct)),
     Target("partitions", _samples("schedulers/samples/*"), _text(site.read_partitions)),

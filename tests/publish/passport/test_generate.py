@@ -125,3 +125,23 @@ def test_a_folder_without_weights_has_a_passport_that_says_so(tmp_path: Path) ->
     generated = generate(tmp_path, now=NOW)
     assert generated.document["weight_integrity"]["weight_files"] == []
     assert get(generated.document, "model_internals.state_dict.found_keys_count") is None
+
+
+def test_no_folder_of_the_machine_is_written(tmp_path: Path) -> None:
+    """Of absolute paths in configurations and journals only the name stays; what somebody declares
+    is theirs to say.
+    """
+    root = write_llama(tmp_path / "model")
+    run: Facts = {
+        "provenance.parent_checkpoint": Fact("/scratch/me/base", "inferred"),
+        "provenance.config_snapshot_path": Fact("out/config.yaml", "observed"),
+        "input_contract.training_datasets": Fact(
+            [{"repo": "~/words.json", "commit": None}], "inferred"
+        ),
+    }
+    words = {"provenance": {"run_log_path": "/home/me/log.md"}}
+    passport = made(root, run=run, declared=words)
+    assert passport["provenance"]["parent_checkpoint"] == "base"
+    assert passport["provenance"]["config_snapshot_path"] == "out/config.yaml"
+    assert passport["provenance"]["run_log_path"] == "/home/me/log.md"
+    assert passport["input_contract"]["training_datasets"][0]["repo"] == "words.json"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import msgspec
@@ -53,6 +53,18 @@ _OF_A_RUN = (
 """What a run's journal says, by the beginning of the path."""
 
 
+_PLACES = (
+    "provenance.parent_checkpoint",
+    "provenance.config_snapshot_path",
+    "provenance.run_log_path",
+)
+_PLACES_IN_LISTS = (
+    "input_contract.training_datasets",
+    "model_internals.pretrained_provenance",
+)
+"""Fields that may name a place on the machine where the checkpoint was made."""
+
+
 class Generated(msgspec.Struct, frozen=True, kw_only=True):
     """A passport that was made. `changed`: it differs from the one that lay there by more than its
     time. `inventory` and `listed` are what it was made from.
@@ -99,6 +111,7 @@ def generate(
     facts.update(_of_same_weights(old, facts, _OF_A_RUN) if run is None else run)
     if reference is None:
         reference = _of_same_weights(old, facts, (VECTOR,))
+    facts = {path: _portable(path, fact) for path, fact in facts.items()}
     words, faults = _declared(declared or {})
     document = _with_head(compose(old, {**facts, **reference}, words), now)
     return Generated(
@@ -162,6 +175,27 @@ def _of_same_weights(old: Document, facts: Facts, fields: tuple[str, ...]) -> Fa
     if before != {_hashed(entry) for entry in facts[weights].value}:
         return {}
     return {path: fact for path, fact in facts_of(old).items() if path.startswith(fields)}
+
+
+def _portable(path: str, fact: Fact) -> Fact:
+    """The fact without folders of this machine: of an absolute path only the name stays."""
+    if path in _PLACES:
+        return Fact(_name_of(fact.value), fact.source)
+    if path in _PLACES_IN_LISTS and isinstance(fact.value, list):
+        return Fact([_with_names(entry) for entry in fact.value], fact.source)
+    return fact
+
+
+def _with_names(entry: Any) -> Any:
+    if not isinstance(entry, dict):
+        return entry
+    return {key: _name_of(value) for key, value in entry.items()}
+
+
+def _name_of(value: Any) -> Any:
+    if isinstance(value, str) and value.startswith(("/", "~")):
+        return PurePosixPath(value).name
+    return value
 
 
 def _hashed(entry: Any) -> tuple[Any, Any]:
