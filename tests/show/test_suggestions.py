@@ -41,6 +41,14 @@ def options_of(name: str) -> set[str]:
     return {word for parameter in command_named(name).params for word in parameter.opts}
 
 
+def sources_with(*words: str) -> Iterator[tuple[Path, ast.Module]]:
+    """The modules that hold one of these words, each with its tree."""
+    for path in sorted(SOURCE.rglob("*.py")):
+        text = path.read_text()
+        if any(word in text for word in words):
+            yield path, ast.parse(text)
+
+
 def texts_of(tree: ast.Module) -> Iterator[str]:
     """The texts in a module that are no docstrings; what is put into one stands there as X."""
     for node in ast.walk(tree):
@@ -57,8 +65,8 @@ def test_every_command_in_a_message_exists_with_its_options() -> None:
     """A text of the source that names `watchkeeper COMMAND --option` names what there is."""
     named = 0
     wrong = []
-    for path in sorted(SOURCE.rglob("*.py")):
-        for text in texts_of(ast.parse(path.read_text())):
+    for path, tree in sources_with("watchkeeper ", "wk "):
+        for text in texts_of(tree):
             for match in NAMED.finditer(text):
                 name, rest = match["command"], match["rest"]
                 if name in GROUPS:
@@ -151,8 +159,8 @@ def test_commands_on_experiments_take_the_same_options() -> None:
 def test_every_finding_of_the_source_has_a_code() -> None:
     """A program tells findings apart without reading texts."""
     without = []
-    for path in sorted(SOURCE.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
+    for path, tree in sources_with("Problem("):
+        for node in ast.walk(tree):
             if not isinstance(node, ast.Call):
                 continue
             name = getattr(node.func, "id", getattr(node.func, "attr", ""))
