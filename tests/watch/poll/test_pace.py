@@ -10,14 +10,16 @@ from hypothesis import strategies as st
 
 from tests.experiments import write_experiment
 from tests.watch.test_keeper import Time
+from watchkeeper.core.events import SchedulerFacts
 from watchkeeper.core.settings import Settings
+from watchkeeper.core.state import Attempt, Seen
 from watchkeeper.experiment import experiment as experiments
 from watchkeeper.launch.plan import Selection
 from watchkeeper.schedulers.fake.scheduler import FakeScheduler
 from watchkeeper.schedulers.site import Site
 from watchkeeper.watch.keeper import Keeper
 from watchkeeper.watch.policy import WatchPolicy
-from watchkeeper.watch.poll.pace import Pace
+from watchkeeper.watch.poll.pace import MOST_EACH, Pace, Rota
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans(), st.booleans())))
@@ -59,6 +61,25 @@ def test_a_job_is_looked_for_before_it_is_forgotten(accounting: bool, longest: f
     )
     assert WatchPolicy.of(Settings(cap=0), FakeScheduler(), Site()).most_tasks == 0
     assert WatchPolicy.of(Settings(cap=3), FakeScheduler(), site).cap == 3
+
+
+@given(st.lists(st.booleans(), max_size=60), st.integers(0, 5))
+def test_each_job_has_its_turn(running: list[bool], turns: int) -> None:
+    """Of any number of jobs few are looked at at a time, those that run and those that wait apart,
+    and each one within as many turns as there are groups.
+    """
+    attempts = [Attempt(str(at), 1, "preparation") for at in range(len(running))]
+    for attempt, runs in zip(attempts, running, strict=True):
+        if runs:
+            attempt.seen = Seen("w", 1, "1", "RUNNING", SchedulerFacts(state="RUNNING"), None)
+    rota, seen = Rota(), set()
+    for _ in range(turns):
+        rota.next(attempts)
+    for _ in range(-(-len(attempts) // MOST_EACH)):
+        some = rota.next(attempts)
+        assert len(some) <= 2 * MOST_EACH
+        seen |= {attempt.key for attempt in some}
+    assert seen == {attempt.key for attempt in attempts}
 
 
 def test_the_end_of_a_job_is_seen_by_its_files_before_the_next_look_is_due(tmp_path: Path) -> None:

@@ -4,12 +4,17 @@ under the floor.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from watchkeeper.core.layout import attempt_folder
 from watchkeeper.core.state import Attempt
 
+MOST_EACH = 10
+"""Of the jobs that run, and of those that wait, at one look between two polls."""
 _SLOWER = 1.5
+_TRACES = ("claim.", "exit.")
 
 
 class Pace:
@@ -39,12 +44,42 @@ class Pace:
         self.seconds = min(max(self.seconds, self._usual_s) * 2, self._longest_s)
 
 
-def traces(experiment: Path, attempts: list[Attempt]) -> frozenset[str]:
+class Rota:
+    """Whose turn it is to be looked at between two polls: a few jobs each time, so that a watch
+    over thousands that wait costs no more than one over ten. Jobs that run come first.
+    """
+
+    def __init__(self) -> None:
+        self._turns = 0
+
+    def next(self, attempts: Sequence[Attempt]) -> list[Attempt]:
+        """Some of the attempts; after enough turns, each of them."""
+        running = [attempt for attempt in attempts if attempt.state == "RUNNING"]
+        others = [attempt for attempt in attempts if attempt.state != "RUNNING"]
+        self._turns += 1
+        return [*self._some(running), *self._some(others)]
+
+    def _some(self, attempts: Sequence[Attempt]) -> Sequence[Attempt]:
+        groups = -(-len(attempts) // MOST_EACH)
+        if groups < 2:
+            return attempts
+        first = self._turns % groups * MOST_EACH
+        return attempts[first : first + MOST_EACH]
+
+
+def traces(experiment: Path, attempts: Iterable[Attempt]) -> frozenset[str]:
     """What the jobs' wrappers have left, a file for each start and each end. Asks no scheduler."""
     names: set[str] = set()
     for attempt in attempts:
         folder = attempt_folder(experiment, *attempt.id)
-        names.update(
-            str(path) for name in ("claim", "exit") for path in folder.glob(f"**/{name}.*")
-        )
+        if attempt.array:
+            names.update(str(path) for path in folder.glob("*/*") if path.name.startswith(_TRACES))
+        names.update(f"{folder}/{name}" for name in _names_in(folder) if name.startswith(_TRACES))
     return frozenset(names)
+
+
+def _names_in(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []

@@ -41,7 +41,7 @@ from watchkeeper.watch.outcome import compute, learned, used
 from watchkeeper.watch.outcome.losses import Tried
 from watchkeeper.watch.outcome.wandb_folders import job_of
 from watchkeeper.watch.poll import look as monitor
-from watchkeeper.watch.poll.pace import Pace, traces
+from watchkeeper.watch.poll.pace import Pace, Rota, traces
 from watchkeeper.watch.verdict.causes import named
 from watchkeeper.watch.verdict.endings import End, end_of
 from watchkeeper.watch.verdict.evidence import EvidenceBook, written
@@ -68,6 +68,7 @@ class Poller:
         self.watched: dict[Phase, dict[AttemptId, str]] = {phase: {} for phase in PHASES}
         self.pace = pace
         self._traces: frozenset[str] = frozenset()
+        self._rota = Rota()
         self._experiment = experiment
         self._items: Mapping[str, RunItem] = {item.key: item for item in experiment.items}
         self._scheduler = scheduler
@@ -131,11 +132,11 @@ class Poller:
             self._logbook.write(Submitted, **_fields(known, job_id=job_id, adopted=True))
 
     def stirs(self) -> bool:
-        """Whether a job has started or ended since the last look, by the files that it left."""
-        return (
-            not traces(self._experiment.folder, _running(self._logbook.state.active))
-            <= self._traces
-        )
+        """Whether a job has started or ended since the last look, by the files that it left. Of
+        many jobs some are looked at each time.
+        """
+        some = self._rota.next(_running(self._logbook.state.active))
+        return not traces(self._experiment.folder, some) <= self._traces
 
     def counts(self, phase: Phase) -> dict[str, int]:
         """State → jobs watched in this execution."""
