@@ -13,6 +13,7 @@ from watchkeeper.launch.plan import HALTED
 from watchkeeper.query.rows import Row
 from watchkeeper.query.views.pages import RunningRow
 from watchkeeper.query.views.parts.alike import alike, line_of
+from watchkeeper.query.views.parts.outage import outage_of, silence_words
 from watchkeeper.query.views.parts.site import Site, at_step, counted, ended_at
 from watchkeeper.query.views.shared import Need, NeedKind, Progress, Watcher
 from watchkeeper.watch.health.judge import ALARMS
@@ -51,6 +52,7 @@ def needs_of(site: Site, watcher: Watcher, running: Sequence[RunningRow]) -> lis
     needs = [
         *_failures(site),
         *_unhealthy(site, running),
+        *_silent_scheduler(site, running),
         *_unknown(site),
         *_late(site, running),
         *_unwatched(site, watcher),
@@ -249,6 +251,31 @@ def _heard_at(row: RunningRow) -> datetime | None:
     if row.evidence is None:
         return None
     return row.evidence.at
+
+
+def _silent_scheduler(site: Site, running: Sequence[RunningRow]) -> Iterator[Need]:
+    """That the scheduler does not answer while jobs are under way, and what is known of them."""
+    outage = outage_of(site.read.events)
+    keys = [attempt.key for attempt in site.looked.state.active]
+    if outage is None or not keys:
+        return
+    times = map(_heard_at, running)
+    heard = sum(time is not None and time > outage.time for time in times)
+    yield Need(
+        kind="unknown",
+        count=len(keys),
+        line="the scheduler does not answer",
+        cause=" ".join(outage.error.split()),
+        why=silence_words(len(keys), heard),
+        experiment=site.name,
+        id=site.id,
+        folder=site.folder,
+        keys=keys[:MOST_KEYS],
+        ids=[site.id_of(key) for key in keys[:MOST_KEYS] if site.id],
+        first=outage.time,
+        last=outage.time,
+        command=site.command("status"),
+    )
 
 
 def _unknown(site: Site) -> Iterator[Need]:

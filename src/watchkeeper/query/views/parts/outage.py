@@ -1,0 +1,31 @@
+"""That a scheduler does not answer, by what its watcher wrote down. Pure."""
+
+from __future__ import annotations
+
+from watchkeeper.core.events import Observed, Polled
+from watchkeeper.core.events.choose import Events, of_kind
+
+
+def outage_of(events: Events) -> Polled | None:
+    """The poll with which the silence of the scheduler began; None where it answers."""
+    answers = [one for one in of_kind(events, Observed) if one.what == "scheduler answers"]
+    began = None
+    for sign in sorted([*of_kind(events, Polled), *answers], key=lambda one: one.time):
+        if not isinstance(sign, Polled) or not sign.error:
+            began = None
+        elif began is None:
+            began = sign
+    return began
+
+
+def silence_words(jobs: int, heard: int) -> str:
+    """What is known of `jobs` that are under way, of which `heard` logged since."""
+    if heard == jobs:
+        known = f"all {jobs:,} jobs logged since"
+    elif heard:
+        known = f"{heard:,} of {jobs:,} jobs logged since"
+    else:
+        known = f"none of {jobs:,} jobs logged since"
+    if jobs == 1:
+        known = "its job logged since" if heard else "its job did not log since"
+    return f"{known}; none is called failed or finished until it answers"
