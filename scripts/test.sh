@@ -1,14 +1,17 @@
 #!/usr/bin/env bash
-# Runs all tests in three parts beside one another: those on a real Slurm, which wait more than they work, and two halves
-# of the others. What the first and the second print comes last.
+# Runs all tests in parts beside one another. Those on a real Slurm, in hangs and around jobs wait more than they work,
+# so that more parts than processors end sooner. What the first part prints is shown as it comes, the others' last.
 # Usage: scripts/test.sh PYTHON
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 python=$1
-# The pages in a browser are here because the tests on a Slurm leave most of the processor to others.
-slurm=(tests/slurm tests/conformance tests/browser)
-half=(tests/core tests/crash tests/docs tests/examples tests/experiment tests/fuzz tests/hangs tests/integrations
-    tests/iofaults tests/launch)
+# The folders of each part but the first, which has all others.
+parts=(
+    "tests/slurm tests/conformance tests/browser"
+    "tests/core tests/crash tests/docs tests/examples tests/experiment tests/fuzz tests/hangs"
+    "tests/integrations tests/iofaults tests/launch tests/publish"
+    "tests/show tests/scripts"
+)
 printed=$(mktemp -d)
 started=()
 
@@ -25,17 +28,18 @@ end() {
 }
 trap end EXIT
 
-run "${slurm[@]}" >"$printed/slurm" 2>&1 &
-started+=($!)
-run "${half[@]}" >"$printed/half" 2>&1 &
-started+=($!)
-rest=("${slurm[@]}" "${half[@]}")
-run tests "${rest[@]/#/--ignore=}"
+others=(tests)
+for number in "${!parts[@]}"; do
+    read -ra folders <<<"${parts[$number]}"
+    run "${folders[@]}" >"$printed/$number" 2>&1 &
+    started+=($!)
+    others+=("${folders[@]/#/--ignore=}")
+done
+run "${others[@]}"
 code=$?
-for part in half slurm; do
-    index=$([[ $part == slurm ]] && echo 0 || echo 1)
-    wait "${started[$index]}" || code=1
-    echo "… and $part:"
-    cat "$printed/$part"
+for number in "${!parts[@]}"; do
+    wait "${started[$number]}" || code=1
+    echo "… and ${parts[$number]}:"
+    cat "$printed/$number"
 done
 exit "$code"
