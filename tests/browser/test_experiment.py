@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.browser import answers
-from tests.browser.harness import THEMES, Look, faults_of, looks_of
+from tests.browser.harness import DRAWN, THEMES, Look, faults_of, looks_of
 
 
 @pytest.fixture
@@ -216,3 +216,14 @@ def test_backspace_goes_up_to_the_overview(show):
     page.keyboard.press("Backspace")
     page.wait_for_selector("#needs")
     assert page.url.endswith("/")
+
+
+def test_on_paper_it_is_the_wide_page(show):
+    """Paper is narrower than a phone's limit, but nothing on it is behind a row that opens."""
+    page = show()
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    page.set_viewport_size({"width": 700, "height": 900})
+    page.evaluate(DRAWN)
+    assert page.locator(".matrix.phone").count() == 0
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.locator(".matrix.phone").count() == 1

@@ -118,7 +118,7 @@ def test_a_chart_takes_the_colours_of_the_system_and_the_size_of_the_text(open_r
     page.emulate_media(forced_colors="none")
     before = page.evaluate(GUTTER)
     page.evaluate("document.documentElement.style.fontSize = '26px'")
-    page.keyboard.press("y")
+    page.evaluate("dispatchEvent(new Event('resize'))")
     page.wait_for_function(f"(least) => ({GUTTER})() > least", arg=1.9 * before, timeout=WAIT_MS)
 
 

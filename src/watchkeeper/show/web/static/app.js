@@ -358,7 +358,8 @@ function boot() {
   addEventListener('popstate', () => show());
   addEventListener('beforeprint', () => reshape(true));
   addEventListener('afterprint', () => reshape(false));
-  PHONE.addEventListener('change', () => reshape(false));
+  // Paper is narrow too: what is being printed stays as it is.
+  PHONE.addEventListener('change', () => visit?.emit('resize'));
   addEventListener('resize', () => visit?.emit('resize'));
   addEventListener('pagehide', () => visit?.emit('hide'));
   bindKeys({

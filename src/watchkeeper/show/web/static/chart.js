@@ -174,7 +174,7 @@ function showView(stack, view) {
   if (stack.isHeld) return;
   const { panels, axis } = view;
   const foot = { id: FOOT, kind: 'foot', label: '', height: 34, traces: [] };
-  stack.scale = textScale();
+  stack.scale = textScale(stack);
   stack.panels = [...panels, foot].map((panel) => ({ ...panel, height: heightOf(stack, panel), traces: panel.traces.map(readTrace) }));
   stack.axis = { ...axis };
   stretchForLabels(stack);
@@ -182,8 +182,9 @@ function showView(stack, view) {
   for (const panel of stack.panels) refreshPanel(stack, panel);
 }
 
-/** How large the reader's text is, over what the style asks for: 2 at 200 %. */
-function textScale() {
+/** How large the reader's text is, over what the style asks for: 2 at 200 %. On paper it stays as it was on screen. */
+function textScale({ scale }) {
+  if (matchMedia('print').matches) return scale;
   const root = parseFloat(getComputedStyle(document.documentElement).fontSize);
   return root / DEFAULT_TEXT / (NARROW_PAGE.matches ? NARROW_ROOT : WIDE_ROOT);
 }
@@ -249,7 +250,7 @@ function refreshPanel(stack, panel) {
     if (panel.kind === 'foot') mount(stack, panel);
     return;
   }
-  const isSame = held.panel.isLog === panel.isLog && held.panel.height === panel.height;
+  const isSame = held.panel.isLog === panel.isLog && held.panel.height === panel.height && held.inks.scale === stack.scale;
   if (!isSame || held.kind !== stack.axis.kind) {
     unmount(stack, panel.id);
     mount(stack, panel);
