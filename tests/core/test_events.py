@@ -107,6 +107,8 @@ def test_text_fields_say_how_sensitive_they_are(kind: type[events.Event]) -> Non
         "state",
         "verdict",
         "chain",
+        "metric",
+        "source",
         "passport_sha256",
         "signoff_sha256",
     }
