@@ -79,10 +79,16 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def words(self) -> str:
-        """In one line, with the evaluations that missed it, or that met it where all did."""
+        """In one line, with how many evaluations met it, and which met and missed it."""
         if not self.before:
             return f"{self.criterion}: added after an evaluation was submitted, and does not count"
         stated = "stated before the first evaluation"
+        if self.met and self.missed:
+            count = len(self.met) + len(self.missed)
+            return (
+                f"{self.criterion}: met by {len(self.met)} of {count}: {_named(self.met)}; "
+                f"missed by {_named(self.missed)}; {stated}"
+            )
         if self.missed:
             return f"{self.criterion}: missed by {_named(self.missed)}; {stated}"
         if self.met:

@@ -11,7 +11,12 @@ from watchkeeper.core.events import Observed
 from watchkeeper.core.journal import Writer
 from watchkeeper.publish.chain import naming
 from watchkeeper.publish.chain.heads import heads_of, to_document
-from watchkeeper.publish.chain.naming import follow_back, passport_of, passport_sha256
+from watchkeeper.publish.chain.naming import (
+    follow_back,
+    keep_passport,
+    passport_of,
+    passport_sha256,
+)
 
 
 @pytest.fixture
@@ -30,7 +35,8 @@ def place(tmp_path: Path) -> Path:
 
 def names(place: Path, sha256: str) -> list[str]:
     """What following it back has come to."""
-    return [check.name for check in follow_back(place, sha256, [place.parent / "journal"])]
+    journals = [place.parent / "journal"]
+    return [check.name for check in follow_back(place, sha256, journals, place.parent / "objects")]
 
 
 def test_the_passport_that_is_named_leads_to_the_first_event(place: Path) -> None:
@@ -46,6 +52,28 @@ def test_another_passport_leads_nowhere(place: Path) -> None:
     assert names(place, sha256) == ["passport-changed"]
     passport.unlink()
     assert passport_sha256(place) == "" and names(place, sha256) == ["passport-missing"]
+
+
+def test_a_passport_made_again_of_the_same_weights_leads_back(place: Path) -> None:
+    """What an evaluation named is kept: the owner may declare more afterwards, or lose the file;
+    a passport of other weights fails, and so does a kept one that was changed.
+    """
+    kept = place.parent / "objects"
+    sha256 = keep_passport(place, kept)
+    passport = passport_of(place)
+    document = json.loads(passport.read_text())
+    passport.write_text(json.dumps({**document, "stack": "declared since"}))
+    assert names(place, sha256) == ["passport-made-again", "journal-holds"]
+    passport.write_text(json.dumps({**document, "weight_integrity": {"weight_files": []}}))
+    assert names(place, sha256) == ["passport-of-others"]
+    passport.write_text("no json")
+    assert names(place, sha256) == ["passport-of-others"]
+    passport.unlink()
+    assert names(place, sha256) == ["passport-made-again", "journal-holds"]
+    assert keep_passport(place, kept) == ""
+    (kept / sha256).chmod(0o600)
+    (kept / sha256).write_text(json.dumps(document) + " ")
+    assert names(place, sha256) == ["passport-missing"]
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def test_an_experiment_names_commit_script_log_and_versions(exp: Path) -> None:
     name = objects.keep(exp / layout.OBJECTS, config)
     writer = Writer(exp / layout.JOURNAL, "run")
     attempt(writer, 1, "done", "r8/epoch_1", environment_sha256=kept, configs={"c.yaml": name})
-    writer.write(Documented, key="r8", attempt=1, path="run_logs/2026-03-11_train.md")
+    writer.write(Documented, key="r8", attempt=1, path="../../run_logs/2026-03-11_train.md")
     facts = said(exp)
     assert facts["provenance.training_repo_commit"] == (COMMIT, "observed")
     assert facts["provenance.training_code_dirty"] == (False, "observed")

@@ -6,11 +6,12 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from watchkeeper.core.disk import objects
 from watchkeeper.core.disk.files import open_regular
 from watchkeeper.core.errors import UsageError
-from watchkeeper.publish.chain.heads import from_document, verify_heads
+from watchkeeper.publish.chain.heads import Head, from_document, verify_heads
 from watchkeeper.publish.checks import Check
-from watchkeeper.publish.documents import MOST_DOCUMENT_BYTES, read_document
+from watchkeeper.publish.documents import MOST_DOCUMENT_BYTES, parse_document
 from watchkeeper.publish.names import PASSPORT
 
 
@@ -25,29 +26,84 @@ def passport_sha256(place: Path) -> str:
     """The SHA-256 of the passport of the checkpoint at `place`, "" where it has none that can be
     read, or one too large to be one.
     """
+    data = _passport(place)
+    return "" if data is None else hashlib.sha256(data).hexdigest()
+
+
+def keep_passport(place: Path, kept: Path) -> str:
+    """Keep the passport of the checkpoint at `place` in the folder of kept objects, so that an
+    evaluation that names it leads back also after it is made again. Returns its SHA-256, "" where
+    there is none.
+    """
+    data = _passport(place)
+    return "" if data is None else objects.keep(kept, data)
+
+
+def _passport(place: Path) -> bytes | None:
     try:
         with open_regular(passport_of(place)) as file:
             data = file.read(MOST_DOCUMENT_BYTES + 1)
     except OSError:
-        return ""
-    if len(data) > MOST_DOCUMENT_BYTES:
-        return ""
-    return hashlib.sha256(data).hexdigest()
+        return None
+    return None if len(data) > MOST_DOCUMENT_BYTES else data
 
 
-def follow_back(place: Path, named_sha256: str, journals: Sequence[Path]) -> list[Check]:
+def follow_back(
+    place: Path, named_sha256: str, journals: Sequence[Path], kept: Path
+) -> list[Check]:
     """Follow an evaluation back: from the passport that it names, of the checkpoint at `place`, to
-    the first event of the journals in these folders.
+    the first event of the journals in these folders. A passport that was made again since is read
+    from the folder of kept objects.
     """
     path = passport_of(place)
-    here = passport_sha256(place)
-    if here != named_sha256:
-        return [_changed(path, here)]
+    data = _passport(place)
+    is_same = data is not None and hashlib.sha256(data).hexdigest() == named_sha256
+    named = data if is_same else objects.read_kept(kept, named_sha256)
+    if named is None:
+        return [_changed(path, data)]
     try:
-        document = read_document(path)
+        document = parse_document(named, str(path))
         heads = from_document(_journal_chain(document))
-    except (UsageError, OSError) as error:
+    except UsageError as error:
         return [_failed("passport-unreadable", str(error), path)]
+    if not is_same:
+        since = _made_again(path, document, data)
+        if since.status == "fail":
+            return [since]
+        return [since, *_followed(path, journals, heads)]
+    return _followed(path, journals, heads)
+
+
+def _made_again(path: Path, named: Mapping[str, object], data: bytes | None) -> Check:
+    """What is to be said of a passport that is not the one that was named: it may say more of the
+    same weights, and never anything of others.
+    """
+    if data is not None and _weights_of(data, path) != named.get("weight_integrity"):
+        message = "the passport there now is not of the weights that were evaluated"
+        return _failed("passport-of-others", message, path)
+    if data is None:
+        message = (
+            "the passport that the evaluation names is gone; it is kept in the journal's folder"
+        )
+    else:
+        message = "the passport was made again after the evaluation, of the same weights"
+    return Check(
+        category="provenance",
+        name="passport-made-again",
+        status="soft_signal",
+        message=message,
+        where=str(path),
+    )
+
+
+def _weights_of(data: bytes, path: Path) -> object:
+    try:
+        return parse_document(data, str(path)).get("weight_integrity")
+    except UsageError:
+        return "unreadable"
+
+
+def _followed(path: Path, journals: Sequence[Path], heads: Sequence[Head]) -> list[Check]:
     if not heads:
         message = "its passport names no journal, so nothing leads back to the first event"
         return [
@@ -69,8 +125,8 @@ def _journal_chain(document: Mapping[str, object]) -> object:
     return provenance["journal_chain"]
 
 
-def _changed(path: Path, here: str) -> Check:
-    if not here:
+def _changed(path: Path, data: bytes | None) -> Check:
+    if data is None:
         message = "the passport that the evaluation names is gone"
         return _failed("passport-missing", message, path)
     message = "it is not the passport that the evaluation names: it was changed afterwards"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import msgspec
@@ -117,7 +117,7 @@ def _of_experiment(root: Path, folder: Path, key: str, events: Events) -> Facts:
         "provenance.training_repo_commit": attempt.intended.git_sha or None,
         "provenance.training_code_dirty": attempt.intended.git_dirty,
         "provenance.script_sha256": attempt.intended.script_sha256,
-        "provenance.run_log_path": logs[-1] if logs else None,
+        "provenance.run_log_path": _from_project(logs[-1]) if logs else None,
         "provenance.started_at": journal_time(attempt.intended),
     }
     fields.update(_config_snapshot(folder, attempt))
@@ -127,6 +127,16 @@ def _of_experiment(root: Path, folder: Path, key: str, events: Events) -> Facts:
         **_of_snapshot(folder, attempt),
         **facts_from(source, fields),
     }
+
+
+def _from_project(path: str) -> str:
+    """A run log's path from the folder that its `run_logs` lies in: how far that is above the
+    experiment says something of this machine, and nothing of the log.
+    """
+    parts = PurePosixPath(path).parts
+    while parts and parts[0] == "..":
+        parts = parts[1:]
+    return str(PurePosixPath(*parts))
 
 
 def _maker(root: Path, folder: Path, attempts: list[Attempt], key: str) -> tuple[Attempt, Source]:

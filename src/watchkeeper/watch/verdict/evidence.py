@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from watchkeeper.core import layout
 from watchkeeper.core.events import RunItem
 from watchkeeper.core.layout import attempt_folder
 from watchkeeper.core.state import State
@@ -13,7 +14,7 @@ from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.launch import retry_means
 from watchkeeper.launch.plan import to_try
 from watchkeeper.launch.retries import Means, Rules
-from watchkeeper.publish.chain.naming import passport_sha256
+from watchkeeper.publish.chain.naming import keep_passport
 from watchkeeper.tools.look import look
 from watchkeeper.tools.look_memory import LEAST_PROMISES, LookMemory
 from watchkeeper.tools.promise import Finding, Promise
@@ -83,11 +84,12 @@ class EvidenceBook:
 
     def passports(self, item: RunItem) -> dict[str, str]:
         """The SHA-256 of the passport of the checkpoint that an evaluation is given; empty where it
-        has none.
+        has none. The passport is kept beside the journal.
         """
+        folder = self._experiment.folder
         hashes = {
-            subject: passport_sha256(
-                self._experiment.folder / as_path(self._findings[subject].path)
+            subject: keep_passport(
+                folder / as_path(self._findings[subject].path), folder / layout.OBJECTS
             )
             for subject in self.checkpoint(item)
         }
