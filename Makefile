@@ -19,7 +19,7 @@ TWINS_PYTHON := /usr/bin/python3
 CAPITALIZATION_full :=
 CAPITALIZATION_small := --runs r8_lr1e-2 --evals '*/epoch1'
 
-.PHONY: help demo demo-pipeline demo-benchmark demo-finetune demo-capitalization test test-fast test-pythons mutants test-all faults hangs health twins fuzz io-faults sync-faults check docs site slurm-up slurm-down clean
+.PHONY: help demo demo-pipeline demo-benchmark demo-finetune demo-capitalization demo-trust test test-fast test-pythons mutants test-all faults hangs health twins fuzz io-faults sync-faults check docs site slurm-up slurm-down clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -57,6 +57,11 @@ demo-capitalization: $(VENV)/.stamp-ml ## torchtune and inspect-ai for real: 4 L
 		'One answer:     $(BIN)/inspect view --log-dir $(CAPITALIZATION)/r8_lr1e-2/eval/capitalization_epoch1/logs' \
 		'Once more:      make demo-capitalization         (it submits nothing, and says why)' \
 		'From the start: make clean demo-capitalization'
+
+demo-trust: $(VENV)/.stamp-trust ## sign the checkpoints of one capitalization run, and verify them back to the first event; three minutes
+	@$(BIN)/python $(CAPITALIZATION)/prepare.py
+	@$(BIN)/watchkeeper run $(CAPITALIZATION) $(CAPITALIZATION_small)
+	@scripts/demo-trust.sh $(BIN) $(CAPITALIZATION)
 
 test: check ## all of `check`, then the tests
 	@scripts/test.sh $(abspath $(BIN))/python
@@ -150,10 +155,14 @@ $(VENV)/.stamp-ml: $(VENV)/.stamp-venv pyproject.toml constraints.txt
 	@$(INSTALL) --editable '.[ml]'
 	@touch $@
 
+$(VENV)/.stamp-trust: $(VENV)/.stamp-ml
+	@$(INSTALL) --editable '.[ml,trust]'
+	@touch $@
+
 $(VENV)/.stamp-dev: $(VENV)/.stamp-venv pyproject.toml constraints.txt
 	@echo 'Installing Watchkeeper and what its tests need into $(VENV) …'
 	@$(INSTALL) --editable '.[demo,dev,benchmark,ml]'
-	@touch $@ $(VENV)/.stamp-demo $(VENV)/.stamp-benchmark $(VENV)/.stamp-ml
+	@touch $@ $(VENV)/.stamp-demo $(VENV)/.stamp-benchmark $(VENV)/.stamp-ml $(VENV)/.stamp-trust
 
 # Of the twin table, each tool has an environment that holds nothing else.
 $(TWINS)/.stamp-watchkeeper: pyproject.toml constraints.txt

@@ -16,6 +16,7 @@ from tests.publish.vouched import (
     safetensors,
     write_passport,
 )
+from watchkeeper.core.errors import UsageError
 from watchkeeper.publish.signoff.sign import sign
 from watchkeeper.publish.signoff.signatures import PREDICATES
 from watchkeeper.publish.signoff.validate import validate
@@ -126,3 +127,14 @@ def test_a_missing_model_signature_fails(root, keys):
     """The statements alone do not cover the other files."""
     (root / "model.sig").unlink()
     assert fails(check(root, keys[0])) == {"signature"}
+
+
+@pytest.mark.parametrize("name", ["model.sig", "SIGNOFF.sig.json"])
+def test_a_signature_of_somebody_else_stops_before_anything_is_written(tmp_path, keys, name):
+    """Where a foreign signature stands in the way, the folder is as it was before."""
+    root = checkpoint(tmp_path / "foreign")
+    (root / name).write_text('{"theirs": true}')
+    before = {path.name: path.read_bytes() for path in root.iterdir()}
+    with pytest.raises(UsageError):
+        sign(root, key=keys[0], clock=at(SIGNED))
+    assert {path.name: path.read_bytes() for path in root.iterdir()} == before

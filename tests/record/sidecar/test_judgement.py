@@ -299,5 +299,6 @@ def test_a_short_run_costs_no_sidecar_and_leaves_nothing(tmp_path):
     """
     with wk.start_run(folder=tmp_path, pipeline="training", console=False, sidecar=True) as run:
         run.log(1, loss=0.5)
-    assert sorted(os.listdir(tmp_path / ".watchkeeper")) == [".gitignore", "journal", "metrics"]
+    kept = [".gitignore", "journal", "metrics", "objects"]
+    assert sorted(os.listdir(tmp_path / ".watchkeeper")) == kept
     assert json.loads((tmp_path / "run_manifest.json").read_text())["status"] == "finished"

@@ -62,7 +62,7 @@ def sign_model(root: Path, key: Key, records: Sequence[FileRecord] | None = None
 
     path = root / names.MODEL_SIGNATURE
     refuse_inside(key.path, root)
-    _refuse_foreign(path, key)
+    refuse_foreign_signature(path, key)
     hashed: Any = _Hashed(root, records)
     password: Any = key.passphrase  # declared as text, and used as bytes
     config = _new(signing.Config).set_hashing_config(hashed)
@@ -70,7 +70,7 @@ def sign_model(root: Path, key: Key, records: Sequence[FileRecord] | None = None
     with tempfile.TemporaryDirectory(prefix="watchkeeper-") as folder:
         made = Path(folder, names.MODEL_SIGNATURE)
         config.sign(root.resolve(), made)
-        data = made.read_bytes()
+        data = files.read_whole(made)
     files.replace(path, data)
     return path
 
@@ -86,7 +86,12 @@ class ForeignSignatureError(UsageError):
     code = "exists"
 
 
-def _refuse_foreign(path: Path, key: Key) -> None:
+def refuse_foreign_signature(path: Path, key: Key) -> None:
+    """Refuse to take the place of a signature that another key made.
+
+    Raises:
+        ForeignSignatureError: one is there.
+    """
     if not path.exists() and not path.is_symlink():
         return
     try:

@@ -15,6 +15,7 @@ from watchkeeper.publish.manifest.files import FileRecord
 from watchkeeper.publish.manifest.hashing import Progress, hash_files
 from watchkeeper.publish.passport.checks import check_passport
 from watchkeeper.publish.signing.keys import Key, refuse_inside
+from watchkeeper.publish.signing.model import refuse_foreign_signature
 from watchkeeper.publish.signoff import claims, document, files
 from watchkeeper.publish.signoff.document import SignedFile, Signoff
 from watchkeeper.publish.signoff.passport import generated_at
@@ -73,6 +74,8 @@ def sign(
     check_reason(reason)
     if key is not None:
         refuse_inside(key.path, root)
+        refuse_foreign(root / names.SIGNOFF_SIGNATURE)
+        refuse_foreign_signature(root / names.MODEL_SIGNATURE, key)
     refuse_foreign(root / names.SIGNOFF)
     now = clock()
     papers = read_papers(root)

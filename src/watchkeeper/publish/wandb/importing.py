@@ -120,7 +120,7 @@ class _Source(msgspec.Struct, frozen=True):
 
 
 def _source_of(path: Path) -> _Source:
-    with path.open("rb") as file:
+    with files.open_regular(path) as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         return _Source(str(path.resolve()), os.fstat(file.fileno()).st_size, digest)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from watchkeeper.core.disk.files import open_regular
 from watchkeeper.core.errors import UsageError
 
 PLACES = ("~/.wandb_token", "~/.wandb_key")
@@ -45,13 +46,11 @@ def find_token(given: Path | None) -> Token:
 
 def _read(path: Path) -> Token:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             mode = os.fstat(file.fileno()).st_mode
             data = file.read(_MOST_BYTES)
     except OSError as error:
         raise UsageError(f"the W&B key in {path}: {error.strerror}", hint=_HINT) from None
-    if not stat.S_ISREG(mode):
-        raise UsageError(f"the W&B key in {path}: it is no file", hint=_HINT)
     if stat.S_IMODE(mode) & 0o077:
         hint = f"chmod 600 {path}; if others use this machine, make a new key"
         raise UsageError(f"others can read the W&B key in {path}", hint=hint)

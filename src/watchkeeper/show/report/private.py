@@ -117,7 +117,7 @@ def _without_number(match: re.Match[str]) -> str:
 
 
 def sensitive_values(events: Iterable[object]) -> dict[str, set[str]]:
-    """The values of all sensitive fields of these events: which → values."""
+    """The values of all sensitive fields of these events that have one: which → values."""
     values: dict[str, set[str]] = {}
     for event in events:
         if isinstance(event, msgspec.Struct):
@@ -130,7 +130,8 @@ def _collect(struct: msgspec.Struct, values: dict[str, set[str]]) -> None:
     for name in struct.__struct_fields__:
         value = getattr(struct, name)
         if name in fields and isinstance(value, str):
-            values.setdefault(fields[name], set()).add(value)
+            if value:
+                values.setdefault(fields[name], set()).add(value)
             continue
         for inner in value if isinstance(value, tuple | list) else (value,):
             if isinstance(inner, msgspec.Struct):
