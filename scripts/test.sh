@@ -28,6 +28,9 @@ end() {
 }
 trap end EXIT
 
+# Thousands of short commands are started: where Python may not keep what it compiled, each would compile all again.
+"$python" -m compileall -q src
+
 others=(tests)
 for number in "${!parts[@]}"; do
     read -ra folders <<<"${parts[$number]}"
