@@ -27,8 +27,8 @@ from tests.experiments import (
 
 INJECT = Path(__file__).parent / "inject"
 FAST = ("--poll", "0.05")
-# `make test-all` kills at every operation; `make test`, for time, at every other one.
-STRIDE = 1 if os.environ.get("WATCHKEEPER_TEST_SIZE") == "full" else 2
+# `make test-all` kills at every operation; `make test`, for time, at every fourth one.
+STRIDE = 1 if os.environ.get("WATCHKEEPER_TEST_SIZE") == "full" else 4
 
 
 def killed_run(folder: Path, state: Path, target: str, at: int) -> tuple[int, bool]:
