@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Runs all tests in parts beside one another. Those on a real Slurm, in hangs and around jobs wait more than they work,
-# so that more parts than processors end sooner. What the first part prints is shown as it comes, the others' last.
+# Runs all tests in parts beside one another. Those on a real Slurm wait more than they work, and take longest: they have
+# the processor when they want it, and the others, which are niced, have the rest. What the last part prints is shown as
+# it comes, the others' at the end.
 # Usage: scripts/test.sh PYTHON
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 python=$1
-# The folders of each part but the first, which has all others.
+# The folders of each part but the last, which has all others. The first is that on a real Slurm.
 parts=(
     "tests/slurm tests/conformance tests/browser"
     "tests/core tests/crash tests/docs tests/examples tests/experiment tests/fuzz tests/hangs"
@@ -16,8 +17,8 @@ printed=$(mktemp -d)
 started=()
 
 # A shell that is no terminal's starts what runs beside it deaf to SIGINT, and nohup to SIGHUP.
-run() { # pytest's arguments
-    env --default-signal=INT,QUIT,HUP "$python" -m pytest -q -p no:cacheprovider "$@"
+run() { # niceness, and pytest's arguments
+    env --default-signal=INT,QUIT,HUP nice -n "$1" "$python" -m pytest -q -p no:cacheprovider "${@:2}"
 }
 
 # Fixtures end their daemons when pytest is interrupted.
@@ -34,11 +35,11 @@ trap end EXIT
 others=(tests)
 for number in "${!parts[@]}"; do
     read -ra folders <<<"${parts[$number]}"
-    run "${folders[@]}" >"$printed/$number" 2>&1 &
+    run "$((number == 0 ? 0 : 5))" "${folders[@]}" >"$printed/$number" 2>&1 &
     started+=($!)
     others+=("${folders[@]/#/--ignore=}")
 done
-run "${others[@]}"
+run 5 "${others[@]}"
 code=$?
 for number in "${!parts[@]}"; do
     wait "${started[$number]}" || code=1

@@ -12,7 +12,9 @@ from watchkeeper.core.code import code_files, named_files
 from watchkeeper.core.disk import files, records, spill
 from watchkeeper.publish import documents
 from watchkeeper.publish.manifest import cache
+from watchkeeper.publish.passport.tensors import gguf, pickles, tensor
 from watchkeeper.publish.signing import keys, passphrases, signers
+from watchkeeper.publish.wandb import frames
 from watchkeeper.query import foreign_jobs
 from watchkeeper.query.series import tracks
 from watchkeeper.reading import configs, nodes
@@ -88,6 +90,10 @@ def test_every_reader_that_is_fuzzed_stands_in_the_table(name: str) -> None:
         ("results, `.csv`", mebibytes(file_formats._MOST_LINE_CHARACTERS) + " a line"),
         ("results, `.csv`", f"{file_formats._MOST_CSV_LINES:,} lines"),
         ("`.safetensors`", f"{file_formats._MAX_SAFETENSORS_HEADER_BYTES // 10**6} MB"),
+        ("`.gguf`", mebibytes(gguf._MOST_TEXT_BYTES) + " a text"),
+        ("`.gguf`", f"{gguf._MOST_DIMENSIONS} dimensions, {tensor.MOST_TENSORS:,} tensors"),
+        ("offline runs of W&B", mebibytes(frames.MOST_RECORD_BYTES) + " a record"),
+        ("`.pt`", mebibytes(pickles.MOST_PICKLE_BYTES)),
         ("inspect-ai's", mebibytes(inspect_ai._MAX_HEADER_BYTES)),
         ("`trainer_state.json`", mebibytes(losses._MOST_STATE_BYTES)),
     ],
