@@ -9,9 +9,8 @@ python=$1
 # The folders of each part but the last, which has all others. The first is that on a real Slurm.
 parts=(
     "tests/slurm tests/conformance tests/browser"
-    "tests/core tests/crash tests/docs tests/examples tests/experiment tests/fuzz tests/hangs"
-    "tests/integrations tests/iofaults tests/launch tests/publish"
-    "tests/show tests/scripts"
+    "tests/core tests/crash tests/docs tests/examples tests/experiment tests/fuzz tests/hangs tests/launch"
+    "tests/integrations tests/iofaults tests/publish tests/scripts tests/show"
 )
 printed=$(mktemp -d)
 started=()

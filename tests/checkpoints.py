@@ -38,7 +38,7 @@ def raw_safetensors(header: bytes, data_bytes: int, fill: int = 1) -> bytes:
 
 
 def write_llama(root: Path, tensors: Tensors = LLAMA, shards: int = 1) -> Path:
-    """A causal language model as transformers saves it, in a folder of its own."""
+    """A causal language model as transformers saves it, in its own folder."""
     root.mkdir(parents=True, exist_ok=True)
     names = list(tensors)
     weight_map = {}

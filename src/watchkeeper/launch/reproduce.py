@@ -1,4 +1,4 @@
-"""What an attempt was submitted with, and the same again in a folder of its own: commit,
+"""What an attempt was submitted with, and the same again in its own folder: commit,
 uncommitted changes, script, configurations; the environment as far as it was seen.
 
 The user's own working tree is never written to. A worktree is made by `git worktree add --detach`;

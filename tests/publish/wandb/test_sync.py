@@ -243,7 +243,7 @@ def test_nothing_is_sent_without_a_target_or_a_yes(tmp_path, server):
     for words, message in (
         (("-p", "proj"), "--entity"),
         (("-e", "ent"), "--project"),
-        ((*target, "-p", "test", "--yes"), "says nothing"),
+        ((*target, "-p", "test", "--yes"), "is generic"),
         ((*target, "-p", "proj"), "nothing was sent"),
     ):
         code, answer = call(tmp_path, *words)

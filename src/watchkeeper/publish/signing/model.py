@@ -26,7 +26,7 @@ from watchkeeper.tools.file_formats import short
 if TYPE_CHECKING:
     from model_signing.manifest import Manifest
 
-# What model_signing leaves out of every model unless it is told otherwise.
+# What model_signing leaves out of every model unless asked otherwise.
 _GIT_PATHS = (".git", ".gitattributes", ".github", ".gitignore")
 # What a signature cannot cover, or what lies beside the model on one machine alone.
 _OWN_PATHS = (

@@ -1,5 +1,5 @@
 """An offline run of W&B as a recorded run: its rows, configuration, figures and end in our formats,
-in a folder of its own. The source is read and never changed.
+in its own folder. The source is read and never changed.
 """
 
 from __future__ import annotations

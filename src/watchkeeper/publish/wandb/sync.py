@@ -194,7 +194,7 @@ def _last_line(output: str) -> str:
 
 
 def _run(words: Sequence[str], server: Server, token: Token, timeout_s: float) -> tuple[bool, str]:
-    """Run `wandb sync` in a group of its own; whether it ended by itself, and what it printed. The
+    """Run `wandb sync` in its own group; whether it ended by itself, and what it printed. The
     key is in its environment, which only this user can read.
     """
     environment = os.environ | {
@@ -205,7 +205,7 @@ def _run(words: Sequence[str], server: Server, token: Token, timeout_s: float) -
         "WANDB_X_FILE_STREAM_RETRY_MAX": "3",
         "WANDB_X_FILE_TRANSFER_RETRY_MAX": "3",
     }
-    # wandb writes logs of its own into the folder that it is started in.
+    # wandb writes its own logs into the folder that it is started in.
     with tempfile.TemporaryDirectory() as place, tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
             words,

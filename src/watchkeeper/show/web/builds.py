@@ -79,7 +79,7 @@ class Builds:
         return self._kept.get(scope)
 
     def part(self, scope: Scope) -> Body | None:
-        """What the build under way has read so far; None where it says nothing of that."""
+        """What the build under way has read so far; None where it does not say."""
         if scope.page != "overview":
             return None
         return self._parts.get(scope) or reading_overview(self.served)

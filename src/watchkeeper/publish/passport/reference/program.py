@@ -64,7 +64,7 @@ def path_of(name: str) -> Path:
 
 
 def run(path: Path, root: Path, inputs: Any, limit_s: float = LIMIT_S) -> Answer:
-    """Run the program once, in a session of its own, and end it and its children at the limit.
+    """Run the program once, in its own session, and end it and its children at the limit.
 
     Raises:
         ForwardPassError: it did not start, failed, took longer than `limit_s` seconds, or its last

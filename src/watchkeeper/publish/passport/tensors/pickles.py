@@ -32,7 +32,7 @@ _DTYPES = {
     "Byte": ("U8", 1), "Bool": ("BOOL", 1), "Untyped": ("U8", 1),
     "ComplexFloat": ("C64", 8), "ComplexDouble": ("C128", 16),
 }  # fmt: skip
-# What a state dictionary needs: it builds values and runs no code of its own. Source: the names
+# What a state dictionary needs: it builds values and runs no code. Source: the names
 # that `torch.load(weights_only=True)` accepts without being asked.
 _HARMLESS = re.compile(
     r"collections\.(?:OrderedDict|Counter|defaultdict)|builtins\.(?:set|frozenset|bytearray|complex)"

@@ -34,7 +34,7 @@ from watchkeeper.show.text import printable
 )
 @click.option("-e", "--entity", default="", metavar="NAME", help="The team or user to send to.")
 @click.option("-p", "--project", default="", metavar="NAME", help="The project to send to.")
-@click.option("--generic", is_flag=True, help="Send to a project even if its name says nothing.")
+@click.option("--generic", is_flag=True, help="Send to a project even if its name is generic.")
 @click.option(
     "--server",
     "url",
@@ -173,13 +173,13 @@ def _check_target(entity: str, project: str) -> None:
 
 
 def _check_generic(project: str, *, allowed: bool, may_ask: bool) -> None:
-    """Ask about a project whose name says nothing of what is in it; refuse without a terminal."""
+    """Ask about a project with a generic name; refuse without a terminal."""
     if allowed or project.casefold() not in GENERIC_PROJECTS:
         return
     if may_ask and sys.stdin.isatty() and click.confirm(f"The project is {project!r}. Right?"):
         return
     raise UsageError(
-        f"the project's name {project!r} says nothing of what is in it",
+        f"the project's name {project!r} is generic",
         hint="give another --project, or pass --generic",
     )
 

@@ -41,7 +41,7 @@ def command(root: Path, name: str, limit_s: float, as_json: bool) -> int:
     """Run the forward pass of a checkpoint's reference test vector again, and compare what comes
     out with what was recorded, within the tolerance that stands in the passport.
 
-    SCRIPT is run as a process of its own: name one that you trust. Nothing is written.
+    SCRIPT is run as its own process: name one that you trust. Nothing is written.
 
     Exit code: 0 if every output is as recorded; 1 if one differs, or the program fails; 2 if the
     passport has no vector to replay.

@@ -1,1 +1,1 @@
-"""Programs that make a forward pass. Each runs as a process of its own and is never imported."""
+"""Programs that make a forward pass. Each runs as its own process and is never imported."""
