@@ -17,7 +17,7 @@ from tests.publish.vouched import (
     write_passport,
 )
 from watchkeeper.core.errors import UsageError
-from watchkeeper.publish.signoff.sign import sign
+from watchkeeper.publish.signoff.sign import NotSignedError, sign
 from watchkeeper.publish.signoff.signatures import PREDICATES
 from watchkeeper.publish.signoff.validate import validate
 
@@ -95,7 +95,12 @@ def test_a_sign_off_made_again_by_a_stranger_fails(root, keys):
     """Whoever swaps a weight, and writes passport and sign-off again, has no key of Ada's."""
     (root / "model.safetensors").write_bytes(safetensors(66.0))
     write_passport(root)
+    signatures = {name: (root / name).read_bytes() for name in ("model.sig", "SIGNOFF.sig.json")}
+    for name in signatures:
+        (root / name).unlink()
     sign(root, clock=at(SIGNED))
+    for name, data in signatures.items():
+        (root / name).write_bytes(data)
     said = signature_checks(check(root, keys[0]))
     assert {status for status, _ in said} == {"fail"}
     assert any("than the one that is here" in text for _, text in said)
@@ -138,3 +143,16 @@ def test_a_signature_of_somebody_else_stops_before_anything_is_written(tmp_path,
     with pytest.raises(UsageError):
         sign(root, key=keys[0], clock=at(SIGNED))
     assert {path.name: path.read_bytes() for path in root.iterdir()} == before
+
+
+@pytest.mark.parametrize("name", ["model.sig", "SIGNOFF.sig.json"])
+def test_signatures_are_not_left_beside_another_sign_off(root, name):
+    """Without a key nothing is signed where a signature lies, which would no longer hold."""
+    for other in {"model.sig", "SIGNOFF.sig.json"} - {name}:
+        (root / other).unlink()
+    before = (root / "SIGNOFF.json").read_bytes()
+    with pytest.raises(NotSignedError, match=name):
+        sign(root, clock=at(LATER))
+    assert (root / "SIGNOFF.json").read_bytes() == before
+    (root / name).unlink()
+    sign(root, clock=at(LATER))

@@ -72,7 +72,9 @@ def sign(
         StorageError, OSError: a file could not be read or written.
     """
     check_reason(reason)
-    if key is not None:
+    if key is None:
+        _refuse_beside_signatures(root)
+    else:
         refuse_inside(key.path, root)
         refuse_foreign(root / names.SIGNOFF_SIGNATURE)
         refuse_foreign_signature(root / names.MODEL_SIGNATURE, key)
@@ -91,6 +93,20 @@ def sign(
         vouch = Vouch(signoff=signoff, checks=checks, passport=papers.passport, records=records)
         add_signatures(root, vouch, key)
     return signoff
+
+
+def _refuse_beside_signatures(root: Path) -> None:
+    """Refuse a sign-off without a key where signatures lie: they are of another sign-off.
+
+    Raises:
+        NotSignedError: some lie there.
+    """
+    for name in (names.SIGNOFF_SIGNATURE, names.MODEL_SIGNATURE):
+        if (root / name).exists():
+            raise NotSignedError(
+                f"not signed: the signature in {name} would no longer hold",
+                hint=f"sign with --key FILE, or move {name} away",
+            )
 
 
 def check_reason(reason: str) -> None:
