@@ -125,7 +125,7 @@ def test_a_shard_that_only_an_index_names_is_looked_at_each_time(tmp_path, at_on
 
 
 def test_a_log_of_inspect_ai_is_read_each_time(tmp_path, at_once, cache):
-    """A log counts by what else is evaluated: what was read of the same file says nothing of it."""
+    """What was read of a log for one evaluation does not answer for another."""
     write(tmp_path / "r/result.json", '{"accuracy": 0.5}')
     looked(tmp_path, msgspec.structs.replace(RESULT, expected=Expected()))
     assert not cache.exists()

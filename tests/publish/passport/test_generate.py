@@ -86,7 +86,7 @@ def test_declared_and_unknown_fields_stay_at_every_depth(tmp_path: Path) -> None
 
 
 def test_what_a_run_said_is_not_kept_for_other_weights(tmp_path: Path) -> None:
-    """Where the weights were changed, the run of the old ones says nothing of them."""
+    """Where the weights were changed, the run that made the old ones does not count for them."""
     root = write_llama(tmp_path / "model")
     made(root, run=RUN)
     (root / "model.safetensors").write_bytes(safetensors(LLAMA, fill=2))

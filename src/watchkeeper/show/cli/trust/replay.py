@@ -33,7 +33,7 @@ from watchkeeper.show.text import printable
     default=program.LIMIT_S,
     show_default=True,
     metavar="SECONDS",
-    help="End the program after so many seconds.",
+    help="End the program after this many seconds.",
 )
 @page_options
 @command_errors
