@@ -109,7 +109,7 @@ def write_experiment(
 
 
 def wk(
-    *arguments: str | Path, state: Path, timeout_s: float = 120, **environment: str
+    *arguments: str | Path, state: Path, timeout_s: float = 600, **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """Run the command line as a user would, with a spool of its own in `state`."""
     return subprocess.run(

@@ -196,7 +196,7 @@ def test_a_spawned_process_records_with_a_run_of_its_own(tmp_path: Path) -> None
         process.start()
         for step in range(50):
             run.log(step, worker=0)
-        other = queue.get(timeout=60)
+        other = queue.get(timeout=300)
         process.join(60)
     assert other != run.run_id
     rows, problems = wk.read_rows(tmp_path)
@@ -244,7 +244,7 @@ def test_in_a_notebook_without_a_with(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=300,
     )
     assert "ZeroDivisionError" in done.stderr and done.stderr.count("Traceback") == 1
     rows, problems = wk.read_rows(tmp_path / "run")
@@ -287,7 +287,7 @@ def test_under_pytest_xdist(tmp_path: Path) -> None:
         str(tmp_path / "test_many.py"),
     ]
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=120, cwd=tmp_path, check=False
+        command, capture_output=True, text=True, timeout=300, cwd=tmp_path, check=False
     )
     assert done.returncode == 0, done.stdout
     assert "12 passed" in done.stdout

@@ -68,7 +68,7 @@ class Logging:
 
     def end(self) -> None:
         """Tell it to end, and hear the rest."""
-        rest, _ = self.process.communicate(b"end\n", timeout=60)
+        rest, _ = self.process.communicate(b"end\n", timeout=300)
         self.said += map(int, (self._rest + rest).split())
         assert self.process.returncode == 0
 
@@ -78,7 +78,7 @@ class Logging:
 
     def hear_the_rest(self) -> None:
         """What it had said when it died."""
-        rest, _ = self.process.communicate(timeout=60)
+        rest, _ = self.process.communicate(timeout=300)
         self.said += map(int, (self._rest + rest).split(b"\n")[:-1])
 
 
@@ -196,7 +196,7 @@ def test_a_full_disk_and_then_space_again(tmp_path: Path) -> None:
             capture_output=True,
             text=True,
             check=True,
-            timeout=60,
+            timeout=300,
         )
         assert done.stdout == "went on\n"
         assert done.stderr.count("a metric row could not be written") == 1

@@ -51,7 +51,7 @@ def test_every_acknowledged_row_outlives_sigkill(tmp_path, number):
             heard += os.read(process.stdout.fileno(), chance.randrange(1, 4096))
     finally:
         os.kill(process.pid, signal.SIGKILL)
-        rest, _ = process.communicate(timeout=30)
+        rest, _ = process.communicate(timeout=300)
     assert process.returncode == -signal.SIGKILL
 
     acknowledged = [tuple(map(int, line.split())) for line in (heard + rest).split(b"\n")[:-1]]

@@ -186,7 +186,7 @@ def test_two_submitters_at_once_make_each_job_once(tmp_path: Path, round_number:
         for _ in range(2)
     ]
     try:
-        codes = [(process.wait(timeout=60), process.stderr.read()) for process in processes]
+        codes = [(process.wait(timeout=300), process.stderr.read()) for process in processes]
     finally:
         for process in processes:
             process.kill()

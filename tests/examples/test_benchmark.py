@@ -124,7 +124,7 @@ def test_it_leaves_the_documents_files_in_their_form(benchmark, tmp_path):
     measures nothing again.
     """
     process = benchmark()
-    output, _ = process.communicate(timeout=120)
+    output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output
     folder = tmp_path / "out"
     rows, problems = wk.read_table(folder / "raw_metrics.csv")
@@ -147,7 +147,7 @@ def test_it_leaves_the_documents_files_in_their_form(benchmark, tmp_path):
     assert not (folder / "raw_metrics_partial.csv").exists()
     before = (folder / "raw_metrics.csv").read_bytes()
     again = benchmark()
-    assert again.communicate(timeout=120)[0].count("measured before") == len(rows)
+    assert again.communicate(timeout=300)[0].count("measured before") == len(rows)
     assert (folder / "raw_metrics.csv").read_bytes() == before
 
 
@@ -162,7 +162,7 @@ def test_interrupted_it_seals_what_was_measured_and_ends_with_0(benchmark, tmp_p
         while not partial.exists() and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.002)
         process.send_signal(signal.SIGINT)
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=300)
     finally:
         process.kill()
     assert process.returncode == 0, output
@@ -171,7 +171,7 @@ def test_interrupted_it_seals_what_was_measured_and_ends_with_0(benchmark, tmp_p
     assert 0 < sealed.rows < 10
     assert told(tmp_path / "out", RunEnded)[0].status == "interrupted"
     assert len(wk.read_table(tmp_path / "out/raw_metrics.csv")[0]) == sealed.rows
-    output, _ = benchmark().communicate(timeout=120)
+    output, _ = benchmark().communicate(timeout=300)
     assert output.count("measured before") == sealed.rows
     last = told(tmp_path / "out", TableSealed)[-1]
     assert (last.complete, last.rows, last.rows_before) == (True, 10, sealed.rows)

@@ -47,7 +47,7 @@ def run(script: Path):
         cwd=script.parent,
         env=environ,
         check=True,
-        timeout=120,
+        timeout=300,
         capture_output=True,
     )
 

@@ -44,7 +44,7 @@ def pipeline(tmp_path):
             *flags,
         ]
         done = subprocess.run(
-            command, capture_output=True, text=True, cwd=tmp_path, timeout=120, check=False
+            command, capture_output=True, text=True, cwd=tmp_path, timeout=300, check=False
         )
         assert done.returncode == 0, done.stderr
         return max((tmp_path / "artifacts/training").iterdir()), done

@@ -146,7 +146,7 @@ def test_one_name_is_given_to_one_script_however_many_ask_at_once(tmp_path):
     try:
         for process in processes:
             assert process.stdout is not None and process.stdout.readline() == "ready\n"
-        answers = [process.communicate("\n", timeout=60)[0].strip() for process in processes]
+        answers = [process.communicate("\n", timeout=300)[0].strip() for process in processes]
     finally:
         for process in processes:
             process.kill()
@@ -195,7 +195,7 @@ def test_a_python_file_gets_a_batch_script_that_sbatch_can_read(tmp_path):
     script.write_text(text.replace("/usr/bin/python3", sys.executable))
     words = ["a b", "$HOME", ""]
     done = subprocess.run(
-        ["bash", script, *words], capture_output=True, text=True, check=True, timeout=60
+        ["bash", script, *words], capture_output=True, text=True, check=True, timeout=300
     )
     assert done.stdout.strip() == str(words)
 

@@ -36,7 +36,7 @@ def inspect(tmp_path, environment):
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=300,
         )
 
     return run

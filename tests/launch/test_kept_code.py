@@ -9,6 +9,7 @@ from pathlib import Path
 from tests.experiments import state_of, wk, write_experiment
 from watchkeeper.core.code import git
 from watchkeeper.core.disk import objects
+from watchkeeper.publish.names import PASSPORT
 
 
 def repository(folder: Path) -> list[str]:
@@ -47,9 +48,9 @@ def test_script_commit_and_changes_are_kept_with_the_attempt(tmp_path: Path) -> 
     subprocess.run(["git", "-C", str(again), "apply", str(kept / diff)], check=True)
     assert (again / "model.py").read_text() == "layers = 4\n"
     (environment,) = {one.environment_sha256 for one in intended if one}
-    assert {path.name for path in kept.iterdir()} == {diff, environment} | {
-        one.script_sha256 for one in intended if one
-    }
+    scripts = {one.script_sha256 for one in intended if one}
+    passports = {hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.rglob(PASSPORT)}
+    assert {path.name for path in kept.iterdir()} == {diff, environment} | passports | scripts
 
 
 def test_no_repository_is_no_obstacle(tmp_path: Path) -> None:

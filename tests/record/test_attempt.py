@@ -117,7 +117,7 @@ def test_recorder_and_wrapper_meet_in_the_files(tmp_path):
         if not name.startswith(("SLURM_", "WATCHKEEPER_"))
     }
     environ["WATCHKEEPER_JOB_ID"] = "5"
-    subprocess.run(["bash", wrapper], cwd=tmp_path, env=environ, check=True, timeout=60)
+    subprocess.run(["bash", wrapper], cwd=tmp_path, env=environ, check=True, timeout=300)
     word = json.loads((attempt / "recorder.json").read_text())
     assert str(tmp_path / "run") == word["folder"]
     assert len(wk.read_rows(tmp_path / "run")[0]) == 1

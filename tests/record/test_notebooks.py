@@ -107,7 +107,7 @@ def typed(folder, text):
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
     )
     ends = []
     for place in sorted(Path(folder, "runs").iterdir()):

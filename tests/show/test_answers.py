@@ -473,7 +473,7 @@ def test_an_interrupted_run_answers(tmp_path: Path) -> None:
     ) as process:
         begun.read_text()
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=300)
     go.write_text("")
     told = answer_of(subprocess.CompletedProcess([], process.returncode, out, err))
     assert told["exit_code"] == 3 and told["data"]["ended"] is False

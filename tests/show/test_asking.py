@@ -44,7 +44,7 @@ def on_a_terminal(folder: Path, state: Path, answers: list[str], *options: str) 
                 seen += 1
                 assert seen <= len(answers), shown.decode()
                 os.write(ours, answers[seen - 1].encode() + b"\n")
-        return process.wait(timeout=60), shown.decode()
+        return process.wait(timeout=300), shown.decode()
     finally:
         process.kill()
         process.wait()

@@ -37,7 +37,7 @@ def test_ctrl_c_detaches_and_the_same_command_goes_on(tmp_path: Path) -> None:
             if "→ RUNNING" in line:
                 break
         process.send_signal(signal.SIGINT)
-        out, _ = process.communicate(timeout=30)
+        out, _ = process.communicate(timeout=300)
         assert process.returncode == 3
         assert f"`watchkeeper run {folder}` continues the watch" in out
         status = wk("status", folder, state=state)
@@ -360,7 +360,7 @@ def test_a_full_disk_ends_with_a_message_and_nothing_is_lost(tmp_path: Path) -> 
         *command("run", folder, *FAST),
     ]
     full = subprocess.run(
-        limited, env=env(state), capture_output=True, text=True, check=False, timeout=60
+        limited, env=env(state), capture_output=True, text=True, check=False, timeout=300
     )
     assert full.returncode == 1, full.stderr
     assert "Traceback" not in full.stderr and "could not" in full.stderr
@@ -439,7 +439,7 @@ def test_on_a_terminal_the_first_run_asks_for_what_no_summary_says(tmp_path: Pat
                 said += os.read(ours, 4096)
             except OSError:  # Linux's word for: nobody has the other end any more
                 break
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=300) == 0
     finally:
         process.kill()
         process.wait()

@@ -29,7 +29,7 @@ def execute(folder, *words, **more):
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
         **more,
     )
@@ -205,7 +205,7 @@ def test_a_reader_that_leaves_does_not_end_the_command(tmp_path):
     done = subprocess.run(
         ["bash", "-c", (f'"$0" exec --folder run -- bash -c "{words}" '
             '| head -n 1; echo ${PIPESTATUS[0]}'), WK],
-        cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+        cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert done.stdout.splitlines() == ["1", "0"]
     assert (tmp_path / "run/logs/stdout.log").read_text().endswith("50000\n")

@@ -91,12 +91,12 @@ def test_exec_shows_its_page_with_the_first_losses(session: Session) -> None:
     parts = urlsplit(address)
     assert parts.path.startswith("/r/")
     browser = build_opener(HTTPCookieProcessor())
-    browser.open(address, timeout=60).read()
+    browser.open(address, timeout=300).read()
     series = f"http://{parts.netloc}/api/1/run/{parts.path[3:]}/series?m=loss"
     values: list[float] = []
     while len(values) < 3:
         assert process.poll() is None
-        lines = json.loads(browser.open(series, timeout=60).read())["data"]["lines"]
+        lines = json.loads(browser.open(series, timeout=300).read())["data"]["lines"]
         values = lines[0]["max"] if lines else []
     assert values == [0.1, 0.2, 0.3]
     (server,) = servers_of(session.folder)

@@ -38,7 +38,7 @@ def wk(folder: Path, *words: str | Path, **more: str) -> subprocess.CompletedPro
         env=env(folder / ".state", **more),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
 
@@ -216,7 +216,7 @@ sys.argv = ["watchkeeper", "submit", "slurm/train.sh", "--", "--lr", "1"]
 main()
 """
     died = subprocess.run(
-        [sys.executable, "-c", kills], cwd=work, env=env(work / ".state"), check=False, timeout=60
+        [sys.executable, "-c", kills], cwd=work, env=env(work / ".state"), check=False, timeout=300
     )
     assert died.returncode == -signal.SIGKILL
     done = run(work, "slurm/train.sh", "--", "--lr", "1")
@@ -239,7 +239,7 @@ def test_two_shells_that_submit_one_script_at_once_make_one_job(work):
         )
         for _ in range(3)
     ]
-    outputs = [process.communicate(timeout=120)[0] for process in processes]
+    outputs = [process.communicate(timeout=300)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0, 0], outputs
     assert run(work, "slurm/train.sh").returncode == 0
     assert times(work) == 1

@@ -97,7 +97,7 @@ def capitalization(slurm_lab: Lab) -> Path:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     return folder
@@ -161,7 +161,7 @@ def test_torchtune_and_inspect_run_unchanged_on_a_cluster(
     } == {"sbatch cell.slurm"}
     for key, end in evaluations.items():
         assert "accuracy" in end.metrics
-        traced = subprocess.run([*watchkeeper, "trace", folder, key], timeout=60, **options)
+        traced = subprocess.run([*watchkeeper, "trace", folder, key], timeout=300, **options)
         assert traced.returncode == 0, traced.stdout + traced.stderr
         lines = [line for line in traced.stdout.splitlines() if line.startswith(("←", " "))]
         links = {line.removeprefix("← ").split()[0] for line in lines}
@@ -169,5 +169,5 @@ def test_torchtune_and_inspect_run_unchanged_on_a_cluster(
         wanted |= set() if key.startswith("base/") else {"checkpoint", "training"}
         assert wanted <= links, traced.stdout
         assert ".eval" in traced.stdout
-    again = subprocess.run(command, timeout=120, **options)
+    again = subprocess.run(command, timeout=300, **options)
     assert again.returncode == 0 and len(claims(folder)) == len(ends)

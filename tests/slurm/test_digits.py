@@ -53,7 +53,13 @@ def test_digits_runs_unchanged_on_a_cluster_by_one_command(clone: Path, slurm_la
     ]
     assert status and all(details.startswith(f"squeue -u {USER}") for details in status)
     again = subprocess.run(
-        command, env=environment, cwd=clone, capture_output=True, text=True, timeout=60, check=False
+        command,
+        env=environment,
+        cwd=clone,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
     assert again.returncode == 0 and len(claims(folder)) == 22
     elsewhere = subprocess.run(
@@ -62,7 +68,7 @@ def test_digits_runs_unchanged_on_a_cluster_by_one_command(clone: Path, slurm_la
         cwd=clone,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert elsewhere.returncode == 0, "nothing is under way, so that no cluster need be named"

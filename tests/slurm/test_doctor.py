@@ -33,7 +33,7 @@ def doctor(
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
     )
     return done.returncode, {
         check["what"]: check for check in json.loads(done.stdout)["data"]["checks"]

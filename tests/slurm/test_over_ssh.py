@@ -145,7 +145,7 @@ def test_a_command_on_another_machine_is_a_recorded_run(ssh: Path, tmp_path: Pat
     far_away = "for step in 1 2; do echo step $step/2 loss 0.$step; done; exit 7"
     words = command("exec", "--folder", tmp_path / "run", "--", "ssh", "vm", far_away)
     done = subprocess.run(
-        words, env=env(tmp_path / "state"), capture_output=True, text=True, check=False, timeout=60
+        words, env=env(tmp_path / "state"), capture_output=True, text=True, check=False, timeout=300
     )
     assert done.returncode == 7, done.stderr
     assert (
@@ -205,7 +205,7 @@ def test_a_job_on_a_cluster_behind_ssh_is_watched_by_output_that_is_not_here(
         first = until(assessed, 90.0)[0]
         assert (first.health, first.step, first.total, first.loss) == ("advancing", 3, 100, 0.3)
         (folder / "one" / "go").touch()
-        printed, _ = watch.communicate(timeout=120)
+        printed, _ = watch.communicate(timeout=300)
         assert watch.returncode == 1, printed
     finally:
         watch.kill()

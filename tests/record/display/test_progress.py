@@ -241,7 +241,7 @@ def test_on_a_terminal_there_is_a_bar_and_elsewhere_none(tmp_path):
     try:
         command = [sys.executable, "-c", BARS, tmp_path / "tty"]
         drawn = subprocess.run(
-            command, stderr=theirs, stdout=subprocess.PIPE, timeout=60, check=True
+            command, stderr=theirs, stdout=subprocess.PIPE, timeout=300, check=True
         )
         os.write(theirs, b"\0")
         shown = b""
@@ -254,7 +254,7 @@ def test_on_a_terminal_there_is_a_bar_and_elsewhere_none(tmp_path):
     assert b"Baseline experiments: 100%" in shown
     assert b"3/3" in shown
     piped = subprocess.run(
-        [*command[:-1], tmp_path / "pipe"], capture_output=True, timeout=60, check=True
+        [*command[:-1], tmp_path / "pipe"], capture_output=True, timeout=300, check=True
     )
     assert piped.stdout == b"False\n"
     assert b"\r" not in piped.stderr

@@ -189,7 +189,7 @@ def test_a_process_that_runs_older_code_says_so(tmp_path):
         [sys.executable, script],
         capture_output=True,
         env=environ,
-        timeout=60,
+        timeout=300,
         check=True,
         text=True,
     )

@@ -31,7 +31,7 @@ dump = open("dump.txt", "w")
 def kicked(folder, code):
     command = [sys.executable, "-c", KICK + code]
     return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, check=False, timeout=60
+        command, cwd=folder, capture_output=True, text=True, check=False, timeout=300
     )
 
 

@@ -99,7 +99,7 @@ def run_beside(folder: Path, **environ: str) -> subprocess.CompletedProcess:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
     )
 
 
@@ -171,7 +171,7 @@ def test_a_frozen_application_is_started_once(tmp_path):
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "starts").read_text() == "start\n"
@@ -211,7 +211,7 @@ def test_a_run_at_a_scripts_top_is_not_started_again(tmp_path):
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
     )
     assert (done.returncode, done.stdout) == (0, "7\n"), done.stderr
     assert len(list((tmp_path / "runs").iterdir())) == 1

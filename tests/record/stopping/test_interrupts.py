@@ -20,10 +20,16 @@ from watchkeeper.core.journal import read
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
-# Works row by row, says each begin and end; what it does at a row is given.
+# Works row by row, says each begin and end; what it does at a row is given. It looks for its next
+# line, where Python's handlers run, instead of waiting in one read: a signal that comes just before
+# a read is handled only after it.
 LOOP = """
-import os, signal, sys, time
+import os, select, signal, sys, time
 import watchkeeper as wk
+def await_line():
+    while not select.select([0], [], [], 0.01)[0]:
+        pass
+    sys.stdin.readline()
 with wk.start_run(folder=sys.argv[1], pipeline="loop", console=False{options}) as run:
     @run.on_stop
     def save():
@@ -31,7 +37,7 @@ with wk.start_run(folder=sys.argv[1], pipeline="loop", console=False{options}) a
     for row in range(1, 10_000):
         {look}
         print("row", flush=True)
-        sys.stdin.readline()
+        await_line()
         run.log(row, value=row)
         print("done", flush=True)
     print("after the loop", flush=True)
@@ -75,7 +81,7 @@ class Loop:
 
     def end(self) -> tuple[int, list[str], str]:
         """Its exit code, the rest of what it printed, and its standard error."""
-        out, err = self.process.communicate(timeout=30)
+        out, err = self.process.communicate(timeout=300)
         return self.process.returncode, out.decode().split("\n")[:-1], err.decode()
 
 

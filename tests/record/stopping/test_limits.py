@@ -391,7 +391,7 @@ def test_a_script_without_a_main_guard_is_limited_here_and_told(tmp_path):
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0 and done.stdout.splitlines()[-1] == "7"

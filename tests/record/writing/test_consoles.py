@@ -122,7 +122,7 @@ def test_a_line_is_on_the_console_once(tmp_path, before, end):
     """
     command = [sys.executable, "-c", RUN.format(before=before, end=end)]
     done = subprocess.run(
-        command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
+        command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300
     )
     assert done.returncode == 0, done.stderr
     assert (done.stdout + done.stderr).count("LINE") == 1, done.stdout + done.stderr
@@ -180,7 +180,7 @@ def test_the_log_survives_each_configuration(tmp_path, change):
     (tmp_path / "logging.ini").write_text(INI)
     command = [sys.executable, "-c", LOOP.format(change=change)]
     done = subprocess.run(
-        command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
+        command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300
     )
     assert done.returncode == 1, done.stderr
     log = (tmp_path / "run/logs/run.log").read_text()
@@ -211,7 +211,7 @@ log.info("later")
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     log = (tmp_path / "run/logs/run.log").read_text()
@@ -238,7 +238,7 @@ with wk.start_run(folder="run", pipeline="t") as run:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
     )
     log = (tmp_path / "run/logs/run.log").read_text()
     assert done.returncode == 0 and "not said" not in log

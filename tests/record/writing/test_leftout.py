@@ -26,7 +26,7 @@ def run_program(folder, code, *, env=None):
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
         env={**os.environ, "WATCHKEEPER_SIDECAR": "0", **(env or {})},
     )
     assert done.returncode == 0, done.stderr

@@ -507,7 +507,7 @@ def test_a_full_disk_costs_rows_and_no_training(tmp_path, events):
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=300,
     )
     assert done.stdout == "went on\n"
     assert done.stderr.count("could not be written") == 1

@@ -52,7 +52,7 @@ def test_no_file_of_ours_takes_the_place_of_a_closed_one(tmp_path, closed):
     stdio = {name: subprocess.DEVNULL for name in ("stdin", "stdout", "stderr")}
     (tmp_path / "program.py").write_text(PROGRAM)
     line = f"exec {sys.executable} program.py {closed}"
-    done = subprocess.run(["bash", "-c", line], cwd=tmp_path, check=False, timeout=120, **stdio)
+    done = subprocess.run(["bash", "-c", line], cwd=tmp_path, check=False, timeout=300, **stdio)
     assert done.returncode == 0
     journal = read(tmp_path / "run/.watchkeeper/journal")
     rows, problems = wk.read_rows(tmp_path / "run")
@@ -80,7 +80,7 @@ def test_a_command_of_ours_fills_what_is_closed(tmp_path):
         ["bash", "-c", line],
         cwd=tmp_path,
         check=False,
-        timeout=120,
+        timeout=300,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -123,7 +123,7 @@ with wk.start_run(folder="run", pipeline="t") as run:
 """
     command = [sys.executable, "-c", code]
     done = subprocess.run(
-        command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60
+        command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300
     )
     assert done.returncode == 0, done.stderr
     assert len(wk.read_rows(tmp_path / "run")[0]) == 3

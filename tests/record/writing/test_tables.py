@@ -413,7 +413,7 @@ def test_every_acknowledged_row_outlives_sigkill(tmp_path, form, number):
                 heard += os.read(process.stdout.fileno(), chance.randrange(1, 64))
         finally:
             os.kill(process.pid, signal.SIGKILL)
-            rest, _ = process.communicate(timeout=30)
+            rest, _ = process.communicate(timeout=300)
         assert process.returncode == -signal.SIGKILL
         acknowledged += [int(line) for line in (heard + rest).split(b"\n")[:-1]]
         rows, problems = wk.read_table(tmp_path / f"t_partial.{form}")

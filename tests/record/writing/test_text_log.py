@@ -347,7 +347,7 @@ with wk.start_run(folder={str(tmp_path)!r}, pipeline="training") as run:
     logging.getLogger("a").info("kept")
 """
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300
     )
     assert done.stderr.count("could not be written") == 1
     text = (tmp_path / "logs/run.log").read_text()
@@ -405,7 +405,7 @@ with wk.start_run(folder={str(tmp_path)!r}, pipeline="training", console=False):
         with wk.start_run(folder=tmp_path, pipeline="training") as mine:
             pass
     finally:
-        other.communicate("go on\n", timeout=30)
+        other.communicate("go on\n", timeout=300)
     assert other.returncode == 0
     assert len(list((tmp_path / "logs").iterdir())) == 2
     assert mine.run_id not in Path(tmp_path / "logs/run.log").read_text()

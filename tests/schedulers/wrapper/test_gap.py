@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import time
@@ -43,15 +44,27 @@ class Jobs:
         env = clean | {"WATCHKEEPER_JOB_ID": str(number)}
         return subprocess.Popen([path], env=env, stderr=subprocess.PIPE, text=True)
 
+    def gaps(self) -> list[float]:
+        """The seconds between the starts that are kept, in their order."""
+        return gaps_of(self.starts)
+
     def began(self) -> list[float]:
         """When each script began, in seconds, in that order."""
         path = self.folder / "began"
         return sorted(map(float, path.read_text().split())) if path.exists() else []
 
 
+def gaps_of(starts: Path) -> list[float]:
+    """The seconds between the starts of a folder. A start is written when its job may begin: how
+    long a busy machine then takes to begin the script does not count.
+    """
+    times = sorted(path.stat().st_mtime for path in starts.glob("start.*"))
+    return [later - earlier for earlier, later in itertools.pairwise(times)]
+
+
 def ended(process: subprocess.Popen) -> str:
     """What it said, after its good end."""
-    said = process.communicate(timeout=60)[1]
+    said = process.communicate(timeout=300)[1]
     assert process.returncode == 0, said
     return said
 
@@ -62,11 +75,8 @@ def test_jobs_that_start_together_begin_apart(tmp_path: Path) -> None:
     """
     jobs = Jobs(tmp_path, 0.5)
     said = [ended(process) for process in [jobs.start(number) for number in range(12)]]
-    times = jobs.began()
-    assert len(times) == 12
-    assert (
-        times[-1] - times[0] > 11 * 0.5 - 0.4
-    )  # a busy machine may hold the script itself up a little
+    assert len(jobs.began()) == 12
+    assert len(jobs.gaps()) >= 7 and min(jobs.gaps()) > 0.49
     assert sum("begin 500 ms apart" in words for words in said) >= 10
     assert len(list(jobs.starts.iterdir())) <= 9
     assert not list(tmp_path.rglob(".tmp-*"))
@@ -83,13 +93,14 @@ def test_a_job_that_dies_holds_nobody_up(tmp_path: Path) -> None:
     jobs = Jobs(tmp_path, 1.0)
     ended(jobs.start(1))
     killed = jobs.start(2)
-    time.sleep(0.3)
+    assert "apart" in killed.stderr.readline()
     killed.kill()
     killed.communicate()
     assert not (tmp_path / "attempt2" / "claim.1").exists()
     ended(jobs.start(3))
-    first, third = jobs.began()
-    assert 0.9 < third - first < 10
+    assert len(jobs.began()) == 2
+    (gap,) = jobs.gaps()
+    assert gap > 0.99
 
 
 @pytest.mark.parametrize("amiss", ["a file", "read-only", "a time to come", "other files"])
@@ -127,7 +138,7 @@ def test_an_experiments_jobs_keep_the_gap_of_its_submissions(tmp_path: Path) -> 
     )
     done = wk("run", folder, "--stagger", "0.5", "--slots", "3", state=tmp_path / "state")
     assert done.returncode == 0, done.stderr
-    times = sorted(map(float, (folder / "began.txt").read_text().split()))
-    assert len(times) == 3 and min(times[1] - times[0], times[2] - times[1]) > 0.45
+    assert len((folder / "began.txt").read_text().split()) == 3
+    gaps = gaps_of(folder / ".watchkeeper" / "starts")
+    assert len(gaps) == 2 and min(gaps) > 0.49
     assert set(times_run(folder).values()) == {1}
-    assert list((folder / ".watchkeeper" / "starts").iterdir())

@@ -85,7 +85,7 @@ class Attempt:
     def run(self, job_id="1", restart=None, **options):
         """Run it to its end: code, standard output, standard error."""
         process = self.start(job_id, restart, **options)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=300)
         return process.returncode, out.decode(errors="replace"), err.decode()
 
 
@@ -196,7 +196,7 @@ def test_what_a_killed_recorder_left_on_the_node_is_brought_over(attempt, tmp_pa
     node.mkdir()
     made = attempt(HANGING)
     process = made.start(env={"TMPDIR": str(node)}, arguments=[target, how])
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=300)
     try:
         assert process.returncode == (0 if how == "lives" else 137)
         assert target.read_bytes() == lines
@@ -223,7 +223,7 @@ def test_a_twin_is_refused(attempt, tmp_path):
         assert again == TWIN
     finally:
         (tmp_path / "gate").write_text("go\n")
-        first.communicate(timeout=60)
+        first.communicate(timeout=300)
     assert first.returncode == 0
     assert (tmp_path / "ran").read_text() == "ran\n"
 
@@ -277,7 +277,7 @@ def test_a_job_ended_by_its_scheduler_and_started_again_runs_again(attempt, tmp_
     try:
         wait_for((tmp_path / "ready").exists)
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=60)
+        process.communicate(timeout=300)
     finally:
         process.kill()
     (record,) = read_exit_records(made.folder)
@@ -390,7 +390,7 @@ def test_signals_reach_the_script(attempt, tmp_path, name):
     try:
         wait_for((tmp_path / "ready").exists)
         process.send_signal(getattr(signal, f"SIG{name}"))
-        process.communicate(timeout=60)
+        process.communicate(timeout=300)
     finally:
         process.kill()
         (tmp_path / "got").touch()  # ends the script, also where the signal did not reach it
@@ -408,7 +408,7 @@ def test_a_signal_that_kills_the_script(attempt, tmp_path):
     try:
         wait_for((tmp_path / "ready").exists)
         process.send_signal(signal.SIGTERM)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=300)
     finally:
         process.kill()
     assert process.returncode == 143
@@ -423,7 +423,7 @@ def test_a_script_that_ends_its_whole_group_is_recorded(attempt):
     made = attempt("#!/bin/bash\ntrap 'trap - TERM; kill 0' EXIT\nsleep 60 &\nexit 0\n")
     process = made.start(start_new_session=True)
     try:
-        process.communicate(timeout=60)
+        process.communicate(timeout=300)
     finally:
         process.kill()
     assert process.returncode == 143
@@ -453,7 +453,7 @@ def test_it_waits_until_the_child_is_gone(attempt, tmp_path):
         assert process.poll() is None
         assert not (made.folder / "exit.1").exists()
         (tmp_path / "stop").touch()
-        process.communicate(timeout=60)
+        process.communicate(timeout=300)
     finally:
         process.kill()
     assert process.returncode == 6
@@ -649,7 +649,7 @@ def test_a_restart_waits_while_the_last_execution_is_alive(attempt, tmp_path):
         assert second.poll() is None and len(read_claims(made.folder)) == 1
         (tmp_path / "go").touch()
         assert first.wait(30) == 0
-        _, said = second.communicate(timeout=30)
+        _, said = second.communicate(timeout=300)
         assert second.returncode == FINISHED and b"execution 1 may still be alive" in said
         assert (tmp_path / "log").read_text().split() == ["start", "end"]
     finally:
@@ -691,7 +691,7 @@ def test_a_script_without_its_wrapper_keeps_the_attempt(attempt, tmp_path):
         wait_for(lambda: seen.add(beats.stat().st_mtime_ns) or len(seen) >= 6)
         assert second.poll() is None and len(read_claims(made.folder)) == 1
         (tmp_path / "go").touch()
-        second.communicate(timeout=30)
+        second.communicate(timeout=300)
         assert second.returncode == 0, (
             "no record says how the first ended, so that the second runs after it"
         )
@@ -739,7 +739,7 @@ def test_a_preempted_execution_that_told_its_end_is_not_waited_for(attempt):
     first = made.start(job_id="5")
     wait_for((made.folder.parent / "ready").exists)
     first.terminate()
-    assert first.wait(timeout=30) == 143
+    assert first.wait(timeout=300) == 143
     code, _, err = made.run(job_id="5", restart=1)
     assert (code, err) == (0, "")
     assert [
@@ -779,7 +779,7 @@ def test_signals_in_quick_succession_come_once_each(attempt, whole):
         wait_for(lambda: got.exists() and sorted(got.read_text().split()) == ["CONT", "USR1"])
     finally:
         (folder / "stop").touch()
-        assert process.wait(timeout=60) == 6
+        assert process.wait(timeout=300) == 6
     assert sorted(got.read_text().split()) == ["CONT", "USR1"]
     (record,) = read_exit_records(made.folder)
     assert record.exit_code == 6

@@ -100,7 +100,7 @@ def test_an_older_result_keeps_no_promise(tmp_path):
     process = made.start(job_id="5")
     wait_for((tmp_path / "ready").exists)
     process.send_signal(signal.SIGTERM)
-    assert process.communicate(timeout=60) and process.returncode == 0
+    assert process.communicate(timeout=300) and process.returncode == 0
     (tmp_path / "go").touch()
     assert made.run(job_id="5", restart=1)[0] == 0
     assert made.run(job_id="5", restart=2)[0] == FINISHED, "nobody asked for a third"

@@ -45,13 +45,13 @@ class Process:
         address = self.data["address"]
         if path:
             address = f"http://{self.data['host']}:{self.data['port']}{path}"
-        with self.browser.open(address, timeout=60) as answer:
+        with self.browser.open(address, timeout=300) as answer:
             return answer.read().decode()
 
     def end(self, number: int) -> tuple[int, str]:
         """Send it a signal: its exit code, and what it had to say."""
         self.process.send_signal(number)
-        _, errors = self.process.communicate(timeout=60)
+        _, errors = self.process.communicate(timeout=300)
         return self.process.returncode, errors
 
 
@@ -81,7 +81,7 @@ def test_ctrl_c_ends_it_cleanly(serve: Callable[..., Process], number: int) -> N
     server = serve()
     assert "<noscript>" in server.get()
     stream = server.browser.open(
-        f"http://127.0.0.1:{server.data['port']}/api/1/events?scope=overview", timeout=60
+        f"http://127.0.0.1:{server.data['port']}/api/1/events?scope=overview", timeout=300
     )
     assert stream.readline() == b"event: beat\n"
     assert server.end(number) == (0, "")
@@ -100,7 +100,7 @@ def test_another_port_is_taken_where_the_first_is_in_use(serve: Callable[..., Pr
     first, second = serve(), serve()
     assert first.data["port"] != second.data["port"]
     with pytest.raises(URLError):
-        first.browser.open(f"http://127.0.0.1:{second.data['port']}/", timeout=60)
+        first.browser.open(f"http://127.0.0.1:{second.data['port']}/", timeout=300)
 
 
 def test_a_port_that_was_named_is_not_changed(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def run_serve(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]
         env=env(folder / ".state"),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
 
@@ -150,7 +150,7 @@ def test_the_extra_is_named_where_it_is_missing(tmp_path: Path) -> None:
         env=env(tmp_path / ".state", PYTHONPATH=str(tmp_path)),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 2
@@ -219,7 +219,7 @@ def test_it_shows_its_address_and_opens_the_browser(tmp_path: Path) -> None:
         assert opened.partition("?")[0] == address.partition("?")[0]
         assert opened != address
         browser_of_session = build_opener(HTTPCookieProcessor())
-        assert "<noscript>" in browser_of_session.open(opened, timeout=60).read().decode()
+        assert "<noscript>" in browser_of_session.open(opened, timeout=300).read().decode()
     finally:
         process.kill()
         process.communicate()
