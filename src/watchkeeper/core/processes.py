@@ -8,6 +8,7 @@ process for ever. Source of the facts: proc(5), fields 6 (session) and 22 (start
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from functools import cache
@@ -124,6 +125,18 @@ def cpu_s(pid: int) -> float | None:
     if fields is None:
         return None
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def queued_s(pid: int) -> float:
+    """Seconds that the process's threads have been ready to run so far, without a processor: the
+    second field of /proc/PID/task/TID/schedstat, in nanoseconds (the kernel's
+    Documentation/scheduler/sched-stats). 0 where the kernel does not count it.
+    """
+    waited_ns = 0
+    for path in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            waited_ns += int(path.read_text().split()[1])
+    return waited_ns / 1e9
 
 
 def session_alive(leader: ProcessName) -> bool | None:

@@ -161,6 +161,16 @@ def test_what_outweighs_the_stack_is_named_first():
     assert "not known" in cause.of_stall(Facts())
 
 
+def test_work_that_waits_for_a_processor_is_busy():
+    """Work that is ready to run on a machine without a free processor is not called asleep, and
+    the cause says what it lacks.
+    """
+    starved = cause.of_stall(Facts(states=("R",), cpus=0.02, queued=0.9))
+    assert "busy, with 0.0 CPUs, and ready for 0.9 more that the machine has not" in starved
+    assert "asleep" in cause.of_stall(Facts(states=("S",), cpus=0.04, queued=0.05))
+    assert "the machine has not" not in cause.of_stall(Facts(states=("R",), cpus=1.0, queued=0.05))
+
+
 def test_a_death_is_laid_to_memory_only_on_evidence():
     """The kernel's own count, or a host without memory, names it; else it is said that nobody
     knows.

@@ -59,7 +59,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """What was seen at a stall. `fault`: why nothing can be written in the run's folder, "" where
     it can. `states`: the kernel's letters of the processes, the work's own first (proc(5)). `main`:
     the main thread's frames, innermost first, and `kernel`, the kernel's function that it waits in
-    ("": it runs, or nobody may know). `cpus`: None where nobody could tell.
+    ("": it runs, or nobody may know). `cpus`: the processors that the work keeps busy, None where
+    that could not be measured; `queued`: those that it waits for, ready to run.
     """
 
     answers: bool = True
@@ -67,6 +68,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     fault: str = ""
     states: tuple[str, ...] = ()
     cpus: float | None = None
+    queued: float = 0.0
     main: tuple[str, ...] = ()
     kernel: str = ""
 
@@ -110,12 +112,19 @@ def _by_cpu(facts: Facts, where: str) -> str:
         if where:
             return f"it does not advance{where}"
         return "not known: neither stacks nor CPU time could be had"
-    if facts.cpus >= BUSY:
+    if facts.cpus + facts.queued >= BUSY:
         return (
-            f"busy, with {facts.cpus:.1f} CPUs{where}: an endless loop, or one that takes far "
-            "longer than before"
+            f"busy, with {facts.cpus:.1f} CPUs{_missing(facts)}{where}: an endless loop, or one "
+            "that takes far longer than before"
         )
     return f"asleep{where}: it waits for something that does not come, and uses no CPU"
+
+
+def _missing(facts: Facts) -> str:
+    """What the machine does not give to work that is ready to run."""
+    if facts.queued < BUSY:
+        return ""
+    return f", and ready for {facts.queued:.1f} more that the machine has not"
 
 
 def of_death(before: Sample | None, after: Sample | None, words: str = "") -> str:

@@ -207,7 +207,7 @@ class Lookout:
         tree = ending.tree(work)
         pids = [*(name.pid for name in tree), *stacks.siblings(work)]
         dumps = {pid: stacks.ask(pid, self._spec.dump_signal) for pid in pids}
-        cpus = _measure_cpus(tree)
+        cpus, queued = _measure_cpus(tree)
         threads = stacks.threads(dumps.get(work, ""))
         sample: Sample | None = None
         if answers:
@@ -220,6 +220,7 @@ class Lookout:
             fault=self._fault,
             states=tuple(processes.state_of(name.pid) for name in tree),
             cpus=cpus,
+            queued=queued,
             main=tuple(threads[-1]) if threads else (),
             kernel=_waits_at(work),
         )
@@ -375,11 +376,19 @@ def _stacks_of(dumps: Mapping[int, str]) -> list[Section]:
     return [Section("Stacks", reason)]
 
 
-def _measure_cpus(tree: list[processes.ProcessName]) -> float | None:
-    """How many processors these processes keep busy, over MEASURE_S; None: not measurable."""
-    began, before = time.monotonic(), _cpu_s(tree)
+def _measure_cpus(tree: list[processes.ProcessName]) -> tuple[float | None, float]:
+    """How many processors these processes keep busy, over MEASURE_S (None: not measurable), and
+    how many more they would, if the machine gave them.
+    """
+    began, before, waited = time.monotonic(), _cpu_s(tree), _queued_s(tree)
     time.sleep(MEASURE_S)
-    after, passed = _cpu_s(tree), time.monotonic() - began
+    after, longer, passed = _cpu_s(tree), _queued_s(tree), time.monotonic() - began
+    queued = max(0.0, longer - waited) / passed
     if before is None or after is None:
-        return None
-    return max(0.0, after - before) / passed
+        return None, queued
+    return max(0.0, after - before) / passed, queued
+
+
+def _queued_s(tree: list[processes.ProcessName]) -> float:
+    """Seconds so far in which the processes were ready to run, and waited for a processor."""
+    return sum(processes.queued_s(name.pid) for name in tree)
