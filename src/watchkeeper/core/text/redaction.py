@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 REDACTED = "<redacted>"
 SHORTEST = 15  # letters of a token that is known by its form
@@ -233,6 +233,38 @@ def is_secret(name: str, value: object) -> bool:
 
 def _is_harmless(value: str) -> bool:
     return len(value) < 40 and _pattern(_NO_SECRET_VALUE).fullmatch(value) is not None
+
+
+class SecretPlace(NamedTuple):
+    """Where a secret stands in a text, and by what it is known."""
+
+    start: int
+    end: int
+    reason: str
+
+
+def secrets_in(text: str) -> Iterator[SecretPlace]:
+    """Where the secrets stand that `redact` leaves out. They may overlap."""
+    for match in _pattern(_PRIVATE_KEY).finditer(text):
+        yield SecretPlace(*match.span(), "a private key")
+    for match in _pattern(_LOGIN).finditer(text):
+        yield SecretPlace(match.start(), match.end() - 1, "a login in an address")
+    for match in _pattern(_SIGNED).finditer(text):
+        yield SecretPlace(match.end(1), match.end(), "a signature in an address")
+    for match in _pattern(_START + _any_form()).finditer(text):
+        yield SecretPlace(*match.span(), "the form of a known token")
+    for match in _pattern(_BEARER).finditer(text):
+        yield SecretPlace(match.end(1), match.end(), "a credential of a request")
+    for expression in (_ASSIGNED, _OPTION):
+        for match in _pattern(expression).finditer(text):
+            name, value = match["name"], match["value"]
+            if not value.startswith(REDACTED) and is_secret(name, value):
+                yield SecretPlace(*match.span("value"), "the value of a secret's name")
+
+
+@functools.cache
+def _any_form() -> str:
+    return f"(?:{'|'.join(_expression(*form) for form in FORMS)})"
 
 
 def redact(text: str) -> str:

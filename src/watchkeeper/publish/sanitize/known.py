@@ -1,0 +1,142 @@
+"""The private values that the journals of an experiment and of its runs hold in typed fields.
+
+How sensitive a field is stands in its type (core/events/base.py). Free text is not taken as a
+value: it is searched for these values, as every other text is.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from watchkeeper.core import journal, layout
+from watchkeeper.core.events.private import sensitivity_of
+from watchkeeper.publish.sanitize.pseudonyms import Pseudonyms
+from watchkeeper.publish.sanitize.spans import Kind, Span
+
+KINDS: Mapping[str, Kind] = {
+    "path": "path",
+    "host": "host",
+    "job id": "job",
+    "user": "user",
+    "account": "account",
+    "secret": "secret",
+}
+"""The sensitivity of a field → the kind of what it holds."""
+
+
+class Known:
+    """What is known to be private, for one package: kind → values. It gives each value its
+    pseudonym, and keeps the names that it learns from one text for the next. `commits` are public:
+    forty hexadecimal digits that are one of these are no token.
+    """
+
+    def __init__(
+        self,
+        *,
+        paths: Iterable[str] = (),
+        hosts: Iterable[str] = (),
+        job_ids: Iterable[str] = (),
+        users: Iterable[str] = (),
+        accounts: Iterable[str] = (),
+        secrets: Iterable[str] = (),
+        commits: Iterable[str] = (),
+    ) -> None:
+        self.paths = set(paths)
+        self.hosts = set(hosts)
+        self.job_ids = set(job_ids)
+        self.users = set(users)
+        self.accounts = set(accounts)
+        self.secrets = set(secrets)
+        self.commits = set(commits)
+        self.names = Pseudonyms()
+
+    def values(self, kind: Kind) -> set[str]:
+        """The values of a kind; an empty set where none are kept by value."""
+        by_kind = {
+            "path": self.paths,
+            "host": self.hosts,
+            "job": self.job_ids,
+            "user": self.users,
+            "account": self.accounts,
+            "secret": self.secrets,
+        }
+        return by_kind.get(kind, set())
+
+    def learn(self, spans: Iterable[Span]) -> None:
+        """Keep the names that stood where only a private one stands (`ssh ann@node7`)."""
+        for span in spans:
+            if span.word:
+                self.values(span.kind).add(span.word)
+
+
+def known_of(experiment: Path, runs: Iterable[Path] = ()) -> Known:
+    """What the journals of an experiment and of recorded runs hold that is private. A folder
+    without a journal adds nothing.
+
+    Raises:
+        NewerJournalError: a later version wrote one of them.
+        OSError: a folder cannot be read.
+    """
+    known = Known()
+    for folder in (experiment, *runs):
+        for events in journal.read(folder / layout.JOURNAL).events.values():
+            add_events(known, events)
+    return known
+
+
+def add_events(known: Known, events: Iterable[object]) -> None:
+    """Add what events hold in sensitive fields, and the commits that they name."""
+    for event in events:
+        if not isinstance(event, msgspec.Struct):
+            continue
+        for sensitivity, value in _sensitive_values(event):
+            known.values(KINDS[sensitivity]).add(value)
+        commit = getattr(event, "git_sha", "")
+        if commit:
+            known.commits.add(commit)
+
+
+@functools.cache
+def _hints(kind: type[msgspec.Struct]) -> dict[str, Any]:
+    return get_type_hints(kind, include_extras=True)
+
+
+def _sensitive_values(struct: msgspec.Struct) -> Iterator[tuple[str, str]]:
+    for name, hint in _hints(type(struct)).items():
+        yield from _values_in(getattr(struct, name, None), hint)
+
+
+def _values_in(value: object, hint: Any) -> Iterator[tuple[str, str]]:
+    """The sensitive texts in the value of a field: sensitivity and text."""
+    if isinstance(value, msgspec.Struct):
+        yield from _sensitive_values(value)
+        return
+    sensitivity = sensitivity_of(hint)
+    if sensitivity:
+        if sensitivity in KINDS and isinstance(value, str) and value:
+            yield sensitivity, value
+        return
+    if isinstance(value, list | tuple):
+        for item in value:
+            yield from _values_in(item, _item_hint(hint))
+    elif isinstance(value, dict):
+        yield from _values_in_dict(value, get_args(hint))
+
+
+def _values_in_dict(value: dict[Any, Any], hints: tuple[Any, ...]) -> Iterator[tuple[str, str]]:
+    if len(hints) != 2:
+        return
+    for key, item in value.items():
+        yield from _values_in(key, hints[0])
+        yield from _values_in(item, hints[1])
+
+
+def _item_hint(hint: Any) -> Any:
+    """The type of a list's items; None where it is not known."""
+    parts = get_args(hint)
+    return parts[0] if parts and get_origin(hint) in (list, tuple) else None
