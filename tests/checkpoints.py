@@ -79,15 +79,16 @@ def write_json(path: Path, value: object) -> None:
 
 
 def gguf(tensors: Tensors) -> bytes:
-    """A GGUF file of version 3 with these tensors, without their bytes."""
+    """A GGUF file of version 3 with these tensors, each number of them 0."""
     head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), 2)
     metadata = _text("general.architecture") + struct.pack("<I", 8) + _text("llama")
     metadata += _text("sizes") + struct.pack("<IIQ2I", 9, 4, 2, 1, 2)
-    infos = b"".join(
-        _text(name) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, 0, 0)
-        for name, (_, shape) in tensors.items()
-    )
-    return head + metadata + infos
+    infos, end = b"", 0
+    for name, (_, shape) in tensors.items():
+        infos += _text(name) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, 0, end)
+        end += -(-4 * math.prod(shape) // 32) * 32
+    header = head + metadata + infos
+    return header + bytes(-len(header) % 32) + bytes(end)
 
 
 def _text(text: str) -> bytes:

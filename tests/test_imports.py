@@ -21,6 +21,7 @@ ALLOWED = {
 FRAMES = {"pandas", "polars"}
 WEB = {"starlette", "uvicorn"}
 MODULES = {
+    "publish/passport/health/numbers.py": {"numpy"},
     "publish/passport/reference/programs/causal_lm.py": {"torch", "transformers"},
     "query/frames.py": FRAMES,
     "query/recording.py": FRAMES,

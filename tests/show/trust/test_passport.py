@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 import watchkeeper as wk
-from tests.checkpoints import write_json, write_llama
+from tests.checkpoints import LLAMA, safetensors, write_json, write_llama
 from watchkeeper.show.cli import main
 
 COMMIT = "a" * 40
@@ -106,3 +106,17 @@ def test_a_passport_of_somebody_else_is_kept(root: Path) -> None:
     code, _, text = call(root)
     assert code == 2 and "mv MODEL_PASSPORT.json" in text
     assert path.read_bytes() == before
+
+
+def test_numbers_are_looked_through_when_asked(root: Path, tmp_path: Path) -> None:
+    """`--deep` records what it saw and fails on NaN, and so does a later `validate --deep`."""
+    words = ["--declare", declared(tmp_path)]
+    assert call(root, "--deep", *words)[0] == 0
+    assert wk.load_passport(root).get("model_internals.numerical_health.nan_count") == 0
+    (root / "model-00001-of-00002.safetensors").write_bytes(
+        safetensors(dict(list(LLAMA.items())[::2]), fill=255)
+    )
+    code, text, _ = call(root, "--deep", *words)
+    assert code == 1 and "model.norm.weight: 4 numbers are NaN and 0 infinite" in text
+    done = CliRunner().invoke(main, ["checkpoint", "validate", str(root), "--deep"])
+    assert done.exit_code == 1 and "model.norm.weight: 4 numbers are NaN" in done.stdout

@@ -85,6 +85,18 @@ MEASURED = (
 )
 """What nobody can declare: it is measured each time, or written by the program alone."""
 
+COUNTED = (
+    "model_internals.parameters.summary.total_params",
+    "model_internals.parameters.summary.total_bytes",
+    "model_internals.parameters.summary.dtype_breakdown",
+    "model_internals.numerical_health.scanned_tensors",
+    "model_internals.numerical_health.nan_count",
+    "model_internals.numerical_health.inf_count",
+    "model_internals.numerical_health.tensors_amiss",
+    "model_internals.numerical_health.not_scanned",
+)
+"""What nobody's word outweighs once it is observed; until then it can be declared."""
+
 _IDENTITIES = ("path", "key", "id", "repo", "name")
 _DOT = re.compile(r"(?<!\\)((?:\\\\)*)\.")
 
@@ -190,8 +202,12 @@ def compose(
     is observed now, unless it is `declared` anew, where None takes it back. Of lists with named
     entries, what is not known here stays in each entry.
     """
-    words = declared or {}
-    kept = {path: fact for path, fact in declared_in(old).items() if path not in words}
+    words = {path: fact for path, fact in (declared or {}).items() if not outdone(path, facts)}
+    kept = {
+        path: fact
+        for path, fact in declared_in(old).items()
+        if path not in words and not outdone(path, facts)
+    }
     kept = _beside(kept, words)
     kept.update({path: fact for path, fact in words.items() if fact.value is not None})
     composed: Document = {}
@@ -208,6 +224,12 @@ def compose(
             marks[path] = "absent"
     composed[SOURCES] = {path: marks[path] for path in marks if path not in MEASURED[:4]}
     return composed
+
+
+def outdone(path: str, facts: Mapping[str, Fact]) -> bool:
+    """Whether a field is one of `COUNTED`, or lies in one, that the facts have observed."""
+    counted = [one for one in COUNTED if path == one or path.startswith(f"{one}.")]
+    return any(one in facts and facts[one].source == "observed" for one in counted)
 
 
 def _of_leaves(facts: Mapping[str, Fact]) -> Facts:

@@ -33,7 +33,9 @@ from watchkeeper.publish.passport.document import (
     compose,
     facts_of,
     get,
+    outdone,
 )
+from watchkeeper.publish.passport.health.record import FIELD as HEALTH
 from watchkeeper.publish.passport.rules.output_spec import VECTOR
 from watchkeeper.publish.passport.tensors.inventory import Inventory, look
 
@@ -84,14 +86,16 @@ def generate(
     now: datetime,
     run: Mapping[str, Fact] | None = None,
     reference: Mapping[str, Fact] | None = None,
+    health: Mapping[str, Fact] | None = None,
     declared: Mapping[str, Any] | None = None,
     known: Mapping[str, FileRecord] | None = None,
     progress: Progress | None = None,
 ) -> Generated:
     """The passport of a checkpoint, made anew; what was declared in the one that is there stays.
-    Nothing is written. `run` is what `facts_of_run` gives, `reference` a test vector; `declared`
-    are fields as nested mappings, of which null takes a declared field back; `known` are files
-    whose hashes are known.
+    Nothing is written. `run` is what `facts_of_run` gives, `reference` a test vector, `health` what
+    was seen of the weights' numbers; of each that is None, what the passport has stays while the
+    weights are the same. `declared` are fields as nested mappings, of which null takes a declared
+    field back; `known` are files whose hashes are known.
 
     Raises:
         UsageError: the root is no folder; the passport that is there is of another schema version
@@ -109,11 +113,11 @@ def generate(
     facts, problems = facts_by_adapters(checkpoint)
     facts.update(_integrity(records))
     facts.update(_of_same_weights(old, facts, _OF_A_RUN) if run is None else run)
-    if reference is None:
-        reference = _of_same_weights(old, facts, (VECTOR,))
+    facts.update(_of_same_weights(old, facts, (VECTOR,)) if reference is None else reference)
+    facts.update(_of_same_weights(old, facts, (HEALTH,)) if health is None else health)
     facts = {path: _portable(path, fact) for path, fact in facts.items()}
-    words, faults = _declared(declared or {})
-    document = _with_head(compose(old, {**facts, **reference}, words), now)
+    words, faults = _declared(declared or {}, facts)
+    document = _with_head(compose(old, facts, words), now)
     return Generated(
         document=document,
         changed=not _is_same(old, document),
@@ -204,14 +208,14 @@ def _hashed(entry: Any) -> tuple[Any, Any]:
     return None, None
 
 
-def _declared(declared: Mapping[str, Any]) -> tuple[Facts, list[Problem]]:
+def _declared(declared: Mapping[str, Any], seen: Facts) -> tuple[Facts, list[Problem]]:
     """The declared fields, and what is wrong with some: they are left out, or kept unknown."""
     facts: Facts = {}
     problems = _unknown_sections(declared)
     for path, fact in facts_of(declared).items():
         if path in _HEAD:
             continue
-        if path in MEASURED:
+        if path in MEASURED or outdone(path, seen):
             problems.append(_measured(path))
         else:
             facts[path] = Fact(fact.value, "declared")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.checkpoints import LLAMA, gguf
-from watchkeeper.publish.passport.tensors.gguf import read
+from watchkeeper.publish.passport.tensors.gguf import read, spans
 from watchkeeper.publish.passport.tensors.tensor import Tensor, UnreadError
 from watchkeeper.tools.file_formats import FaultError
 
@@ -24,7 +24,7 @@ def test_a_header_gives_names_types_and_shapes(tmp_path: Path) -> None:
     """Metadata is passed over, and each tensor comes with its type and shape."""
     tensors = tensors_of(tmp_path, gguf(LLAMA))
     assert [tensor.name for tensor in tensors] == list(LLAMA)
-    assert tensors[0] == Tensor("model.embed_tokens.weight", "F32", (8, 4), None)
+    assert tensors[0] == Tensor("model.embed_tokens.weight", "F32", (8, 4), 128)
 
 
 @pytest.mark.parametrize("kept", range(4, 120, 7))
@@ -55,3 +55,20 @@ def test_another_version_is_not_read(tmp_path: Path) -> None:
     """A version that is not known here is no fault of the file."""
     with pytest.raises(UnreadError, match="version 4"):
         tensors_of(tmp_path, b"GGUF" + struct.pack("<IQQ", 4, 0, 0))
+
+
+def test_a_file_that_ends_inside_a_tensor_is_torn(tmp_path: Path) -> None:
+    """Half a download is noticed by the sizes of its tensors."""
+    with pytest.raises(FaultError, match="ends before its tensor 'lm_head"):
+        tensors_of(tmp_path, gguf(LLAMA)[:-1])
+
+
+def test_a_file_of_the_library_is_read(tmp_path: Path) -> None:
+    """Packed types have the bytes that ggml gives them, and an alignment in the metadata counts."""
+    path = Path(__file__).parents[1] / "health" / "files" / "numbers.gguf"
+    assert read(path, path.stat().st_size) == [
+        Tensor("a.weight", "F32", (3, 1), 12),
+        Tensor("b.weight", "F16", (2,), 4),
+        Tensor("c.weight", "Q8_0", (32, 1), 34),
+    ]
+    assert [span.begin % 64 for span in spans(path, path.stat().st_size)] == [0, 0, 0]

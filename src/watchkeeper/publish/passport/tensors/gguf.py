@@ -5,13 +5,19 @@ Source: the GGUF specification in ggml's docs/gguf.md. All numbers are little-en
 
 from __future__ import annotations
 
+import math
 import struct
 from pathlib import Path
 from typing import BinaryIO
 
 from watchkeeper.core.disk.files import open_regular
-from watchkeeper.publish.passport.tensors.tensor import MOST_TENSORS, Tensor, UnreadError
-from watchkeeper.tools.file_formats import FaultError
+from watchkeeper.publish.passport.tensors.tensor import (
+    MOST_TENSORS,
+    Span,
+    Tensor,
+    UnreadError,
+)
+from watchkeeper.tools.file_formats import FaultError, short
 
 _VERSIONS = (2, 3)
 _MOST_TEXT_BYTES = 16 * 2**20
@@ -27,10 +33,51 @@ _DTYPES = {
     17: "IQ2_XS", 18: "IQ3_XXS", 19: "IQ1_S", 20: "IQ4_NL", 21: "IQ3_S", 22: "IQ2_S",
     23: "IQ4_XS", 24: "I8", 25: "I16", 26: "I32", 27: "I64", 28: "F64", 29: "IQ1_M", 30: "BF16",
 }  # fmt: skip
+# How many numbers a type packs into how many bytes. Source: ggml's table of types.
+_BLOCKS = {
+    "F32": (1, 4), "F16": (1, 2), "BF16": (1, 2), "F64": (1, 8), "I8": (1, 1), "I16": (1, 2),
+    "I32": (1, 4), "I64": (1, 8), "Q4_0": (32, 18), "Q4_1": (32, 20), "Q5_0": (32, 22),
+    "Q5_1": (32, 24), "Q8_0": (32, 34), "Q8_1": (32, 40), "Q2_K": (256, 84), "Q3_K": (256, 110),
+    "Q4_K": (256, 144), "Q5_K": (256, 176), "Q6_K": (256, 210), "Q8_K": (256, 292),
+    "IQ2_XXS": (256, 66), "IQ2_XS": (256, 74), "IQ3_XXS": (256, 98), "IQ1_S": (256, 50),
+    "IQ4_NL": (32, 18), "IQ3_S": (256, 110), "IQ2_S": (256, 82), "IQ4_XS": (256, 136),
+    "IQ1_M": (256, 56),
+}  # fmt: skip
+_ALIGNMENT = "general.alignment"
+_USUAL_ALIGNMENT = 32
+_U32 = 4
 
 
 def read(path: Path, size: int) -> list[Tensor]:
-    """The tensors of a GGUF file. Their bytes are not counted: each type packs them in its own way.
+    """The tensors of a GGUF file of `size` bytes.
+
+    Raises:
+        FaultError: it is torn, or its header claims more than it can hold.
+        UnreadError: it is of a version that is not known here.
+        OSError: it cannot be read.
+    """
+    placed = _read(path, size)
+    for tensor, begin in placed:
+        if begin + (tensor.size_bytes or 0) > size:
+            raise FaultError(f"is torn: it ends before its tensor {short(tensor.name)!r} does")
+    return [tensor for tensor, _ in placed]
+
+
+def spans(path: Path, size: int) -> list[Span]:
+    """Where the tensors lie in the file; those of a type that is not known here are left out.
+
+    Raises:
+        FaultError, UnreadError, OSError: as `read`.
+    """
+    return [
+        Span(tensor.name, tensor.dtype, begin, tensor.size_bytes)
+        for tensor, begin in _read(path, size)
+        if tensor.size_bytes is not None
+    ]
+
+
+def _read(path: Path, size: int) -> list[tuple[Tensor, int]]:
+    """The tensors, each with the byte of the file at which it begins.
 
     Raises:
         FaultError: the header is torn, or claims more than it can hold.
@@ -46,21 +93,45 @@ def read(path: Path, size: int) -> list[Tensor]:
         tensors, entries = struct.unpack("<QQ", _take(file, 16))
         if tensors > min(MOST_TENSORS, size) or entries > min(_MOST_ENTRIES, size):
             raise FaultError("claims more tensors or metadata than it has bytes")
-        for _ in range(entries):
-            _text(file)
-            _skip_value(file, _number(file, "<I"), size, 0)
-        return [_tensor(file) for _ in range(tensors)]
+        alignment = _alignment(file, entries, size)
+        placed = [_tensor(file) for _ in range(tensors)]
+        begin = -(-file.tell() // alignment) * alignment
+    return [(tensor, begin + offset) for tensor, offset in placed]
 
 
-def _tensor(file: BinaryIO) -> Tensor:
+def _alignment(file: BinaryIO, entries: int, size: int) -> int:
+    """Pass over the metadata, and return the bytes of which the tensors' begin is a multiple."""
+    alignment = _USUAL_ALIGNMENT
+    for _ in range(entries):
+        name, kind = _text(file), _number(file, "<I")
+        if name == _ALIGNMENT and kind == _U32:
+            alignment = _number(file, "<I")
+        else:
+            _skip_value(file, kind, size, 0)
+    if alignment == 0:
+        raise FaultError(f"has the {_ALIGNMENT} 0")
+    return alignment
+
+
+def _tensor(file: BinaryIO) -> tuple[Tensor, int]:
+    """The next tensor, and its distance in bytes from where the tensors begin."""
     name = _text(file)
     dimensions = _number(file, "<I")
     if dimensions > _MOST_DIMENSIONS:
         raise FaultError(f"gives a tensor {dimensions:,} dimensions")
     shape = struct.unpack(f"<{dimensions}Q", _take(file, 8 * dimensions))
     kind = _number(file, "<I")
-    _take(file, 8)
-    return Tensor(name, _DTYPES.get(kind, f"GGUF type {kind}"), shape, None)
+    offset = _number(file, "<Q")
+    dtype = _DTYPES.get(kind, f"GGUF type {kind}")
+    return Tensor(name, dtype, shape, _size_of(dtype, math.prod(shape))), offset
+
+
+def _size_of(dtype: str, elements: int) -> int | None:
+    """The bytes of so many numbers; None: the type is not known here, or packs no such count."""
+    numbers, size_bytes = _BLOCKS.get(dtype, (0, 0))
+    if numbers == 0 or elements % numbers:
+        return None
+    return elements // numbers * size_bytes
 
 
 def _skip_value(file: BinaryIO, kind: int, size: int, depth: int) -> None:

@@ -32,6 +32,13 @@ _DTYPES = {
     "Byte": ("U8", 1), "Bool": ("BOOL", 1), "Untyped": ("U8", 1),
     "ComplexFloat": ("C64", 8), "ComplexDouble": ("C128", 16),
 }  # fmt: skip
+# What `_rebuild_tensor_v3` names beside bytes without a type.
+_NAMED_DTYPES = {
+    "float8_e4m3fn": ("F8_E4M3", 1), "float8_e5m2": ("F8_E5M2", 1),
+    "float8_e4m3fnuz": ("F8_E4M3FNUZ", 1), "float8_e5m2fnuz": ("F8_E5M2FNUZ", 1),
+    "float8_e8m0fnu": ("F8_E8M0", 1), "uint16": ("U16", 2), "uint32": ("U32", 4),
+    "uint64": ("U64", 8),
+}  # fmt: skip
 # What a state dictionary needs: it builds values and runs no code. Source: the names
 # that `torch.load(weights_only=True)` accepts without being asked.
 _HARMLESS = re.compile(
@@ -56,6 +63,17 @@ class Pickled(NamedTuple):
     unread: str
 
 
+class View(NamedTuple):
+    """Where a tensor's numbers lie: in the storage `key`, from its number `offset` on, `stride`
+    numbers apart in each direction.
+    """
+
+    tensor: Tensor
+    key: str
+    offset: int
+    stride: tuple[int, ...]
+
+
 def read(path: Path, size: int) -> Pickled:
     """What a `.pt`, `.pth`, `.bin`, `.ckpt` or `.pkl` file describes.
 
@@ -73,6 +91,16 @@ def read(path: Path, size: int) -> Pickled:
     if begin[:1] != b"\x80" and row[0].tangled and not row[0].names:
         raise UnreadError("begins neither as a zip nor as a pickle")
     return _pickled(row)
+
+
+def views(path: Path) -> list[View]:
+    """Where the tensors of a zip of PyTorch's lie; those of which it is not plain are left out.
+
+    Raises:
+        FaultError, UnreadError, OSError: as `read`.
+    """
+    reading = follow(io.BytesIO(_member(path)))
+    return [view for name, call in _calls(reading.value) if (view := _view(name, call)) is not None]
 
 
 def _member(path: Path) -> bytes:
@@ -119,15 +147,23 @@ def _pickled(readings: list[Reading]) -> Pickled:
 
 
 def _tensors(value: Any) -> Iterator[Tensor]:
-    """The tensors below a value, by their keys. What is reached twice is walked once: a few bytes
-    of a pickle can refer to themselves without end.
+    """The tensors below a value, by their keys."""
+    for name, call in _calls(value):
+        tensor = _tensor(name, call)
+        if tensor is not None:
+            yield tensor
+
+
+def _calls(value: Any) -> Iterator[tuple[str, Call]]:
+    """The calls below a value that rebuild a tensor, by their keys. What is reached twice is walked
+    once: a few bytes of a pickle can refer to themselves without end.
     """
     walked: set[int] = set()
     rest: list[tuple[str, Any, int]] = [("", value, 0)]
     while rest:
         name, one, depth = rest.pop()
-        if isinstance(one, Call) and (tensor := _tensor(name, one)) is not None:
-            yield tensor
+        if isinstance(one, Call) and _tensor(name, one) is not None:
+            yield name, _inner(one)
         elif depth < _MOST_DEPTH and id(one) not in walked:
             walked.add(id(one))
             prefix = f"{name}." if name else ""
@@ -148,20 +184,62 @@ def _members(value: Any) -> list[tuple[Any, Any]]:
 
 def _tensor(name: str, call: Call) -> Tensor | None:
     """The tensor that a call rebuilds; None where it rebuilds none."""
-    if not isinstance(call.function, Name) or not isinstance(call.arguments, tuple):
+    call = _inner(call)
+    if not _called(call).startswith("_rebuild_tensor") or len(call.arguments) < 3:
         return None
-    if call.function.name.startswith("_rebuild_parameter") and call.arguments:
-        inner = call.arguments[0]
-        return _tensor(name, inner) if isinstance(inner, Call) else None
-    if not call.function.name.startswith("_rebuild_tensor") or len(call.arguments) < 3:
+    shape = _sizes(call.arguments[2])
+    if shape is None:
         return None
-    shape = call.arguments[2]
-    dtype, size = _storage(call.arguments[0])
-    if isinstance(shape, Call):  # torch.Size of a tuple
-        shape = shape.arguments[0] if shape.arguments else ()
-    if not isinstance(shape, tuple) or not all(type(one) is int and one >= 0 for one in shape):
-        return None
+    dtype, size = _dtype(call)
     return Tensor(name, dtype, shape, math.prod(shape) * size if size else None)
+
+
+def _inner(call: Call) -> Call:
+    """The call that rebuilds the tensor of a parameter; of anything else the call itself."""
+    if _called(call).startswith("_rebuild_parameter") and call.arguments:
+        inner = call.arguments[0]
+        if isinstance(inner, Call):
+            return inner
+    return call
+
+
+def _called(call: Call) -> str:
+    """The name of the function that is called; "": it has none, or no plain arguments."""
+    if isinstance(call.function, Name) and isinstance(call.arguments, tuple):
+        return call.function.name
+    return ""
+
+
+def _sizes(value: Any) -> tuple[int, ...] | None:
+    """The sizes in a tuple, also as torch.Size; None: it is something else."""
+    if isinstance(value, Call):
+        value = value.arguments[0] if value.arguments else ()
+    if isinstance(value, tuple) and all(type(one) is int and one >= 0 for one in value):
+        return value
+    return None
+
+
+def _dtype(call: Call) -> tuple[str, int]:
+    """The type of a tensor and the bytes of one number in it; 0: not known."""
+    if _called(call) == "_rebuild_tensor_v3" and len(call.arguments) > 6:
+        named = call.arguments[6]
+        name = named.name if isinstance(named, Name) else "unknown"
+        return _NAMED_DTYPES.get(name, (name, 0))
+    return _storage(call.arguments[0])
+
+
+def _view(name: str, call: Call) -> View | None:
+    """Where the numbers of a tensor lie; None: that is not plain."""
+    tensor = _tensor(name, call)
+    stored = call.arguments[0]
+    if tensor is None or not isinstance(stored, Stored) or len(call.arguments) < 4:
+        return None
+    stride, offset = _sizes(call.arguments[3]), call.arguments[1]
+    if stride is None or type(offset) is not int or not _is_storage(stored.id):
+        return None
+    if len(stored.id) < 3 or offset < 0 or len(stride) != len(tensor.shape):
+        return None
+    return View(tensor, str(stored.id[2]), offset, stride)
 
 
 def _storage(stored: Any) -> tuple[str, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from watchkeeper.publish.passport.tensors.tensor import MOST_TENSORS, Tensor
+from watchkeeper.publish.passport.tensors.tensor import MOST_TENSORS, Span, Tensor
 from watchkeeper.tools.file_formats import FaultError, read_safetensors, short
 
 
@@ -28,3 +28,18 @@ def _tensor(name: str, entry: Any) -> Tensor:
         raise FaultError(f"has a safetensors header without the type of {short(name)!r}")
     begin, end = entry["data_offsets"]
     return Tensor(name, dtype, tuple(entry["shape"]), end - begin)
+
+
+def spans(path: Path, size: int) -> list[Span]:
+    """Where the tensors lie in the file.
+
+    Raises:
+        FaultError, OSError: as `read`.
+    """
+    entries = read_safetensors(path, size)
+    places = {name: entry["data_offsets"] for name, entry in entries.items()}
+    first = size - max(end for _, end in places.values())
+    return [
+        Span(tensor.name, tensor.dtype, first + places[tensor.name][0], tensor.size_bytes or 0)
+        for tensor in read(path, size)
+    ]

@@ -26,6 +26,15 @@ class Tensor(msgspec.Struct, frozen=True):
         return math.prod(self.shape)
 
 
+class Span(msgspec.Struct, frozen=True):
+    """Where a tensor's numbers lie in its file: `size_bytes` bytes from the byte `begin` on."""
+
+    name: str
+    dtype: str
+    begin: int
+    size_bytes: int
+
+
 class UnreadError(Exception):
     """The tensors of this file are not read; the message says why, in words that follow its name.
     It is no fault of the file.

@@ -19,6 +19,7 @@ from watchkeeper.publish.passport.checks import check_passport
 from watchkeeper.publish.passport.declared import read_declared
 from watchkeeper.publish.passport.document import SOURCES, Facts
 from watchkeeper.publish.passport.generate import Generated, generate, write_passport
+from watchkeeper.publish.passport.health import record
 from watchkeeper.publish.passport.reference import program, vector
 from watchkeeper.publish.passport.run import facts_of_run
 from watchkeeper.show.cli.answering import (
@@ -34,6 +35,7 @@ from watchkeeper.show.cli.trust.shown import (
     echo_checks,
     entries_of,
     problems_of,
+    scan_numbers,
 )
 from watchkeeper.show.text import printable
 
@@ -60,6 +62,7 @@ _MARKS = ("observed", "inferred", "declared", "absent")
     metavar="SCRIPT",
     help="Run this program to record a test vector; `hf`: a language model of transformers.",
 )
+@click.option("--deep", is_flag=True, help="Look through all numbers for NaN and infinity.")
 @page_options
 @command_errors
 def command(
@@ -69,13 +72,15 @@ def command(
     declare: Path | None,
     *,
     reference: str | None,
+    deep: bool,
     as_json: bool,
 ) -> int:
     """Write MODEL_PASSPORT.json into a checkpoint's folder ROOT: what the model is, how it is fed,
     its weights with their hashes, and the run that made it. Then check it.
 
     Headers, configurations and the run's journal are read. No code of the model is run, unless
-    --reference asks for a forward pass, and no pickle is loaded. Each field is marked observed,
+    --reference asks for a forward pass, and no pickle is loaded. --deep reads every number of the
+    weights, which NumPy is needed for, and NaN and infinity fail. Each field is marked observed,
     inferred, declared or absent. Made again, the passport keeps what was declared, and every field
     that is not known here.
 
@@ -84,13 +89,18 @@ def command(
 
     Example: watchkeeper checkpoint passport artifacts/epoch_1 --run experiments/sweep --key r8
     """
+    words = _declared(declare)
     said = (_facts(root, run, key), _vector(root, reference))
-    generated, records = _generate(root, *said, _declared(declare))
+    health = scan_numbers(root) if deep else None
+    seen = record.facts_of(health) if health is not None else None
+    generated, records = _generate(root, *said, seen, words)
     echo_problems(generated.problems)
     path = root / names.PASSPORT
     if generated.changed:
         write_passport(root, generated.document)
     checks = check_passport(root, records=records)
+    if health is not None:
+        checks += record.checks_of(health)
     marks = Counter(generated.document[SOURCES].values())
     counts = {mark: marks[mark] for mark in _MARKS}
     fields = ", ".join(f"{count} {mark}" for mark, count in counts.items())
@@ -155,7 +165,11 @@ def _declared(file: Path | None) -> dict[str, Any] | None:
 
 
 def _generate(
-    root: Path, facts: Facts | None, reference: Facts | None, declared: dict[str, Any] | None
+    root: Path,
+    facts: Facts | None,
+    reference: Facts | None,
+    health: Facts | None,
+    declared: dict[str, Any] | None,
 ) -> tuple[Generated, dict[str, FileRecord]]:
     """The passport, and its weight files as they were hashed for it."""
     sizes = list_files(root)[0].sizes
@@ -167,6 +181,7 @@ def _generate(
             now=utc_now(),
             run=facts,
             reference=reference,
+            health=health,
             declared=declared,
             progress=progress.add,
         )

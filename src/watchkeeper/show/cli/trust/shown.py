@@ -14,6 +14,9 @@ import msgspec
 from watchkeeper.core.errors import Problem, Severity
 from watchkeeper.core.text.figures import size
 from watchkeeper.publish.checks import Category, Check, Status
+from watchkeeper.publish.manifest.files import list_files
+from watchkeeper.publish.passport.health.scan import Health, need_numpy, scan
+from watchkeeper.publish.passport.tensors.inventory import look
 from watchkeeper.show.cli.answering import is_quiet, shows_progress
 from watchkeeper.show.text import printable
 
@@ -83,9 +86,12 @@ def _line(root: Path, check: Check) -> str:
 
 
 class HashingProgress:
-    """How much of some bytes is hashed: one line that is overwritten, on a terminal only."""
+    """How much of some bytes is hashed, or what else `did` says was done with them: one line that
+    is overwritten, on a terminal only.
+    """
 
-    def __init__(self, total_bytes: int, out: TextIO | None = None) -> None:
+    def __init__(self, total_bytes: int, out: TextIO | None = None, *, did: str = "hashed") -> None:
+        self._did = did
         self._total_bytes = total_bytes
         self._out = out or sys.stderr
         self._is_shown = shows_progress() and self._out.isatty()
@@ -103,10 +109,28 @@ class HashingProgress:
 
     def _words(self, elapsed_s: float) -> str:
         speed = size(round(self._done_bytes / elapsed_s))
-        return f"hashed {size(self._done_bytes)} of {size(self._total_bytes)}, {speed}/s"
+        return f"{self._did} {size(self._done_bytes)} of {size(self._total_bytes)}, {speed}/s"
 
     def end(self) -> None:
         """Leave the terminal clean."""
         if self._is_shown:
             self._out.write(_CLEAR)
             self._out.flush()
+
+
+def scan_numbers(root: Path) -> Health:
+    """Look through the numbers of a checkpoint's weights, and show how far that is.
+
+    Raises:
+        UsageError: the root is no folder, or NumPy is not installed.
+        ChangingFileError: a file became shorter meanwhile.
+        OSError: a file cannot be read.
+    """
+    need_numpy()
+    inventory = look(root, list_files(root)[0].sizes)
+    total_bytes = sum(file.size_bytes for file in inventory.files)
+    progress = HashingProgress(total_bytes, did="looked through")
+    try:
+        return scan(root, inventory, progress.add)
+    finally:
+        progress.end()

@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from watchkeeper.publish.checks import Check, Status, exit_code, verdict
+from watchkeeper.publish.passport.health.record import checks_of
 from watchkeeper.publish.signing.signers import read_signers
 from watchkeeper.publish.signoff.document import Signoff
 from watchkeeper.publish.signoff.files import bytes_to_hash
@@ -20,6 +21,7 @@ from watchkeeper.show.cli.trust.shown import (
     echo_checks,
     entries_of,
     problems_of,
+    scan_numbers,
 )
 from watchkeeper.show.cli.trust.sign import ATTRIBUTION
 from watchkeeper.show.text import printable
@@ -37,15 +39,19 @@ STATUSES: tuple[Status, ...] = ("pass", "fail", "soft_signal", "not_checked")
     metavar="FILE",
     help="The public keys that you trust, each below its name. One of them must have signed.",
 )
+@click.option("--deep", is_flag=True, help="Look through all numbers for NaN and infinity.")
 @page_options
 @command_errors
-def command(root: Path, require_signoff: bool, signers_file: Path | None, as_json: bool) -> int:
+def command(
+    root: Path, require_signoff: bool, signers_file: Path | None, deep: bool, as_json: bool
+) -> int:
     """Check a checkpoint as a whole: the passport in its folder ROOT against the files, and the
     sign-off against both. Every file that a document names is hashed, and so is every weight file;
     no code of the model is run, and nothing is unpickled.
 
     A sign-off holds only if its verdict is what the checks say now: one that was edited by hand, or
-    was made for other weights or for an older passport, fails.
+    was made for other weights or for an older passport, fails. With --deep every number of the
+    weights is read too, which NumPy is needed for: NaN and infinity fail.
 
     Exit code: 0 if nothing failed, also with soft signals; 1 if a check failed; 2 if ROOT is no
     folder.
@@ -63,6 +69,8 @@ def command(root: Path, require_signoff: bool, signers_file: Path | None, as_jso
         )
     finally:
         progress.end()
+    if deep:
+        checks += checks_of(scan_numbers(root))
     result = verdict(checks)
     code = exit_code(result)
     summary = _summary(checks, result)
