@@ -120,8 +120,10 @@ class Writer:
         self._sealed = ""
         self._chain: links.Chain | None = links.Chain(self.id)
         self._segment: list[bytes] = []
-        """The lines that the chain does not cover yet. They are hashed when it is written down, so
-        that a process that is killed has spent nothing on it."""
+        """The lines that the chain does not cover yet. They are hashed when it is written down or
+        stated, so that a process that is killed has spent nothing on it."""
+        self._unstated = 0
+        """How many events were written since the chain was last written down."""
         self._lock = threading.RLock()
 
     @property
@@ -139,7 +141,8 @@ class Writer:
         with self._lock:
             if not self.opened and kind is not Opened:
                 self._open()
-            if len(self._segment) >= SEGMENT_EVENTS and kind not in (Chained, Sealed):
+            if self._unstated >= SEGMENT_EVENTS and kind not in (Chained, Sealed):
+                self._unstated = 0
                 self.write(Chained, chain=self._follow())
             self._file.revive()
             event = kind(time=self._clock(), writer=self.id, seq=self.events_written, **fields)
@@ -151,6 +154,7 @@ class Writer:
             self._file.append(line, durable=kind.__struct_config__.tag in DURABLE)
             self._digest.update(line)
             self._segment.append(line)
+            self._unstated += 1
             self.events_written += 1
             return event
 
@@ -175,6 +179,14 @@ class Writer:
         if self._folder.parent.name == layout.OURS:
             keep_out_of_git(self._folder.parent)
 
+    @property
+    def chain(self) -> tuple[int, str]:
+        """How many events were written, and the chain over them: 64 hexadecimal digits, "" where
+        one of them is nested too deeply to be hashed.
+        """
+        with self._lock:
+            return self.events_written, self._follow()
+
     def _follow(self) -> str:
         """Hash the lines of the segment; returns the chain over all events so far, "" from where
         one of them is nested too deeply to be hashed.
@@ -196,6 +208,7 @@ class Writer:
             if not self.opened:
                 return
             sha256 = self._digest.hexdigest()
+            self._unstated = 0
             self.write(
                 Sealed,
                 file=self._file.path.name,

@@ -152,7 +152,13 @@ class Keeper:
         self._rounds = Rounds(
             experiment.folder, policy.limits, self._assess, monotonic, shell=remote_shell(scheduler)
         )
-        self._vouching = Vouching(experiment, self.logbook, clock=clock, monotonic=monotonic)
+        self._vouching = Vouching(
+            experiment,
+            self.logbook,
+            log_of=self.runbook.log_of,
+            clock=clock,
+            monotonic=monotonic,
+        )
         self._phases = Phases(
             experiment,
             self.logbook,

@@ -88,6 +88,25 @@ def test_a_long_file_is_chained_in_segments(
     assert follow(path).breaks == (Break(line=9, first=4, last=7),)
 
 
+def test_stating_the_chain_changes_no_segment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A writer that is asked for its chain while it writes says what its file says, and writes its
+    chain down as often as one that is not.
+    """
+    monkeypatch.setattr(journal, "SEGMENT_EVENTS", 4)
+    writer = journal.Writer(tmp_path, "test", zone="UTC")
+    path = tmp_path / f"{writer.id}.jsonl"
+    for number in range(10):
+        writer.write(Observed, what="scheduler busy", detail=f"event {number}")
+        followed = follow(path)
+        assert writer.chain == (followed.events, followed.chain)
+    kinds = [type(event) for event in read(tmp_path).events[writer.id]]
+    assert [at for at, kind in enumerate(kinds) if kind is Chained] == [4, 8, 12]
+    writer.close()
+    assert follow(path).breaks == ()
+
+
 def test_a_killed_writer_has_a_chain_over_what_it_left(tmp_path: Path) -> None:
     """Without a seal the chain is followed all the same, up to the last whole line."""
     path = write(tmp_path, 3)

@@ -12,6 +12,7 @@ from watchkeeper.core.events import Observed
 from watchkeeper.core.journal import Writer
 from watchkeeper.publish.chain.heads import (
     Head,
+    HeadsMemory,
     from_document,
     head_of,
     heads_of,
@@ -44,6 +45,33 @@ def test_a_head_holds_while_its_journal_grows(tmp_path: Path) -> None:
     write(tmp_path, 1).close()
     assert names(tmp_path, heads) == ["journal-holds"]
     assert len(heads_of(tmp_path)) == 2 and head_of(heads_of(tmp_path)) != head_of(heads)
+
+
+def test_remembered_heads_are_those_of_the_files(tmp_path: Path) -> None:
+    """Whatever was asked before, and whoever has written since, the heads are what all files give;
+    the own one comes from the writer, also while its file is open.
+    """
+    own, other = write(tmp_path, 2), write(tmp_path, 3)
+    memory = HeadsMemory(tmp_path)
+    assert memory.heads(Head(own.id, *own.chain)) == heads_of(tmp_path)
+    own.write(Observed, what="scheduler busy")
+    assert memory.heads(Head(own.id, *own.chain)) == heads_of(tmp_path)
+    other.write(Observed, what="scheduler busy")
+    own.close()
+    assert memory.heads(Head(own.id, *own.chain)) == heads_of(tmp_path)
+    (tmp_path / "gone.jsonl").mkdir()
+    assert memory.heads(Head("none", 0)) == heads_of(tmp_path)
+
+
+def test_an_unchanged_file_is_followed_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A passport costs no more the longer the journals before it are."""
+    write(tmp_path, 3).close()
+    memory = HeadsMemory(tmp_path)
+    first = memory.heads(Head("own", 0))
+    monkeypatch.setattr("watchkeeper.publish.chain.heads.follow", None)
+    assert memory.heads(Head("own", 0)) == first
 
 
 @pytest.mark.parametrize("at", range(1, 5))

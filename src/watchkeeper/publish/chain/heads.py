@@ -20,6 +20,7 @@ from watchkeeper.core.journal import SUFFIX
 from watchkeeper.publish.checks import Check
 
 _EMPTY_SHA256 = "0" * 64
+_Stamp = tuple[int, int, int]
 
 
 class Head(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -37,6 +38,41 @@ def heads_of(folder: Path) -> list[Head]:
     A file that cannot be read has none.
     """
     return [Head(one.writer, one.events, one.chain) for one in follow_all(folder) if one.events]
+
+
+class HeadsMemory:
+    """The heads of one journal, asked for again and again while it grows: a file is followed once
+    more only where it has changed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._known: dict[Path, tuple[_Stamp, Head]] = {}
+
+    def heads(self, own: Head) -> list[Head]:
+        """As `heads_of`. `own` is the head of the caller's own file, which is not followed."""
+        heads = [own] if own.events else []
+        for path in self._folder.glob(f"*{SUFFIX}"):
+            if path.stem != own.writer:
+                heads += self._head(path)
+        return sorted(heads, key=lambda head: head.writer)
+
+    def _head(self, path: Path) -> list[Head]:
+        """The head of one file; nothing where it has none."""
+        try:
+            stamp = _stamp(path)
+            if path not in self._known or self._known[path][0] != stamp:
+                one = follow(path)
+                self._known[path] = stamp, Head(one.writer, one.events, one.chain)
+        except OSError:
+            return []
+        head = self._known[path][1]
+        return [head] if head.events else []
+
+
+def _stamp(path: Path) -> _Stamp:
+    seen = path.stat()
+    return seen.st_ino, seen.st_size, seen.st_mtime_ns
 
 
 def head_of(heads: Iterable[Head]) -> str:

@@ -24,7 +24,7 @@ from watchkeeper.core.events import Checkpoint, Documented, Intended, RunStarted
 from watchkeeper.core.events.choose import Events, of_kind
 from watchkeeper.core.journal import encode_json
 from watchkeeper.core.state import Attempt, fold
-from watchkeeper.publish.chain.heads import heads_of, to_document
+from watchkeeper.publish.chain.heads import Head, heads_of, to_document
 from watchkeeper.publish.passport.adapters import torchtune
 from watchkeeper.publish.passport.adapters.checkpoint import facts_from
 from watchkeeper.publish.passport.document import Facts, Source
@@ -35,10 +35,31 @@ LIBRARIES = (
     "accelerate", "lightning", "datasets", "jax", "flax", "orbax-checkpoint", "numpy",
 )  # fmt: skip
 """Packages of which the passport names the version."""
+_CHAIN = "provenance.journal_chain"
 _DATASETS = "input_contract.training_datasets"
 _MOST_DATA_BYTES = 64 * 2**20
 _GOOD = ("done", "failed but good")
 _DATA = ("dataset", "datasets", "data", "data_files", "train_data", "repo_id")
+
+
+class KnownRun(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a run of an experiment: its attempts, the path of its last run log (""),
+    and the heads of the experiment's journal.
+    """
+
+    attempts: tuple[Attempt, ...]
+    log: str
+    heads: list[Head]
+
+
+def facts_of_known_run(root: Path, folder: Path, key: str, known: KnownRun) -> Facts:
+    """As `facts_of_run`, from a journal that is read already.
+
+    Raises:
+        UsageError: none of the run's attempts came to a good end.
+    """
+    chain = {_CHAIN: to_document(known.heads)}
+    return {**_of_experiment(root, folder, key, known), **facts_from("observed", chain)}
 
 
 def facts_of_run(root: Path, folder: Path, key: str = "") -> Facts:
@@ -55,10 +76,9 @@ def facts_of_run(root: Path, folder: Path, key: str = "") -> Facts:
             hint="name the folder of a recorded run, or an experiment and --key RUN",
             code="no-journal",
         )
-    chain = {"provenance.journal_chain": to_document(heads_of(folder / layout.JOURNAL))}
+    heads = heads_of(folder / layout.JOURNAL)
     if key:
-        of_experiment = _of_experiment(root, folder, key, read.events)
-        return {**of_experiment, **facts_from("observed", chain)}
+        return facts_of_known_run(root, folder, key, _known(folder, key, read.events, heads))
     starts = of_kind(read.events, RunStarted)
     if not starts:
         raise UsageError(
@@ -66,7 +86,26 @@ def facts_of_run(root: Path, folder: Path, key: str = "") -> Facts:
             hint=f"name it: --run {folder} --key RUN, one of {_names(fold(read.events).runs)}",
             code="no-key",
         )
-    return {**_of_recording(root, folder, read.events), **facts_from("observed", chain)}
+    chain = facts_from("observed", {_CHAIN: to_document(heads)})
+    return {**_of_recording(root, folder, read.events), **chain}
+
+
+def _known(folder: Path, key: str, events: Events, heads: list[Head]) -> KnownRun:
+    """What the journal says of one run.
+
+    Raises:
+        UsageError: it has no such run.
+    """
+    state = fold(events)
+    if key not in state.runs:
+        raise UsageError(
+            f"{folder} has no run {key!r}",
+            hint=f"its runs are {_names(state.runs)}",
+            code="no-such-run",
+        )
+    logs = [one.path for one in of_kind(events, Documented) if one.key == key]
+    attempts = tuple(state.runs[key].attempts.values())
+    return KnownRun(attempts=attempts, log=logs[-1] if logs else "", heads=heads)
 
 
 def _names(keys: Iterable[str]) -> str:
@@ -98,26 +137,18 @@ def _of_recording(root: Path, folder: Path, events: Events, source: Source = "in
     }
 
 
-def _of_experiment(root: Path, folder: Path, key: str, events: Events) -> Facts:
-    state = fold(events)
-    if key not in state.runs:
-        raise UsageError(
-            f"{folder} has no run {key!r}",
-            hint=f"its runs are {_names(state.runs)}",
-            code="no-such-run",
-        )
-    attempt, source = _maker(root, folder, list(state.runs[key].attempts.values()), key)
+def _of_experiment(root: Path, folder: Path, key: str, known: KnownRun) -> Facts:
+    attempt, source = _maker(root, folder, known.attempts, key)
     assert attempt.intended is not None
     link = read_link(layout.attempt_folder(folder, key, attempt.number))
     recorded = _of_link(root, link, source)
-    logs = [one.path for one in of_kind(events, Documented) if one.key == key]
     fields = {
         "provenance.run_key": key,
         "provenance.attempt": attempt.number,
         "provenance.training_repo_commit": attempt.intended.git_sha or None,
         "provenance.training_code_dirty": attempt.intended.git_dirty,
         "provenance.script_sha256": attempt.intended.script_sha256,
-        "provenance.run_log_path": _from_project(logs[-1]) if logs else None,
+        "provenance.run_log_path": _from_project(known.log) if known.log else None,
         "provenance.started_at": journal_time(attempt.intended),
     }
     fields.update(_config_snapshot(folder, attempt))
@@ -139,7 +170,9 @@ def _from_project(path: str) -> str:
     return str(PurePosixPath(*parts))
 
 
-def _maker(root: Path, folder: Path, attempts: list[Attempt], key: str) -> tuple[Attempt, Source]:
+def _maker(
+    root: Path, folder: Path, attempts: Iterable[Attempt], key: str
+) -> tuple[Attempt, Source]:
     """The attempt that made the checkpoint, and whether its verdict says so.
 
     Raises:

@@ -153,6 +153,13 @@ class RunBook:
         """Where the run logs of this experiment lie."""
         return sorted({path.parent for path in self._histories.logs})
 
+    def log_of(self, key: str) -> str:
+        """The path of a key's run log that was last written to, from the experiment's folder; "":
+        it has none.
+        """
+        documented = self._histories.of(key).documented
+        return documented[-1].path if documented else ""
+
     def unheeded(self) -> list[Problem]:
         """List what the command line says of runs whose log is there already, and which that log
         will not show.

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from watchkeeper.core import layout
 from watchkeeper.core.errors import WatchkeeperError
 from watchkeeper.core.events import RunItem, Vouched
 from watchkeeper.core.journal import Clock, utc_now
@@ -19,10 +20,11 @@ from watchkeeper.core.layout import attempt_folder
 from watchkeeper.core.state import Attempt, AttemptId
 from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.publish import names
+from watchkeeper.publish.chain.heads import Head, HeadsMemory
 from watchkeeper.publish.checks import verdict
 from watchkeeper.publish.passport.checks import check_passport
 from watchkeeper.publish.passport.generate import generate, write_passport
-from watchkeeper.publish.passport.run import facts_of_run
+from watchkeeper.publish.passport.run import KnownRun, facts_of_known_run
 from watchkeeper.publish.signoff import document
 from watchkeeper.publish.signoff.document import Signoff, read_signoff
 from watchkeeper.publish.signoff.files import weights_in
@@ -39,13 +41,16 @@ _NOT_HASHED = "its job left no hashes of these weights, or they were changed sin
 
 
 class Vouching:
-    """The documents that one watch writes. Only the leading watcher does."""
+    """The documents that one watch writes. Only the leading watcher does. `log_of`: key → the path
+    of its newest run log, "" for none.
+    """
 
     def __init__(
         self,
         experiment: Experiment,
         logbook: Logbook,
         *,
+        log_of: Callable[[str], str] = lambda key: "",
         clock: Clock = utc_now,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -56,6 +61,8 @@ class Vouching:
         self._items = {item.key: item for item in experiment.items}
         self._done: set[AttemptId] = set()
         self._said = 0
+        self._log_of = log_of
+        self._heads = HeadsMemory(experiment.folder / layout.JOURNAL)
 
     def write(self, judged: Iterable[Attempt], *, all_of_them: bool = False) -> bool:
         """Write what is missing of the documents of these attempts' checkpoints; `all_of_them`:
@@ -118,7 +125,7 @@ class Vouching:
         known = known_records(root, weights, hashed)
         if len(known) < len(weights):
             return {"verdict": "not_checked", "why": _NOT_HASHED}
-        run = facts_of_run(root, self._experiment.folder, attempt.key)
+        run = facts_of_known_run(root, self._experiment.folder, attempt.key, self._known(attempt))
         made = generate(root, now=self._clock(), run=run, known=known)
         write_passport(root, made.document)
         passport = {"passport_sha256": sha256_of(root / names.PASSPORT)}
@@ -127,6 +134,16 @@ class Vouching:
         except (NotSignedError, NoReasonError) as error:
             return passport | _refused(error)
         return fields_of(root, attempt, path, signoff)
+
+    def _known(self, attempt: Attempt) -> KnownRun:
+        """What the journal says of the run, as this watch has read it."""
+        writer = self._logbook.writer
+        events, chain = writer.chain
+        return KnownRun(
+            attempts=tuple(self._logbook.state.run(attempt.key).attempts.values()),
+            log=self._log_of(attempt.key),
+            heads=self._heads.heads(Head(writer.id, events, chain)),
+        )
 
 
 def _is_well(attempt: Attempt) -> bool:

@@ -7,7 +7,8 @@ in `field_sources`; a field without one counts as inferred. It must run nothing 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ BUILT_IN: tuple[Callable[[Checkpoint], Facts], ...] = (
 
 
 def facts_by_adapters(
-    checkpoint: Checkpoint, added: Iterator[EntryPoint] | None = None
+    checkpoint: Checkpoint, added: Iterable[EntryPoint] | None = None
 ) -> tuple[Facts, list[Problem]]:
     """What all adapters say, and which added ones failed. `added` are the entry points; None: those
     that are installed.
@@ -60,12 +61,20 @@ def facts_by_adapters(
     for adapter in BUILT_IN:
         facts.update(adapter(checkpoint))
     problems: list[Problem] = []
-    for point in entry_points(group=GROUP) if added is None else added:
+    for point in _installed() if added is None else added:
         try:
             facts.update(_added(point, checkpoint.root))
         except Exception as error:  # another package's code may raise anything
             problems.append(_failed(point, error))
     return facts, problems
+
+
+@cache
+def _installed() -> tuple[EntryPoint, ...]:
+    """The adapters that other packages brought when this process first looked: looking reads the
+    metadata of every package.
+    """
+    return tuple(entry_points(group=GROUP))
 
 
 def _added(point: EntryPoint, root: Path) -> Facts:
