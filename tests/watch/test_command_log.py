@@ -7,11 +7,16 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from watchkeeper.watch.command_log import Command, complete_left
+from tests.publish.wandb.files import begin, end, row, write_run
+from watchkeeper.core import layout
+from watchkeeper.core.events import Synced
+from watchkeeper.core.journal import Writer
+from watchkeeper.watch.command_log import Command, complete_left, show_pages
 
 WK = Path(sys.executable).with_name("watchkeeper")
 TRAIN = """import sys
@@ -139,3 +144,28 @@ def test_the_job_of_an_experiment_gets_no_second_log(tmp_path: Path) -> None:
     }
     done = execute(tmp_path, "--", sys.executable, "train.py", env=environment)
     assert done.returncode == 0 and not logs_in(tmp_path)
+
+
+def test_the_wandb_run_of_a_command_is_named_and_gets_its_page(tmp_path: Path) -> None:
+    """A W&B run that ran beside the command is local; once it is synced its page stands in the job
+    block and under W&B, and what a person wrote stays.
+    """
+    now_s = time.time()
+    records = (begin(started_s=int(now_s)), row(0, {"loss": 1}, now_s + 60), end())
+    write_run(tmp_path / "made", *records, name="20261128_150000-abc")
+    execute(tmp_path, "--", "cp", "-r", "made/wandb", ".")
+    (page,) = logs_in(tmp_path)
+    local = "wandb/offline-run-20261128_150000-abc"
+    text = page.read_text()
+    assert f"- local: `{local}`" in text and f"--project PROJECT {local}" in text
+    page.write_text(text.replace("- notes: pending", "- notes: mine"))
+    (run,) = (tmp_path / "artifacts").glob("*/*")
+    writer = Writer(run / layout.JOURNAL, "test")
+    url = "https://lab.example/e/p/runs/abc"
+    writer.write(Synced, tool="wandb", id="abc", url=url, folders=(local,), rows=1)
+    writer.close()
+    assert show_pages(run, None)
+    text = page.read_text()
+    assert f"- wandb: `{url}`" in text and f"- synced: `{url}`" in text
+    assert "- notes: mine" in text and "pending — run" not in text
+    assert not show_pages(run, "off") and not show_pages(tmp_path, None)

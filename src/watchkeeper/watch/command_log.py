@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from watchkeeper.core import journal, layout, processes
 from watchkeeper.core.disk import files
 from watchkeeper.core.disk.ownership import foreign_link
@@ -25,14 +27,17 @@ from watchkeeper.core.events import (
     ExitRecord,
     Intended,
     Judged,
+    Learned,
     Outcome,
     RunEnded,
     RunStarted,
     SchedulerFacts,
+    Synced,
 )
 from watchkeeper.core.events.choose import all_of, of_kind
 from watchkeeper.core.text.redaction import redact, redact_words
 from watchkeeper.core.text.zones import zone_of
+from watchkeeper.publish.wandb.belonging import ids_of, segments_of
 from watchkeeper.reading import arguments
 from watchkeeper.report.compose import splice
 from watchkeeper.report.compose.compose import compose
@@ -187,7 +192,7 @@ class CommandLog:
 
     def _history(
         self, started: RunStarted, ended: RunEnded | None
-    ) -> Iterator[Intended | Sight | Judged]:
+    ) -> Iterator[Intended | Sight | Judged | Synced]:
         """The run as the events of a job: it is its own first attempt."""
         name, writer = self._command.name, started.writer
         yield Intended(
@@ -231,8 +236,19 @@ class CommandLog:
             outcome=outcome,
             state=state,
             why="" if outcome == "done" else self._why(ended),
-            learned=learned.of(self._run, [Tried(recorder=self._run)], []),
+            learned=self._learned(),
         )
+
+    def _learned(self) -> Learned:
+        """What the run left to say of itself, with the W&B run that ran beside it: none where there
+        were several.
+        """
+        left = learned.of(self._run, [Tried(recorder=self._run)], [])
+        segments = [one for own in segments_of(self._run).values() for one in own]
+        folders = [os.path.relpath(one.path.parent, self._run) for one in segments]
+        if len(ids_of(segments)) != 1:
+            return left
+        return msgspec.structs.replace(left, wandb=folders[-1], wandb_earlier=tuple(folders[:-1]))
 
     def _why(self, ended: RunEnded) -> str:
         """The last line on the command's standard error; where it wrote none, how it ended."""
@@ -283,7 +299,7 @@ class _LeftLog(CommandLog):
 
     def _history(
         self, started: RunStarted, ended: RunEnded | None
-    ) -> Iterator[Intended | Sight | Judged]:
+    ) -> Iterator[Intended | Sight | Judged | Synced]:
         yield from super()._history(started, ended)
         if self._is_over:
             yield Judged(
@@ -298,6 +314,53 @@ class _LeftLog(CommandLog):
                 why=_GONE,
                 learned=learned.of(self._run, [Tried(recorder=self._run)], []),
             )
+
+
+class _EndedLog(CommandLog):
+    """The run log of a command that has ended, whose W&B run was synced since."""
+
+    def __init__(self, command: Command, run: Path, root: Path) -> None:
+        super().__init__(command, run, None)
+        self._root = root
+        self._synced: Sequence[Synced] = ()
+
+    def show_pages(self, path: Path) -> None:
+        """Put the pages of the W&B run into the log at `path`. Raises nothing."""
+        self.path = path
+        self._guard(self._show_pages)
+
+    def _show_pages(self) -> None:
+        self._written = _written_by(print_page(self._page()))  # as it was at the end
+        self._synced = of_kind(journal.read(self._run / layout.JOURNAL).events, Synced)
+        self._bring_up()
+
+    def _history(
+        self, started: RunStarted, ended: RunEnded | None
+    ) -> Iterator[Intended | Sight | Judged | Synced]:
+        yield from super()._history(started, ended)
+        for event in self._synced:
+            yield msgspec.structs.replace(event, key=self._command.name, attempt=1)
+
+
+def show_pages(run: Path, setting: str | None) -> bool:
+    """Put the pages of a command's synced W&B run into its run log; False where it has none, or it
+    cannot be written. `run` is the folder of the recorded run, `setting` is `run_logs`.
+    """
+    starts = of_kind(journal.read(run / layout.JOURNAL).events, RunStarted)
+    started = max(starts, key=lambda event: event.time, default=None)
+    if started is None or started.config.keys() != _CONFIG:
+        return False
+    workdir = Path(started.config["cwd"])
+    root = root_of(workdir, setting)
+    if root is None or not root.is_dir():
+        return False
+    log = _EndedLog(Command(started.config["command"], started.pipeline, workdir), run, root)
+    for path in sorted(root.glob("*.md")):
+        data, _ = read_log(path)
+        if data is not None and _EXECUTION.findall(decode(data)) == [started.run_id]:
+            log.show_pages(path)
+            return not log.fault
+    return False
 
 
 def complete_left(command: Command, run: Path, setting: str | None) -> None:

@@ -94,3 +94,14 @@ def write_run(folder: Path, *records: bytes, run_id: str = "abc", name: str = "1
     path = place / f"run-{run_id}.wandb"
     path.write_bytes(framed([header(), *records]))
     return path
+
+
+def machine(slurm: Mapping[str, str] | None = None, **fields: str) -> bytes:
+    """The record of where a run ran: `host`, `root`, and what Slurm set."""
+    record = proto.Record()
+    for name, value in fields.items():
+        setattr(record.environment, name, value)
+    for name, value in (slurm or {}).items():
+        record.environment.slurm[name] = value
+    record.environment.SetInParent()
+    return record.SerializeToString()

@@ -302,7 +302,8 @@ def test_the_wandb_run_of_an_ended_work_is_named_with_how_to_sync_it():
     page = events_page(submitted(), verdict, about=About(task="t", below="exp"))
     assert events_shown(page.sections["wandb"]) == {
         "local": "exp/r8/wandb/a",
-        "synced": "pending — run wandb sync --entity ENTITY --project PROJECT exp/r8/wandb/a",
+        "synced": "pending — run watchkeeper wandb sync --entity ENTITY --project PROJECT "
+        "exp/r8/wandb/a",
         "notes": "pending",
     }
 

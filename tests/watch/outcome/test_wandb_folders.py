@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from watchkeeper.watch.outcome.wandb_folders import Found, Job, look
+from tests.experiments import write_experiment
+from tests.publish.wandb.files import begin, framed, header, machine
+from watchkeeper.experiment import experiment as experiments
+from watchkeeper.watch.outcome.wandb_folders import Found, Job, job_of, look
 
 BEGAN = datetime(2026, 3, 11, 15, tzinfo=UTC)
 NAME = "offline-run-20260311_150100-abc123"
@@ -111,3 +114,49 @@ def test_metadata_that_cannot_be_read_names_no_job(tmp_path: Path, text: str) ->
     run = make_run(one.folder)
     (run / "files" / "wandb-metadata.json").write_text(text)
     assert look(one, []) == Found(among=one.folder / "wandb")
+
+
+def test_in_a_shared_folder_wandbs_own_file_names_the_job(tmp_path: Path) -> None:
+    """wandb 0.31 keeps no metadata beside an offline run: the job stands in the run's file."""
+    one = job(tmp_path / "r1", shared=True)
+    for name, slurm in (("other", "8"), ("mine", "7")):
+        run = make_run(one.folder, f"offline-run-20260311_150100-{name}")
+        records = (begin(name), machine(slurm={"job_id": slurm}))
+        path = run / f"run-{name}.wandb"
+        path.write_bytes(framed([header(), *records]))
+    assert look(one, []) == Found(run=one.folder / "wandb" / "offline-run-20260311_150100-mine")
+
+
+def test_the_segments_of_one_run_come_together(tmp_path: Path) -> None:
+    """What was resumed under one id is one run, its earlier segments in order; another id is not
+    of it.
+    """
+    one = job(tmp_path / "r1")
+    names = ("150100-abc", "150200-other", "150300-abc", "150400-abc")
+    runs = [make_run(one.folder, f"offline-run-20260311_{name}") for name in names]
+    assert look(one, []) == Found(run=runs[3], earlier=(runs[0], runs[2]))
+
+
+@pytest.mark.parametrize("place", ["script", "variable", "absolute"])
+def test_the_scripts_folder_and_the_jobs_wandb_dir_are_looked_at(tmp_path: Path, place) -> None:
+    """`wandb/` beside a script that works elsewhere counts, and where WANDB_DIR of the job's
+    environment points, from the folder that the job works in.
+    """
+    folder = write_experiment(tmp_path / "exp", tasks=())
+    experiment = experiments.read(folder)
+    (item,) = experiment.items
+    script = folder / item.script
+    script.write_text(
+        script.read_text().replace("#SBATCH --time", "#SBATCH --chdir=.\n#SBATCH --time")
+    )
+    at, named = {
+        "script": (script.parent, ""),
+        "variable": (folder / "logs" / "wb", "logs/wb"),
+        "absolute": (tmp_path / "wb", str(tmp_path / "wb")),
+    }[place]
+    workdir = experiment.workdir_of(item)
+    if place == "variable":
+        at = workdir / "logs" / "wb"
+    run = make_run(at)
+    one = job_of(experiment, item, tmp_path / "gone", "7", BEGAN, wandb_dir=named)
+    assert look(one, []) == Found(run=run)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-VARIABLES = ("VIRTUAL_ENV", "CONDA_DEFAULT_ENV", "CONDA_PREFIX", "LOADEDMODULES")
+VARIABLES = ("VIRTUAL_ENV", "CONDA_DEFAULT_ENV", "CONDA_PREFIX", "LOADEDMODULES", "WANDB_DIR")
 _INSTALLED = re.compile(r"(?P<name>.+?)-(?P<version>[^-]+)\.(?:dist-info|egg-info)")
 _VERSION = re.compile(r"python(3\.\d+)")
 

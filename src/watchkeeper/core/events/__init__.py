@@ -70,7 +70,7 @@ from watchkeeper.core.events.commands import (
     Submitted,
     Verified,
 )
-from watchkeeper.core.events.exchange import Imported
+from watchkeeper.core.events.exchange import Imported, Synced
 from watchkeeper.core.events.expected import Expected, Relation
 from watchkeeper.core.events.job import (
     Advanced,
@@ -168,6 +168,7 @@ __all__ = [
     "StepFinished",
     "StepStarted",
     "Submitted",
+    "Synced",
     "TableOpened",
     "TableSealed",
     "Tagged",

@@ -369,9 +369,10 @@ class Learned(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
 
     `reading` is one sentence on the loss's curve. `checkpoint` is the newest one that is whole,
     `config` the resolved configuration of the run's own output, `wandb` the folder of its W&B run;
-    `wandb_among` a folder of W&B runs of which nothing says which is this one's. `total_steps` is
-    what was planned. `kept` are all checkpoints that are whole, the oldest first, and `best` the
-    one that the training itself holds for its best, for the reason in `best_why`.
+    `wandb_earlier` are the earlier segments of that run, the oldest first, and `wandb_among` a
+    folder of W&B runs of which nothing says which is this one's. `total_steps` is what was planned.
+    `kept` are all checkpoints that are whole, the oldest first, and `best` the one that the
+    training itself holds for its best, for the reason in `best_why`.
 
     Of several executions only rows that no later one superseded count; `first_step` is the first of
     them with a training loss, `repeated` the steps that were done again.
@@ -395,6 +396,7 @@ class Learned(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     artifacts: tuple[Artifact, ...] = ()
     first_step: int | None = None
     repeated: tuple[Repeated, ...] = ()
+    wandb_earlier: tuple[FilePath, ...] = ()
 
 
 # Why a job ended badly, as far as evidence names it; "" is a job that ended well, or an event from

@@ -1,4 +1,4 @@
-"""The events of runs that come from other tools."""
+"""The events of runs that come from other tools, and go to them."""
 
 from __future__ import annotations
 
@@ -30,3 +30,22 @@ class Imported(Event, frozen=True, kw_only=True, omit_defaults=True, tag="import
     media: dict[str, int] = {}
     damaged: int = 0
     torn: bool = False
+
+
+class Synced(Event, frozen=True, kw_only=True, omit_defaults=True, tag="synced"):
+    """A run of another tool, by its name there `id`, is on a server: the tool has marked it, and
+    the server, asked afterwards, held all its `rows`. `folders` are those of its segments that were
+    sent, `url` is its page. `key` and `attempt` are the work that left them; "" and 0: the
+    journal's own run. `public`: it is a second copy, for everybody.
+    """
+
+    tool: Literal["wandb"]
+    id: FreeText
+    url: FreeText
+    folders: tuple[FilePath, ...]
+    rows: int
+    entity: FreeText = ""
+    project: FreeText = ""
+    key: str = ""
+    attempt: int = 0
+    public: bool = False

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from watchkeeper.publish.wandb.records import (
     Config,
     Exit,
     Header,
+    Machine,
     Record,
     Row,
     Summary,
@@ -30,16 +32,19 @@ from watchkeeper.publish.wandb.wire import WireError
 
 SUFFIX = ".wandb"
 _MOST_DEPTH = 6
+_OPENING_RECORDS = 50
 
 
 class Segment(msgspec.Struct, kw_only=True):
     """One `.wandb` file, read to its end. `end` is None where the program wrote none: it runs
     still, or it was killed. `is_torn`: the file ends within a record. `damaged` counts records that
     could not be read. `config` and `summary` are what they were at last, without W&B's own keys.
+    `machine` is where it ran.
     """
 
     path: Path
     begin: Begin
+    machine: Machine = Machine()
     version: str = ""
     config: dict[str, Any] = {}
     summary: dict[str, Any] = {}
@@ -136,11 +141,37 @@ def _add(segment: Segment, record: Record, take: Callable[[Row], None] | None) -
         apply(segment.summary, record)
     elif isinstance(record, Exit):
         segment.end = record
+    elif isinstance(record, Machine):
+        segment.machine = _fuller(segment.machine, record)
     elif isinstance(record, Row):
         segment.rows += 1
         segment.last_time = record.time or segment.last_time
         if take is not None:
             take(record)
+
+
+def _fuller(machine: Machine, later: Machine) -> Machine:
+    """What both records say: W&B writes what it learns of a machine piece by piece."""
+    return Machine(
+        host=later.host or machine.host,
+        folder=later.folder or machine.folder,
+        slurm_job=later.slurm_job or machine.slurm_job,
+    )
+
+
+def machine_of(path: Path) -> Machine:
+    """Where a run ran, from the first records of its file; nothing where they do not say, or cannot
+    be read.
+    """
+    machine = Machine()
+    try:
+        for data in islice(Frames(path), _OPENING_RECORDS):
+            record = record_of(data)
+            if isinstance(record, Machine):
+                machine = _fuller(machine, record)
+    except (UsageError, OSError, WireError):
+        return machine
+    return machine
 
 
 def grouped(paths: Iterable[Path]) -> tuple[dict[str, list[Segment]], list[Problem]]:

@@ -14,7 +14,7 @@ from watchkeeper.publish.wandb import wire
 from watchkeeper.publish.wandb.wire import Fields, WireError
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_HISTORY, _SUMMARY, _CONFIG, _RUN, _EXIT, _HEADER = 2, 3, 5, 17, 18, 21
+_HISTORY, _SUMMARY, _CONFIG, _RUN, _EXIT, _HEADER, _MACHINE = 2, 3, 5, 17, 18, 21, 26
 _OUR_KEYS = frozenset({"_step", "_timestamp", "_runtime", "_wandb"})
 
 
@@ -78,7 +78,17 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     version: str
 
 
-Record = Begin | Config | Summary | Row | Exit | Header
+class Machine(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a run ran: its host, the folder that it worked in, and the id of its Slurm job; "" for
+    what was not said.
+    """
+
+    host: str = ""
+    folder: str = ""
+    slurm_job: str = ""
+
+
+Record = Begin | Config | Summary | Row | Exit | Header | Machine
 
 
 def record_of(data: bytes) -> Record | None:
@@ -103,6 +113,8 @@ def _record(fields: Fields) -> Record | None:
         return _config(wire.message_in(fields, _CONFIG))
     if _RUN in fields:
         return _begin(wire.message_in(fields, _RUN))
+    if _MACHINE in fields:
+        return _machine(wire.message_in(fields, _MACHINE))
     if _EXIT in fields:
         end = wire.message_in(fields, _EXIT)
         code = wire.integer_in(end, 1) or 0
@@ -129,6 +141,16 @@ def _begin(run: Fields) -> Begin:
         started=_time(wire.message_in(run, 17)),
         resumes=bool(wire.integer_in(run, 18) or wire.integer_in(run, 24)),
         commit=wire.text_in(wire.message_in(run, 21), 2),
+    )
+
+
+def _machine(machine: Fields) -> Machine:
+    entries = wire.messages_in(machine, 27)
+    slurm = {wire.text_in(entry, 1): wire.text_in(entry, 2) for entry in entries}
+    return Machine(
+        host=wire.text_in(machine, 12),
+        folder=wire.text_in(machine, 11),
+        slurm_job=slurm.get("job_id", ""),
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from watchkeeper.core.events import Intended, Vouched
+from watchkeeper.core.events import Intended, Learned, Vouched
 from watchkeeper.core.text.zones import zone_of
 from watchkeeper.report.compare.prior import fingerprint
 from watchkeeper.report.compose.history import WELL, About, History, LogFile, LogView, shorten
@@ -109,25 +109,36 @@ def _code_of(intended: Intended) -> list[Value]:
 
 
 def compose_wandb(view: LogView) -> list[Value]:
-    """Say where the W&B run lies, and how to sync it. Empty: the work has not ended."""
-    judged = view.last_judged
-    if judged is None:
+    """Say where the W&B run lies, and its page or how to sync it. Empty: the work has not ended."""
+    if view.last_judged is None:
         return []
-    local = among = ""
-    if judged.learned is not None:
-        local = view.path(judged.learned.wandb)
-        among = view.path(judged.learned.wandb_among)
-    if local:
-        command = f"wandb sync --entity ENTITY --project PROJECT {local}"
-        return [
-            Value("local", local, quoted=True),
-            Value("synced", f"pending — run {command}"),
-            Value("notes", PENDING),
-        ]
+    judged = view.last_with_wandb or view.last_judged
+    learned = judged.learned or Learned()
+    if learned.wandb:
+        return _run_of_wandb(view, judged.attempt, learned)
+    among = view.path(learned.wandb_among)
     if among:
         unsure = f"pending — {among} contains several runs; which one is this run's is not recorded"
         return [Value("local", unsure), Value("synced", PENDING), Value("notes", PENDING)]
     return [Value("local", NONE), Value("synced", NONE), Value("notes", NONE)]
+
+
+def _run_of_wandb(view: LogView, attempt: int, learned: Learned) -> list[Value]:
+    """State the folder and the pages of an attempt's W&B run."""
+    local = view.path(learned.wandb)
+    note = "" if attempt == view.attempts[-1] else f"of attempt {attempt}"
+    values = [Value("local", local, quoted=True, note=note)]
+    url = view.history.page_of(attempt)
+    if url:
+        values.append(Value("synced", url, quoted=True))
+    else:
+        folders = shlex.join([*map(view.path, learned.wandb_earlier), local])
+        command = f"watchkeeper wandb sync --entity ENTITY --project PROJECT {folders}"
+        values.append(Value("synced", f"pending — run {command}"))
+    public = view.history.page_of(attempt, public=True)
+    if public:
+        values.append(Value("public", public, quoted=True))
+    return [*values, Value("notes", PENDING)]
 
 
 def compose_next(view: LogView) -> list[Value]:

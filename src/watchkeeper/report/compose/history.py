@@ -28,6 +28,7 @@ from watchkeeper.core.events import (
     Rejected,
     SchedulerFacts,
     Submitted,
+    Synced,
     Unknown,
     Vouched,
 )
@@ -37,7 +38,7 @@ from watchkeeper.report.runlog.dates import human
 WELL = ("done", "failed but good")
 MOST_NAMES = 5  # names of files that one note lists
 _NO_LIMIT = 2**31  # above the number of any attempt
-_OF_ONE_KEY = (Intended, Submitted, Rejected, Assessed, Judged, Documented, Noted, Vouched)
+_OF_ONE_KEY = (Intended, Submitted, Rejected, Assessed, Judged, Documented, Noted, Vouched, Synced)
 
 
 class About(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,6 +99,8 @@ class History(msgspec.Struct):
     documented: list[Documented] = []
     notes: list[tuple[datetime, str]] = []
     vouched: dict[str, Vouched] = {}
+    synced: dict[tuple[int, bool], Synced] = {}
+    """By the attempt, and whether it is the public copy."""
 
     def feed(self, event: AnyEvent | Unknown | Sight) -> None:
         """Add one event, or one change that a poll saw."""
@@ -121,12 +124,26 @@ class History(msgspec.Struct):
             self.notes.append((event.time, event.text))
         elif isinstance(event, Vouched):
             self._take_word(event)
+        elif isinstance(event, Synced):
+            self._take_page(event)
 
     def _take_word(self, event: Vouched) -> None:
         """Keep the newest word on a checkpoint, by its path."""
         before = self.vouched.get(event.path)
         if before is None or event.time >= before.time:
             self.vouched[event.path] = event
+
+    def _take_page(self, event: Synced) -> None:
+        """Keep the newest page of an attempt's W&B run."""
+        place = (event.attempt, event.public)
+        before = self.synced.get(place)
+        if before is None or event.time >= before.time:
+            self.synced[place] = event
+
+    def page_of(self, attempt: int, *, public: bool = False) -> str:
+        """The address of an attempt's W&B run; "": it was not synced."""
+        synced = self.synced.get((attempt, public))
+        return synced.url if synced else ""
 
     def files(self) -> list[LogFile]:
         """List its run logs, oldest first: a change of purpose begins a new one."""
@@ -348,6 +365,15 @@ class LogView:
         """The verdict on its newest attempt. None: there is none yet."""
         if self.attempts:
             return self.history.judged.get(self.attempts[-1])
+        return None
+
+    @property
+    def last_with_wandb(self) -> Judged | None:
+        """The verdict on the newest attempt that left a W&B run. None: no attempt left one."""
+        for number in reversed(self.attempts):
+            judged = self.history.judged.get(number)
+            if judged is not None and judged.learned is not None and judged.learned.wandb:
+                return judged
         return None
 
     def path(self, path: str) -> str:

@@ -26,6 +26,7 @@ def compose_jobs(view: LogView) -> list[JobBlock]:
         values += _compose_commit_of_continued(view, execution)
         values += _compose_end(view, execution)
         values += _compose_place(execution)
+        values += _compose_wandb(view, execution)
         qualifier = "" if is_first else "resumed"
         blocks.append(JobBlock(execution.name, values, qualifier))
     return blocks
@@ -132,3 +133,14 @@ def _compose_place(execution: Execution) -> list[Value]:
         if submission.host:
             values.append(Value("submitted from", submission.host))
     return values
+
+
+def _compose_wandb(view: LogView, execution: Execution) -> list[Value]:
+    """State the pages of the attempt's W&B run, in the block of the execution that ended it."""
+    if execution.judged is None:
+        return []
+    pages = {
+        "wandb": view.history.page_of(execution.number),
+        "wandb public": view.history.page_of(execution.number, public=True),
+    }
+    return [Value(key, url, quoted=True) for key, url in pages.items() if url]

@@ -146,7 +146,7 @@ RULES = {
     ),
     "WK701": Rule(
         "a W&B run that is not synced",
-        "run `wandb sync --entity E --project P LOCAL`, then record the URL",
+        "run `watchkeeper wandb sync --entity E --project P LOCAL`, which records the URL",
         "error",
     ),
     "WK702": Rule(

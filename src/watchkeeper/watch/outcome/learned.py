@@ -67,6 +67,7 @@ def of(
         checkpoint=_shown(folder, kept[-1] if kept else None),
         config=_config(folder, recorder, places),
         wandb=_shown(folder, run.run),
+        wandb_earlier=tuple(_shown(folder, path) for path in run.earlier),
         wandb_among=_shown(folder, run.among),
         total_steps=losses.total_steps if planned is None else planned,
         milestones=_milestones(train),

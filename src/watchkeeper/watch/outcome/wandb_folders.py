@@ -1,9 +1,9 @@
 """The folder of a training's W&B run, found where W&B puts it: `wandb/run-…` or
-`wandb/offline-run-…` below the folder that the job works in, below `WANDB_DIR`, or beside what the
-job wrote.
+`wandb/offline-run-…` below the folder that the job works in, its script's, below `WANDB_DIR`, or
+beside what the job wrote.
 
 A folder that was last written before the attempt began is another run's. In a folder that several
-jobs work in, a run is this job's only where W&B's own metadata names the job.
+jobs work in, a run is this job's only where W&B itself names the job.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from watchkeeper.core.code.shell_text import variables
 from watchkeeper.core.disk.files import open_regular, read_most
 from watchkeeper.core.events import RunItem
 from watchkeeper.experiment.experiment import Experiment
+from watchkeeper.publish.wandb.offline import SUFFIX, machine_of
 from watchkeeper.schedulers.sbatch_head import read_head
 
-_NAME = re.compile(r"(?:offline-)?run-(\d{8}_\d{6}-\S+)")
+_NAME = re.compile(r"(?:offline-)?run-(\d{8}_\d{6}-(\S+))")
 _SCRIPT_BYTES = 2**20
 _METADATA = Path("files/wandb-metadata.json")
 _METADATA_BYTES = 2**20
@@ -33,7 +34,8 @@ _PLACE = "wandb"
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of the job whose run is looked for: the folder that it works in, the script
     that it ran, its scheduler's id, when it was about to be submitted (None: not known), and
-    whether other jobs work in that folder too.
+    whether other jobs work in that folder too. `named` are other folders that its environment or
+    its script name.
     """
 
     folder: Path
@@ -41,20 +43,30 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     job_id: str
     began: datetime | None
     shared: bool
+    named: tuple[Path, ...] = ()
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
-    """The W&B run's folder; or the folder of several of which nothing says whose they are."""
+    """The W&B run's folder, with those of its earlier segments, the oldest first; or the folder of
+    several of which nothing says whose they are.
+    """
 
     run: Path | None = None
+    earlier: tuple[Path, ...] = ()
     among: Path | None = None
 
 
 def job_of(
-    experiment: Experiment, item: RunItem, frozen: Path, job_id: str, began: datetime | None
+    experiment: Experiment,
+    item: RunItem,
+    frozen: Path,
+    job_id: str,
+    began: datetime | None,
+    *,
+    wandb_dir: str = "",
 ) -> Job:
     """The job of one piece of work. `frozen` is the script as it ran; where it is gone, the one
-    that lies there now.
+    that lies there now. `wandb_dir` is WANDB_DIR in its environment, "" for none.
     """
     script = experiment.folder / item.script
     ran = frozen if frozen.is_file() else script
@@ -64,7 +76,15 @@ def job_of(
         folder /= chosen
     workdirs = [experiment.workdir_of(one) for one in experiment.items if one.script]
     beside = workdirs.count(experiment.workdir_of(item))
-    return Job(folder=folder, script=ran, job_id=job_id, began=began, shared=beside > 1)
+    named = [folder / wandb_dir] if wandb_dir else []
+    return Job(
+        folder=folder,
+        script=ran,
+        job_id=job_id,
+        began=began,
+        shared=beside > 1,
+        named=(script.parent, *named),
+    )
 
 
 def look(job: Job, written: Iterable[Path], above: Iterable[Path] = ()) -> Found:
@@ -73,13 +93,18 @@ def look(job: Job, written: Iterable[Path], above: Iterable[Path] = ()) -> Found
     """
     own = _runs(written, job)
     named = variables(_read(job.script).decode("utf-8", "replace")).get("WANDB_DIR", "")
-    near = _runs([job.folder, *([job.folder / named] if named else []), *above], job)
+    from_script = [job.folder / named] if named else []
+    near = _runs([job.folder, *job.named, *from_script, *above], job)
     if job.shared:
         mine = [path for path in near if _names_job(path, job.job_id)]
         if not mine and not own and near:
             return Found(among=near[0].parent)
         near = mine
-    return Found(run=max([*own, *near], key=_order, default=None))
+    runs = sorted({*own, *near}, key=_order)
+    if not runs:
+        return Found()
+    earlier = (path for path in runs[:-1] if _id_of(path) == _id_of(runs[-1]))
+    return Found(run=runs[-1], earlier=tuple(earlier))
 
 
 def _runs(folders: Iterable[Path], job: Job) -> list[Path]:
@@ -115,7 +140,10 @@ def _written(path: Path) -> float:
 
 
 def _names_job(path: Path, job_id: str) -> bool:
-    """Whether W&B's metadata says that the run was this Slurm job's."""
+    """Whether W&B says that the run was this Slurm job's: in the run's own file, or beside it."""
+    files = path.glob(f"*{SUFFIX}")
+    if job_id and any(machine_of(file).slurm_job == job_id for file in files):
+        return True
     try:
         metadata = msgspec.json.decode(
             _read(path / _METADATA, _METADATA_BYTES), type=dict[str, Any]
@@ -128,9 +156,13 @@ def _names_job(path: Path, job_id: str) -> bool:
 
 def _order(path: Path) -> str:
     match = _NAME.fullmatch(path.name)
-    if match:
-        return match[1]
-    return ""
+    return match[1] if match else ""
+
+
+def _id_of(path: Path) -> str:
+    """W&B's id of the run, from its folder's name."""
+    match = _NAME.fullmatch(path.name)
+    return match[2] if match else ""
 
 
 def _read(path: Path, most: int = _SCRIPT_BYTES) -> bytes:

@@ -28,6 +28,7 @@ from watchkeeper.core.layout import attempt_folder
 from watchkeeper.core.state import Attempt, AttemptId
 from watchkeeper.core.text.odd_bytes import as_path
 from watchkeeper.experiment.experiment import Experiment
+from watchkeeper.launch.reproduce import environment_of
 from watchkeeper.launch.submit import tidy
 from watchkeeper.report.actionlog.block_format import duration_words
 from watchkeeper.report.compose.history import list_differences
@@ -287,10 +288,24 @@ class Poller:
         else:
             began = None
         if item is not None:
-            job = job_of(self._experiment, item, folder / "script", attempt.job_id, began)
+            job = job_of(
+                self._experiment,
+                item,
+                folder / "script",
+                attempt.job_id,
+                began,
+                wandb_dir=self._wandb_dir_of(attempt),
+            )
         else:
             job = None
         return learned.of(self._experiment.folder, self._same_work(attempt, facts), findings, job)
+
+    def _wandb_dir_of(self, attempt: Attempt) -> str:
+        """WANDB_DIR where the attempt was submitted, which its job takes over; "" for none."""
+        if attempt.intended is None:
+            return ""
+        environment = environment_of(self._experiment.folder, attempt.intended)
+        return environment.variables.get("WANDB_DIR", "") if environment else ""
 
     def _same_work(self, attempt: Attempt, facts: SchedulerFacts | None) -> list[Tried]:
         """The attempts at the work of this one, itself the last: those before it, as far as nothing

@@ -12,11 +12,12 @@ import msgspec
 from watchkeeper.core.errors import EXIT_FAILED, EXIT_OK, EXIT_UNKNOWN, Problem, UsageError
 from watchkeeper.core.text.figures import size
 from watchkeeper.publish.wandb import staging
-from watchkeeper.publish.wandb.offline import grouped, wandb_files
+from watchkeeper.publish.wandb.offline import grouped
 from watchkeeper.publish.wandb.plan import GENERIC_PROJECTS, RunPlan, SyncPlan, plan_sync
 from watchkeeper.publish.wandb.server import Server, server_from
 from watchkeeper.publish.wandb.sync import Sent, Syncer, wandb_command
 from watchkeeper.publish.wandb.token import find_token
+from watchkeeper.query.wandb.owners import files_of
 from watchkeeper.show.cli.answering import (
     answer,
     answer_options,
@@ -25,6 +26,7 @@ from watchkeeper.show.cli.answering import (
     is_quiet,
     say,
 )
+from watchkeeper.show.cli.exchange.pages import Kept, keep_pages
 from watchkeeper.show.text import printable
 
 
@@ -62,6 +64,13 @@ from watchkeeper.show.text import printable
     is_flag=True,
     help="Remove W&B's staged copies of artifacts once every run was synced.",
 )
+@click.option(
+    "--of",
+    "owner",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="The experiment or recorded run that left the runs. Default: the one that PATH lies in.",
+)
 @click.option("--dry-run", is_flag=True, help="Show the plan, and stop.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @answer_options
@@ -76,17 +85,21 @@ def command(  # noqa: PLR0917 - one for each option
     timeout_s: float,
     again: bool,
     remove_staging: bool,
+    owner: Path | None,
     dry_run: bool,
     yes: bool,
     as_json: bool,
 ) -> int:
     """Send runs that W&B kept on this disk to a server, and say whether they arrived. PATH is a
-    folder `offline-run-…`, or any folder with some in it.
+    folder `offline-run-…`, any folder with some in it, a recorded run, or an experiment.
 
     Entity and project are always yours to name: what a run was begun for may be stale. The plan is
     shown first. A run counts as synced when W&B has marked it and the server, asked afterwards, has
     all its rows; the exit code of `wandb sync` is not believed. A run that is still running, or
     whose rows the server has already, is not sent.
+
+    The page of a synced run is written down with the attempt that left it: in its run log it stands
+    in that attempt's job block and under W&B.
 
     Ends with 0 when all are synced, 1 when one is not, 4 when the server does not say what it has.
 
@@ -94,7 +107,7 @@ def command(  # noqa: PLR0917 - one for each option
     """
     _check_target(entity, project)
     server = server_from(url)
-    sources, problems = grouped(path for given in paths for path in wandb_files(given))
+    sources, problems = grouped(_files(paths))
     plan = plan_sync(sources, entity=entity, project=project, again=again)
     if not as_json:
         _show(plan, server)
@@ -108,6 +121,9 @@ def command(  # noqa: PLR0917 - one for each option
             sent.append(one)
             if not as_json:
                 click.echo(printable(_line(one)))
+    kept = keep_pages(plan, sent, [owner] if owner else list(paths))
+    if not as_json:
+        _show_kept(kept)
     removed = 0
     if remove_staging and not dry_run:
         removed = _remove_staging(plan, sent)
@@ -118,12 +134,30 @@ def command(  # noqa: PLR0917 - one for each option
             exit_code,
             summary=summary,
             counts=_counts(plan, sent),
+            problems=[*problems, *kept.problems],
             data=_data(plan, server, sent, removed),
         )
     if removed:
         say(f"{size(removed)} of staged copies removed.")
     say(summary)
     return exit_code
+
+
+def _files(paths: Sequence[Path]) -> list[Path]:
+    """The `.wandb` files that the paths mean, each once."""
+    files = [path for given in paths for path in files_of(given)]
+    return list({path.resolve(): path for path in files}.values())
+
+
+def _show_kept(kept: Kept) -> None:
+    """Say where the pages stand now."""
+    echo_problems(kept.problems)
+    if is_quiet():
+        return
+    for owner in kept.owners:
+        work = f"{owner.folder.name} {owner.key} attempt {owner.attempt}" if owner.key else ""
+        place = "its run log" if owner.folder in kept.shown else "its journal"
+        click.echo(printable(f"  the page is in {place}: {work or owner.folder.name}"))
 
 
 class SyncRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,1 @@
+"""Runs of W&B beside ours: whose they are, and whether they say the same."""

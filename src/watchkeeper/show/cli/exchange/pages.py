@@ -1,0 +1,132 @@
+"""The pages of W&B runs that were synced: into the journal of the work that left the runs, and from
+there into its run log.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from watchkeeper.core import layout
+from watchkeeper.core.disk.ownership import other_owner
+from watchkeeper.core.errors import ExperimentError, Problem, WatchkeeperError
+from watchkeeper.core.events import Synced
+from watchkeeper.core.journal import Writer
+from watchkeeper.core.settings import load
+from watchkeeper.experiment import experiment as experiments
+from watchkeeper.publish.wandb.plan import SyncPlan
+from watchkeeper.publish.wandb.sync import Sent
+from watchkeeper.query.check import watched_by
+from watchkeeper.query.wandb.owners import Owner, owners_of
+from watchkeeper.watch import command_log
+from watchkeeper.watch.logs import run_logs
+
+
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the pages of a sync were written down: whose they are, and the journals' folders that
+    have a run log which shows them now. `problems` are pages that could not be written down.
+    """
+
+    owners: tuple[Owner, ...] = ()
+    shown: tuple[Path, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+
+def keep_pages(
+    plan: SyncPlan, sent: Iterable[Sent], given: Sequence[Path], *, public: bool = False
+) -> Kept:
+    """Write down the page of each run that is on the server, in the journal of each attempt that
+    left segments of it, and bring up the run logs. A run that belongs to nobody is passed over.
+    """
+    owners: dict[Owner, None] = {}
+    problems: list[Problem] = []
+    for one in sent:
+        if one.outcome != "synced":
+            continue
+        for owner, folders in _owned(plan, one, given).items():
+            fault = _write(owner, _event(plan, one, owner, folders, public=public))
+            if fault:
+                problems.append(_not_kept(owner, one, fault))
+            else:
+                owners[owner] = None
+    places = dict.fromkeys(owner.folder for owner in owners)
+    shown = [folder for folder in places if _bring_up(folder, problems)]
+    return Kept(owners=tuple(owners), shown=tuple(shown), problems=tuple(problems))
+
+
+def _owned(plan: SyncPlan, sent: Sent, given: Sequence[Path]) -> dict[Owner, list[Path]]:
+    """The folders of a run by whose they are."""
+    (run,) = (run for run in plan.runs if run.run_id == sent.run_id)
+    parts: dict[Owner, list[Path]] = {}
+    for folder, owner in owners_of(run.folders, given).items():
+        parts.setdefault(owner, []).append(folder)
+    return parts
+
+
+def _event(
+    plan: SyncPlan, sent: Sent, owner: Owner, folders: Iterable[Path], *, public: bool
+) -> dict[str, object]:
+    """The fields of the event."""
+    return {
+        "tool": "wandb",
+        "id": sent.run_id,
+        "url": sent.url,
+        "folders": tuple(map(str, folders)),
+        "rows": sent.rows,
+        "entity": plan.entity,
+        "project": plan.project,
+        "key": owner.key,
+        "attempt": owner.attempt,
+        "public": public,
+    }
+
+
+def _write(owner: Owner, fields: dict[str, object]) -> str:
+    """Write the event; why it could not be written, "" if it was."""
+    folder = owner.folder / layout.JOURNAL
+    stranger = other_owner(folder)
+    if stranger:
+        return f"its journal belongs to {stranger}"
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return "its journal cannot be written"
+    try:
+        writer = Writer(folder, "wandb sync")
+        writer.write(Synced, **fields)
+        writer.close()
+    except (WatchkeeperError, OSError) as error:
+        return str(error)
+    return ""
+
+
+def _not_kept(owner: Owner, sent: Sent, fault: str) -> Problem:
+    where = str(owner.folder)
+    message = f"{sent.run_id} is synced, but its page is not in the run log: {fault}"
+    hint = f"write it down by hand: {sent.url}"
+    return Problem(where=where, message=message, hint=hint, severity="warning", code="not-recorded")
+
+
+def _bring_up(folder: Path, problems: list[Problem]) -> bool:
+    """Bring the run logs of an experiment up, unless its watcher does; whether there are any."""
+    if watched_by(folder) is not None:
+        return False
+    try:
+        experiment = experiments.read(folder)
+        return run_logs.rebuild(experiment, load(folder).run_logs) > 0
+    except ExperimentError:
+        return command_log.show_pages(folder, load(folder).run_logs)  # a run by itself
+    except (WatchkeeperError, OSError) as error:
+        hint = f"watchkeeper rebuild {folder}"
+        message = f"the run logs could not be brought up: {error}"
+        problems.append(
+            Problem(
+                where=str(folder),
+                message=message,
+                hint=hint,
+                severity="warning",
+                code="not-recorded",
+            )
+        )
+        return False
