@@ -118,3 +118,29 @@ def test_a_file_is_shown_as_its_commit_has_it(tmp_path):
     assert git.show(mine, head(mine), mine / "a.py") == b"first"
     assert git.show(mine, head(mine)[:8], mine / "b.py") is None
     assert git.show(mine, "--help", mine / "a.py") is None
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("https://example.org/a/b.git", "https://example.org/a/b.git"),
+        ("https://ada:token@example.org:8443/a/b?key=x#y", "https://example.org:8443/a/b"),
+        ("https://ghp_token@example.org/a/b", "https://example.org/a/b"),
+        ("ssh://git@example.org:22/a/b", "ssh://git@example.org:22/a/b"),
+        ("ssh://ada@example.org/a/b", "ssh://example.org/a/b"),
+        ("git@example.org:a/b.git", "git@example.org:a/b.git"),
+        ("ada@example.org:a/b.git", "example.org:a/b.git"),
+        ("/home/ada/code", ""),
+        ("../code", ""),
+        ("file:///home/ada/code", ""),
+        ("file://host/home/ada/code", ""),
+        ("C:\\code", ""),
+        ("https://a@b:c@example.org/x", "https://example.org/x"),
+        ("", ""),
+    ],
+)
+def test_an_address_holds_no_name_and_no_secret(url: str, address: str) -> None:
+    """Of a remote's address, who logs in and with what is left out, and a path of this machine is
+    no address.
+    """
+    assert git.public_address(url) == address

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.checkpoints import LLAMA, safetensors, write_json, write_llama
+from tests.publish.checkpoints import put_manifest
 from watchkeeper.publish.checks import verdict
 from watchkeeper.publish.passport.checks import check_passport
 from watchkeeper.publish.passport.document import Fact, Facts, put
@@ -261,3 +262,18 @@ def test_weights_without_a_tensor_fail(tmp_path: Path) -> None:
     (tmp_path / "model.pt").write_bytes(b"\x80\x02}q\x00.")
     write_passport(tmp_path, generate(tmp_path, now=NOW).document)
     assert "no-tensors" in names(tmp_path, "fail")
+
+
+def test_another_manifest_than_the_passports_is_a_soft_signal(root: Path) -> None:
+    """A manifest that was written again is said; one that another program's passport names by a
+    hash of its own kind is not compared.
+    """
+    put_manifest(root)
+    write_passport(root, generate(root, now=NOW, run=RUN).document)
+    assert "manifest-changed" not in names(root)
+    (root / "README.md").write_text("# new")
+    put_manifest(root)
+    assert "manifest-changed" in names(root, "soft_signal")
+    document = json.loads((root / "MODEL_PASSPORT.json").read_bytes())
+    write_json(root / "MODEL_PASSPORT.json", {**document, "field_sources": {}})
+    assert "manifest-changed" not in names(root)

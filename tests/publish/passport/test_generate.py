@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.checkpoints import LLAMA, safetensors, write_json, write_llama
+from tests.publish.checkpoints import put_manifest
 from watchkeeper.core.errors import UsageError
 from watchkeeper.publish.documents import ForeignDocumentError
 from watchkeeper.publish.passport.document import SOURCES, Fact, Facts, get
@@ -145,3 +147,45 @@ def test_no_folder_of_the_machine_is_written(tmp_path: Path) -> None:
     assert passport["provenance"]["config_snapshot_path"] == "out/config.yaml"
     assert passport["provenance"]["run_log_path"] == "/home/me/log.md"
     assert passport["input_contract"]["training_datasets"][0]["repo"] == "words.json"
+
+
+def test_the_moment_of_making_makes_no_other_passport(tmp_path: Path) -> None:
+    """A later commit of the repository in which it is made leaves a passport as it is, until
+    something else changes.
+    """
+    root = write_llama(tmp_path / "model")
+    at = "provenance.passport_creation_repo_commit"
+    made(root, creation={at: Fact("1" * 40, "observed")})
+    newer: Facts = {at: Fact("2" * 40, "observed")}
+    again = generate(root, now=NOW, creation=newer)
+    assert not again.changed and get(again.document, at) == "1" * 40
+    write_json(root / "generation_config.json", {"do_sample": True})
+    assert get(made(root, creation=newer), at) == "2" * 40
+
+
+def test_a_manifest_is_named_by_its_hash(tmp_path: Path) -> None:
+    """The manifest that lies there is named; a checkpoint without one names none."""
+    root = write_llama(tmp_path / "model")
+    field = "weight_integrity.manifest_hash"
+    assert made(root)[SOURCES][field] == "absent"
+    put_manifest(root)
+    document = made(root)
+    manifest = (root / "CHECKPOINT_MANIFEST.json").read_bytes()
+    assert get(document, field) == hashlib.sha256(manifest).hexdigest()
+    assert document[SOURCES][field] == "observed"
+
+
+def test_a_hash_never_stands_beside_another_files_path(tmp_path: Path) -> None:
+    """Where the run says which configuration it had, the file beside the weights is not named; what
+    it said is gone once the file alone is known, and has another hash.
+    """
+    root = write_llama(tmp_path / "model")
+    write_json(root / "train_config.json", {"lr": 1})
+    path, sha = "provenance.config_snapshot_path", "provenance.merged_config_sha256"
+    before = made(root)
+    assert get(before, path) == "train_config.json"
+    write_json(root / "train_config.json", {"lr": 2})
+    assert get(made(root), sha) not in (None, get(before, sha))
+    run: Facts = {sha: Fact("f" * 64, "observed"), "provenance.run_id": Fact("r", "observed")}
+    document = made(root, run=run)
+    assert get(document, sha) == "f" * 64 and get(document, path) is None

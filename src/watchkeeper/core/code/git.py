@@ -43,6 +43,9 @@ OF_ANOTHER_REPOSITORY = frozenset(
     }
 )
 _SHA = re.compile(r"[0-9a-fA-F]{7,64}")
+# `https://user:token@host/path`, and scp's form, `git@host:path`.
+_URL = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?P<user>[^/]*@)?(?P<place>[^/@]+/.+)")
+_SCP = re.compile(r"(?P<scheme>)(?P<user>[^/@:]+@)?(?P<place>[^/@:]{2,}:(?!/)[^@]+)")
 _NOT_SAFE = b"dubious ownership"
 _STATUS = (
     "status",
@@ -91,6 +94,26 @@ def state(folder: Path) -> Git:
     sha = head.get("branch.oid", "")
     dirty = any(not line.startswith("#") for line in lines)
     return Git(sha if sha != "(initial)" else "", head.get("branch.head", ""), dirty)
+
+
+def origin(folder: Path) -> str:
+    """The address of the repository's remote `origin`, as `public_address` gives it; "": there is
+    none that others can use.
+    """
+    output = _ask(folder, "config", "--get", "remote.origin.url", limit_s=LIMIT_S)
+    return public_address((output or b"").decode("utf-8", "replace").strip())
+
+
+def public_address(url: str) -> str:
+    """The address of a remote without names, passwords and tokens; the user `git` stays, whom all
+    share. "": it is a path on this machine.
+    """
+    remote = _URL.fullmatch(url) or _SCP.fullmatch(url)
+    if remote is None or remote["scheme"] == "file://":
+        return ""
+    user = "git@" if remote["user"] == "git@" else ""
+    place = re.split(r"[?#]", remote["place"])[0]
+    return f"{remote['scheme']}{user}{place}"
 
 
 def refusal(folder: Path) -> str:

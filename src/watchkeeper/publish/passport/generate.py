@@ -21,6 +21,7 @@ from watchkeeper.publish.documents import (
 from watchkeeper.publish.manifest.document import utc
 from watchkeeper.publish.manifest.files import FileRecord, Listed, list_files
 from watchkeeper.publish.manifest.hashing import Progress, hash_files
+from watchkeeper.publish.passport.adapters import config_files
 from watchkeeper.publish.passport.adapters.checkpoint import Checkpoint, facts_from
 from watchkeeper.publish.passport.adapters.registry import facts_by_adapters
 from watchkeeper.publish.passport.document import (
@@ -34,8 +35,10 @@ from watchkeeper.publish.passport.document import (
     facts_of,
     get,
     outdone,
+    source_of,
 )
 from watchkeeper.publish.passport.health.record import FIELD as HEALTH
+from watchkeeper.publish.passport.repository import CREATION
 from watchkeeper.publish.passport.rules.output_spec import VECTOR
 from watchkeeper.publish.passport.tensors.inventory import Inventory, look
 
@@ -53,8 +56,8 @@ _OF_A_RUN = (
     "model_identity.python_version",
 )
 """What a run's journal says, by the beginning of the path."""
-
-
+_BY_A_RUN = ("run_id", "run_key", "journal_chain", "training_repo_commit")
+"""What of the origin nothing but a run's journal can have said."""
 _PLACES = (
     "provenance.parent_checkpoint",
     "provenance.config_snapshot_path",
@@ -87,6 +90,7 @@ def generate(
     run: Mapping[str, Fact] | None = None,
     reference: Mapping[str, Fact] | None = None,
     health: Mapping[str, Fact] | None = None,
+    creation: Mapping[str, Fact] | None = None,
     declared: Mapping[str, Any] | None = None,
     known: Mapping[str, FileRecord] | None = None,
     progress: Progress | None = None,
@@ -94,8 +98,9 @@ def generate(
     """The passport of a checkpoint, made anew; what was declared in the one that is there stays.
     Nothing is written. `run` is what `facts_of_run` gives, `reference` a test vector, `health` what
     was seen of the weights' numbers; of each that is None, what the passport has stays while the
-    weights are the same. `declared` are fields as nested mappings, of which null takes a declared
-    field back; `known` are files whose hashes are known.
+    weights are the same. `creation` names the repository in which it is made. `declared` are fields
+    as nested mappings, of which null takes a declared field back; `known` are files whose hashes
+    are known.
 
     Raises:
         UsageError: the root is no folder; the passport that is there is of another schema version
@@ -111,16 +116,18 @@ def generate(
     records = hash_files(root, weights, progress=progress, known=known)
     checkpoint = Checkpoint(root=root, sizes=listed.sizes, inventory=inventory)
     facts, problems = facts_by_adapters(checkpoint)
-    facts.update(_integrity(records))
-    facts.update(_of_same_weights(old, facts, _OF_A_RUN) if run is None else run)
+    facts.update(_integrity(checkpoint, records))
+    _add_run(facts, _kept_run(old, facts) if run is None else run)
+    facts.update(creation or {})
     facts.update(_of_same_weights(old, facts, (VECTOR,)) if reference is None else reference)
     facts.update(_of_same_weights(old, facts, (HEALTH,)) if health is None else health)
     facts = {path: _portable(path, fact) for path, fact in facts.items()}
     words, faults = _declared(declared or {}, facts)
     document = _with_head(compose(old, facts, words), now)
+    is_same = _without_moment(old) == _without_moment(document)
     return Generated(
-        document=document,
-        changed=not _is_same(old, document),
+        document=old if is_same else document,
+        changed=not is_same,
         listed=listed,
         inventory=inventory,
         listing=listing,
@@ -163,11 +170,33 @@ def read_old(root: Path) -> Document:
     return document
 
 
-def _integrity(records: Iterable[FileRecord]) -> Facts:
+def _integrity(checkpoint: Checkpoint, records: Iterable[FileRecord]) -> Facts:
     files = [
         {"path": one.path, "sha256": one.sha256, "size_bytes": one.size_bytes} for one in records
     ]
-    return facts_from("observed", {"weight_integrity.weight_files": files})
+    manifest = checkpoint.sha256(names.MANIFEST) if names.MANIFEST in checkpoint.sizes else ""
+    fields = {
+        "weight_integrity.weight_files": files,
+        "weight_integrity.manifest_hash": manifest or None,
+    }
+    return facts_from("observed", fields)
+
+
+def _add_run(facts: Facts, run: Mapping[str, Fact]) -> None:
+    """Add what a run says. Where it says which configuration it had, a file that lies beside the
+    weights is another: the hash of one never stands beside the path of the other.
+    """
+    if config_files.SHA256 in run:
+        facts.pop(config_files.SNAPSHOT, None)
+    facts.update(run)
+
+
+def _kept_run(old: Document, facts: Facts) -> Facts:
+    """What a run said before, of the same weights; {}: none was named."""
+    marks = {source_of(old, f"provenance.{name}") for name in _BY_A_RUN}
+    if marks.isdisjoint(("observed", "inferred")):
+        return {}
+    return _of_same_weights(old, facts, _OF_A_RUN)
 
 
 def _of_same_weights(old: Document, facts: Facts, fields: tuple[str, ...]) -> Facts:
@@ -251,6 +280,13 @@ def _with_head(document: Document, now: datetime) -> Document:
     return known | {name: value for name, value in document.items() if name not in known}
 
 
-def _is_same(old: Document, new: Document) -> bool:
-    """Whether only the times differ."""
-    return {**old, "generated_at": ""} == {**new, "generated_at": ""}
+def _without_moment(document: Document) -> Document:
+    """The passport without when and in which commit's repository it was made."""
+    bare = {**document, "generated_at": ""}
+    for section, prefix in (("provenance", "provenance."), (SOURCES, "")):
+        fields = bare.get(section)
+        if isinstance(fields, dict):
+            bare[section] = {
+                name: value for name, value in fields.items() if prefix + name not in CREATION
+            }
+    return bare

@@ -25,9 +25,10 @@ from watchkeeper.core.events.choose import Events, of_kind
 from watchkeeper.core.journal import encode_json
 from watchkeeper.core.state import Attempt, fold
 from watchkeeper.publish.chain.heads import Head, heads_of, to_document
-from watchkeeper.publish.passport.adapters import torchtune
+from watchkeeper.publish.passport.adapters import datasets, torchtune
 from watchkeeper.publish.passport.adapters.checkpoint import facts_from
 from watchkeeper.publish.passport.document import Facts, Source
+from watchkeeper.publish.passport.repository import facts_of_training
 from watchkeeper.runfolder.link import read_link
 
 LIBRARIES = (
@@ -39,7 +40,7 @@ _CHAIN = "provenance.journal_chain"
 _DATASETS = "input_contract.training_datasets"
 _MOST_DATA_BYTES = 64 * 2**20
 _GOOD = ("done", "failed but good")
-_DATA = ("dataset", "datasets", "data", "data_files", "train_data", "repo_id")
+_CUDA = ("nvidia-cuda-runtime", "nvidia-cuda-runtime-cu13", "nvidia-cuda-runtime-cu12")
 
 
 class KnownRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,6 +132,7 @@ def _of_recording(root: Path, folder: Path, events: Events, source: Source = "in
     if start.config:
         fields["provenance.merged_config_sha256"] = _sha256_of(start.config)
     return {
+        **facts_of_training(folder, start.git_sha),
         **_of_config(start.config),
         **_of_environment(folder, start.environment_sha256, source),
         **facts_from(source, fields),
@@ -152,7 +154,9 @@ def _of_experiment(root: Path, folder: Path, key: str, known: KnownRun) -> Facts
         "provenance.started_at": journal_time(attempt.intended),
     }
     fields.update(_config_snapshot(folder, attempt))
+    place = layout.workdir_of(folder, attempt.intended.script, attempt.intended.workdir)
     return {
+        **facts_of_training(place, attempt.intended.git_sha),
         **_of_environment(folder, attempt.intended.environment_sha256, "inferred"),
         **recorded,
         **_of_snapshot(folder, attempt),
@@ -253,10 +257,10 @@ def _of_snapshot(folder: Path, attempt: Attempt) -> Facts:
     if data is None or not name.endswith((".yaml", ".yml")):
         return {}
     facts = _of_config(torchtune.parse(data))
-    datasets = facts.get(_DATASETS)
-    if datasets is not None and attempt.intended is not None:
+    listed = facts.get(_DATASETS)
+    if listed is not None and attempt.intended is not None:
         place = layout.workdir_of(folder, attempt.intended.script, attempt.intended.workdir)
-        for dataset in datasets.value:
+        for dataset in listed.value:
             dataset.update(_pin(place, dataset, attempt.intended.time))
     return facts
 
@@ -265,8 +269,8 @@ def _pin(place: Path, dataset: Mapping[str, Any], started: datetime) -> dict[str
     """The hash of a dataset that is one small file, if nobody has written to it since the run was
     submitted.
     """
-    name = dataset.get("data_files")
-    if not isinstance(name, str):
+    name = dataset.get("data_files") or dataset.get("repo")
+    if not isinstance(name, str) or dataset.get("commit"):
         return {}
     try:
         changed = (place / name).stat().st_mtime
@@ -282,11 +286,7 @@ def _of_config(config: Mapping[str, Any]) -> Facts:
     """What a configuration says of the data, and whatever torchtune's says beyond it."""
     if torchtune.is_torchtunes(config):
         return torchtune.of_config(config)
-    named = [config[name] for name in _DATA if isinstance(config.get(name), str) and config[name]]
-    if not named:
-        return {}
-    datasets = [{"repo": name, "commit": None} for name in named]
-    return facts_from("inferred", {_DATASETS: datasets})
+    return facts_from("inferred", {_DATASETS: datasets.named_in(config) or None})
 
 
 def _of_environment(folder: Path, sha256: str, source: Source) -> Facts:
@@ -301,7 +301,11 @@ def _of_environment(folder: Path, sha256: str, source: Source) -> Facts:
     python = environment.on_path
     if python is None or python.packages.keys().isdisjoint(LIBRARIES):
         python = environment.submitter
-    fields: dict[str, Any] = {"model_identity.python_version": python.version or None}
+    cuda = [python.packages[name] for name in _CUDA if name in python.packages]
+    fields: dict[str, Any] = {
+        "model_identity.python_version": python.version or None,
+        "model_identity.cuda_version": next(iter(cuda), None),
+    }
     for library in LIBRARIES:
         if library in python.packages:
             fields[f"model_identity.library_versions.{library}"] = python.packages[library]

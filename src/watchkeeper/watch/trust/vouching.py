@@ -23,7 +23,9 @@ from watchkeeper.publish import names
 from watchkeeper.publish.chain.heads import Head, HeadsMemory
 from watchkeeper.publish.checks import verdict
 from watchkeeper.publish.passport.checks import check_passport
+from watchkeeper.publish.passport.document import Facts
 from watchkeeper.publish.passport.generate import generate, write_passport
+from watchkeeper.publish.passport.repository import facts_of_creation
 from watchkeeper.publish.passport.run import KnownRun, facts_of_known_run
 from watchkeeper.publish.signoff import document
 from watchkeeper.publish.signoff.document import Signoff, read_signoff
@@ -63,6 +65,7 @@ class Vouching:
         self._said = 0
         self._log_of = log_of
         self._heads = HeadsMemory(experiment.folder / layout.JOURNAL)
+        self._creation: Facts | None = None
 
     def write(self, judged: Iterable[Attempt], *, all_of_them: bool = False) -> bool:
         """Write what is missing of the documents of these attempts' checkpoints; `all_of_them`:
@@ -70,6 +73,7 @@ class Vouching:
         """
         began = self._monotonic()
         said = self._said
+        self._creation = None
         for attempt in judged:
             if attempt.id in self._done:
                 continue
@@ -92,6 +96,14 @@ class Vouching:
             root = self._experiment.folder / path
             if root.is_dir():
                 self._vouch(item, attempt, path, hashed)
+
+    def _where_made(self) -> Facts:
+        """The experiment's repository as it is now; git is asked once for all passports that are
+        written together.
+        """
+        if self._creation is None:
+            self._creation = facts_of_creation(self._experiment.folder)
+        return self._creation
 
     def _is_news(self, attempt: Attempt) -> bool:
         """Whether this watch judged the attempt."""
@@ -126,7 +138,7 @@ class Vouching:
         if len(known) < len(weights):
             return {"verdict": "not_checked", "why": _NOT_HASHED}
         run = facts_of_known_run(root, self._experiment.folder, attempt.key, self._known(attempt))
-        made = generate(root, now=self._clock(), run=run, known=known)
+        made = generate(root, now=self._clock(), run=run, creation=self._where_made(), known=known)
         write_passport(root, made.document)
         passport = {"passport_sha256": sha256_of(root / names.PASSPORT)}
         try:

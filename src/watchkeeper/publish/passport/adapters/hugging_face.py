@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from watchkeeper.publish.passport.adapters import hub
 from watchkeeper.publish.passport.adapters.checkpoint import (
     Checkpoint,
     below,
@@ -15,6 +16,7 @@ from watchkeeper.publish.passport.adapters.checkpoint import (
 from watchkeeper.publish.passport.document import Facts
 
 _TOKENIZER = ("tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "vocab.txt")
+_SPECIAL = ("bos", "eos", "unk", "pad")
 _LANGUAGE = "input_contract.language"
 _IDENTITY = "model_identity"
 
@@ -24,7 +26,12 @@ def facts(checkpoint: Checkpoint) -> Facts:
     config = checkpoint.read_json("config.json")
     if not config:
         return {}
-    return {**_identity(config), **_language(checkpoint, config), **_output(checkpoint)}
+    return {
+        **_identity(config),
+        **_origin(config),
+        **_language(checkpoint, config),
+        **_output(checkpoint),
+    }
 
 
 def _identity(config: dict[str, Any]) -> Facts:
@@ -35,11 +42,38 @@ def _identity(config: dict[str, Any]) -> Facts:
         f"{_IDENTITY}.config_architectures": architectures,
         f"{_IDENTITY}.model_type": text(config.get("model_type")),
         "model_internals.quantization": config.get("quantization_config"),
+        **below(f"{_IDENTITY}.runtime_constraints", _constraints(config)),
     }
     inferred = {"stack": "transformers" if architectures or version else None}
     if version:
         observed[f"{_IDENTITY}.library_versions.transformers"] = version
     return {**facts_from("observed", observed), **facts_from("inferred", inferred)}
+
+
+def _constraints(config: dict[str, Any]) -> dict[str, Any]:
+    """What the configuration demands of whoever loads the model."""
+    quantization = config.get("quantization_config")
+    constraints = {
+        "dtype": text(config.get("dtype")) or text(config.get("torch_dtype")),
+        "attention": text(config.get("_attn_implementation")),
+        "trust_remote_code": True if config.get("auto_map") else None,
+    }
+    if isinstance(quantization, dict):
+        constraints["quant_method"] = text(quantization.get("quant_method"))
+    return {name: value for name, value in constraints.items() if value is not None}
+
+
+def _origin(config: dict[str, Any]) -> Facts:
+    """The model from which this one was loaded before it was saved. A name can be the model's own,
+    so that it is only inferred; a place in the Hub's cache names the commit too.
+    """
+    source = text(config.get("_name_or_path"))
+    asset = hub.asset_at(source) if source else None
+    inferred: dict[str, Any] = {
+        "provenance.parent_checkpoint": hub.name_at(source),
+        "model_internals.pretrained_provenance": [asset] if asset else None,
+    }
+    return facts_from("inferred", inferred)
 
 
 def _language(checkpoint: Checkpoint, config: dict[str, Any]) -> Facts:
@@ -52,6 +86,8 @@ def _language(checkpoint: Checkpoint, config: dict[str, Any]) -> Facts:
     lengths = [length for limit in limits if (length := whole(limit)) is not None]
     observed: dict[str, Any] = {
         f"{_LANGUAGE}.tokenizer_class": text(tokenizer.get("tokenizer_class")),
+        f"{_LANGUAGE}.tokenizer_version": _version(checkpoint),
+        f"{_LANGUAGE}.special_tokens": _special_tokens(tokenizer),
         f"{_LANGUAGE}.tokenizer_files": [
             {"path": path, "sha256": checkpoint.sha256(path)} for path in files
         ],
@@ -60,6 +96,23 @@ def _language(checkpoint: Checkpoint, config: dict[str, Any]) -> Facts:
         f"{_LANGUAGE}.has_chat_template": _has_template(checkpoint, tokenizer),
     }
     return facts_from("observed", observed)
+
+
+def _version(checkpoint: Checkpoint) -> str | None:
+    """The version that the tokenizer's own file states, which is that of its form."""
+    return text(checkpoint.read_json("tokenizer.json").get("version"))
+
+
+def _special_tokens(tokenizer: dict[str, Any]) -> dict[str, str] | None:
+    """The tokens with a meaning of their own: `bos`, `eos`, `unk`, `pad`."""
+    contents = {name: _content(tokenizer.get(f"{name}_token")) for name in _SPECIAL}
+    return {name: content for name, content in contents.items() if content} or None
+
+
+def _content(token: object) -> str | None:
+    if isinstance(token, dict):
+        return text(token.get("content"))
+    return text(token)
 
 
 def _has_template(checkpoint: Checkpoint, tokenizer: dict[str, Any]) -> bool:

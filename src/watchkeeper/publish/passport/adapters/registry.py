@@ -15,8 +15,10 @@ from typing import Any
 
 from watchkeeper.core.errors import Problem
 from watchkeeper.publish.passport.adapters import (
+    config_files,
     hugging_face,
     lora,
+    model_card,
     statistics,
     torchtune,
     weights,
@@ -45,6 +47,8 @@ BUILT_IN: tuple[Callable[[Checkpoint], Facts], ...] = (
     _plain,
     weights.facts,
     statistics.facts,
+    config_files.facts,
+    model_card.facts,
     hugging_face.facts,
     lora.facts,
     torchtune.facts,

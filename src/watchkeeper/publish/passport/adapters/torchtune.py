@@ -9,6 +9,7 @@ from typing import Any
 from watchkeeper.core.disk.files import read_whole
 from watchkeeper.core.errors import ExperimentError
 from watchkeeper.publish.manifest.safe import UnsafePathError, inside
+from watchkeeper.publish.passport.adapters import hub
 from watchkeeper.publish.passport.adapters.checkpoint import Checkpoint, facts_from, text, whole
 from watchkeeper.publish.passport.document import Facts
 from watchkeeper.reading import yaml
@@ -49,6 +50,8 @@ def of_config(config: Mapping[str, Any]) -> Facts:
     """What a configuration of torchtune says: it was asked for, so all of it is inferred."""
     if not is_torchtunes(config):
         return {}
+    base = text(_section(config, "checkpointer").get("checkpoint_dir"))
+    asset = hub.asset_at(base) if base else None
     inferred: dict[str, Any] = {
         "stack": "torchtune",
         "model_identity.class_module": text(_section(config, "model").get("_component_")),
@@ -56,11 +59,21 @@ def of_config(config: Mapping[str, Any]) -> Facts:
             _section(config, "tokenizer").get("max_seq_len")
         ),
         "input_contract.training_datasets": _datasets(config),
-        "provenance.parent_checkpoint": text(
-            _section(config, "checkpointer").get("checkpoint_dir")
-        ),
+        "input_contract.language.training_prompts": _prompts(config),
+        "provenance.parent_checkpoint": hub.name_at(base),
+        "model_internals.pretrained_provenance": [asset] if asset else None,
     }
     return facts_from("inferred", inferred)
+
+
+def _prompts(config: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What the text of each sample was put into: a system prompt, a template."""
+    dataset, tokenizer = _section(config, "dataset"), _section(config, "tokenizer")
+    prompts = {
+        "system": text(dataset.get("new_system_prompt")),
+        "template": dataset.get("prompt_template") or tokenizer.get("prompt_template"),
+    }
+    return {name: prompt for name, prompt in prompts.items() if prompt} or None
 
 
 def _section(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:

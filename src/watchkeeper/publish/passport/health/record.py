@@ -7,6 +7,7 @@ from typing import Any
 
 from watchkeeper.publish.checks import Check, Status
 from watchkeeper.publish.passport.document import Fact, Facts
+from watchkeeper.publish.passport.health.numbers import Amiss
 from watchkeeper.publish.passport.health.scan import Health
 from watchkeeper.publish.passport.rules.examined import counted, finding
 from watchkeeper.tools.file_formats import short
@@ -41,7 +42,7 @@ def checks_of(health: Health) -> Iterator[Check]:
     that was looked at is sound.
     """
     for name, one in list(health.amiss.items())[:_MOST_NAMED]:
-        message = f"{short(name)}: {one.nan:,} numbers are NaN and {one.infinite:,} infinite"
+        message = f"{short(name)} holds {_words(one)}"
         yield _check("fail", "nan-found", message, "do not use it: train from the one before")
     if len(health.amiss) > _MOST_NAMED:
         message = f"{len(health.amiss) - _MOST_NAMED:,} more tensors hold NaN or infinity"
@@ -52,6 +53,12 @@ def checks_of(health: Health) -> Iterator[Check]:
     if health.scanned_tensors and not health.amiss:
         message = f"no number of {health.scanned_tensors:,} tensors is NaN or infinite"
         yield _check("pass", "numbers", message)
+
+
+def _words(one: Amiss) -> str:
+    """`3 × NaN and 1 × infinity`."""
+    counts = [(one.nan, "NaN"), (one.infinite, "infinity")]
+    return " and ".join(f"{count:,} × {name}" for count, name in counts if count)
 
 
 def _check(status: Status, name: str, message: str, hint: str = "") -> Check:

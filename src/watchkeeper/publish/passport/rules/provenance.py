@@ -8,8 +8,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from watchkeeper.core.code import git
+from watchkeeper.publish import names
 from watchkeeper.publish.checks import Check, Status
 from watchkeeper.publish.manifest.safe import fault_of
+from watchkeeper.publish.passport.document import source_of
 from watchkeeper.publish.passport.rules.examined import Examined, finding, walk
 from watchkeeper.tools.file_formats import short
 
@@ -26,6 +28,7 @@ def checks(examined: Examined) -> Iterator[Check]:
     """What is wrong with the weights' integrity and their origin, or missing."""
     yield from _paths(examined)
     yield from _weights(examined)
+    yield from _manifest(examined)
     yield from _origin(examined)
     yield from _times(examined)
 
@@ -94,6 +97,21 @@ def _weight_file(examined: Examined, entry: dict[str, Any]) -> Iterator[Check]:
     if record is not None and record.sha256 != str(entry.get("sha256")).lower():
         message = "its bytes are not those that the passport was made for"
         yield _check("fail", "weights-changed", where, message, _RENEW)
+
+
+def _manifest(examined: Examined) -> Iterator[Check]:
+    """Whether the manifest beside the passport is the one that it was made with. Another program's
+    passport may mean something else by the field.
+    """
+    field = "weight_integrity.manifest_hash"
+    if source_of(examined.document, field) != "observed":
+        return
+    if names.MANIFEST not in examined.checkpoint.sizes:
+        return
+    if examined.checkpoint.sha256(names.MANIFEST) != examined.get(field):
+        message = "it is not the manifest that the passport was made with"
+        hint = "make the passport again: watchkeeper checkpoint passport"
+        yield _check("soft_signal", "manifest-changed", names.MANIFEST, message, hint)
 
 
 def _shown(size: object) -> str:

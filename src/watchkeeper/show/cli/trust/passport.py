@@ -21,6 +21,7 @@ from watchkeeper.publish.passport.document import SOURCES, Facts
 from watchkeeper.publish.passport.generate import Generated, generate, write_passport
 from watchkeeper.publish.passport.health import record
 from watchkeeper.publish.passport.reference import program, vector
+from watchkeeper.publish.passport.repository import facts_of_creation
 from watchkeeper.publish.passport.run import facts_of_run
 from watchkeeper.show.cli.answering import (
     answer,
@@ -182,6 +183,7 @@ def _generate(
             run=facts,
             reference=reference,
             health=health,
+            creation=facts_of_creation(Path.cwd()),
             declared=declared,
             progress=progress.add,
         )
