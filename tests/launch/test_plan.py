@@ -28,6 +28,8 @@ from watchkeeper.core.events import (
 from watchkeeper.core.state import State, fold
 from watchkeeper.experiment.experiment import Experiment, Tools
 from watchkeeper.launch.plan import (
+    HALTED,
+    UNSIGNED,
     Facts,
     Plan,
     Selection,
@@ -835,3 +837,24 @@ def test_outputs_decide_whether_a_run_is_done() -> None:
     assert (decision("good").action, decision("good").reason) == ("skip", "output exists")
     assert (decision("empty").action, decision("empty").reason) == ("submit", "output missing")
     assert "why" in decision("empty").detail
+
+
+def test_work_with_an_unsigned_checkpoint_is_barred_and_what_needs_it_too():
+    """It is blocked with the refusal, before a halt of its phase; what is not coming stays."""
+    plan = decisions(journal(), facts({}, unsigned={A: "sign it", BASE: "sign that"}))
+    assert (plan[A].action, plan[A].reason, plan[A].detail) == ("blocked", UNSIGNED, "sign it")
+    assert (plan[BASE].reason, plan[BASE].detail) == (UNSIGNED, "sign that")
+    assert plan[E0].reason == "checkpoint missing" and plan[E0].action == "blocked"
+    assert plan[B].action == "submit"
+    halted = facts({}, unsigned={A: "sign it"}, halted={"preparation": "too many"})
+    plan = decisions(journal(), halted)
+    assert (plan[A].reason, plan[B].reason) == (UNSIGNED, HALTED)
+    done = facts({f"{A}/epoch_0": "x", BASE: "y"}, unsigned={A: "no", BASE: "no"})
+    plan = decisions(journal(), done)
+    assert (plan[A].action, plan[BASE].action) == ("skip", "skip")
+
+
+def decisions(state: State, known: Facts) -> dict[str, Decision]:
+    """Key → what is decided on it."""
+    plan = make(EXPERIMENT, state, known, Selection())
+    return {decision.key: decision for decision in plan.decisions}

@@ -73,13 +73,12 @@ def keeper(
         unknown_deadline_s=600,
         most_tasks=most_tasks,
         keeps_going=keeps_going,
-        allows_unsigned=allows_unsigned,
     )
     return Keeper(
         experiments.read(folder),
         fake,
         policy,
-        Selection(**selection),
+        Selection(allows_unsigned=allows_unsigned, **selection),
         turned=turned,
         tell=tell,
         restarted=restarted,

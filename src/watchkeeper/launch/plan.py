@@ -38,6 +38,7 @@ NEED_FAILED = "what it needs failed"
 FOUND = ("result exists", "checkpoint exists", "output exists")
 DONE = (*FOUND, "finished before")
 HALTED = "halted"
+UNSIGNED = "unsigned checkpoint"
 AGAIN = "once that is put right, `watchkeeper run` tries again"
 
 
@@ -46,7 +47,8 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     `--runs` narrows a run's evaluations too. `keys` are the only runs that are meant (None: all).
     `gate`: evaluations wait for `all` fine-tunes, or
     `each` for its own checkpoint; with `queue_ahead` they wait in the scheduler's queue. `phases`:
-    work outside them is left alone. `rules`: what may be tried again unasked.
+    work outside them is left alone. `rules`: what may be tried again unasked. `allows_unsigned`:
+    checkpoints from elsewhere are used though nobody has signed them.
     """
 
     runs: str | None = None
@@ -57,6 +59,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     queue_ahead: bool = False
     phases: tuple[Phase, ...] = PHASES
     rules: Rules = Rules()
+    allows_unsigned: bool = False
 
     def has(self, phase: Phase, run: str, key: str) -> bool:
         """Whether this piece of work is among what was asked for."""
@@ -76,7 +79,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     on disk. `failed`: attempts that had ended badly before this execution began, which
     `--retry-failed` means. `given_up`: keys whose submission failed in this execution. `held`:
     attempts that are not settled: another living process submits them, or the scheduler may yet
-    show their job. `halted`: phases of which nothing more is submitted → why.
+    show their job. `halted`: phases of which nothing more is submitted → why. `unsigned`: the keys
+    of the work that uses a checkpoint from elsewhere that nobody has signed → why it is refused.
     """
 
     findings: Mapping[str, Finding]
@@ -85,6 +89,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     held: frozenset[tuple[str, int]] = frozenset()
     means: Mapping[str, Means] = {}
     halted: Mapping[Phase, str] = {}
+    unsigned: Mapping[str, str] = {}
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -186,13 +191,13 @@ def make(experiment: Experiment, state: State, facts: Facts, selection: Selectio
     decisions: dict[str, Decision] = {}
     for item in _by_needs(experiment.items):
         chooser = _Chooser(experiment, item, state, facts, selection)
-        decisions[item.key] = _unless_halted(chooser.fine_tune(decisions), facts)
+        decisions[item.key] = _unless_barred(chooser.fine_tune(decisions), facts)
     under_way = [key for key, decision in decisions.items() if decision.action in UNDER_WAY]
     for item in experiment.items:
         if item.phase == "evaluation":
             chooser = _Chooser(experiment, item, state, facts, selection)
             decision = chooser.evaluation(decisions.get(item.run), under_way)
-            decisions[item.key] = _unless_halted(decision, facts)
+            decisions[item.key] = _unless_barred(decision, facts)
     return Plan(decisions=tuple(decisions[item.key] for item in experiment.items))
 
 
@@ -210,16 +215,26 @@ def is_done(decision: Decision) -> bool:
     return decision.reason in DONE
 
 
-def _unless_halted(decision: Decision, facts: Facts) -> Decision:
-    """The decision; of a phase that is halted, that nothing more is submitted."""
-    if decision.phase not in facts.halted or decision.action not in TO_SUBMIT:
+def _unless_barred(decision: Decision, facts: Facts) -> Decision:
+    """The decision; of a phase that is halted, and of what uses an unsigned checkpoint, that
+    nothing is submitted.
+    """
+    if decision.action not in TO_SUBMIT:
         return decision
+    if decision.key in facts.unsigned:
+        return _barred(decision, UNSIGNED, facts.unsigned[decision.key])
+    if decision.phase in facts.halted:
+        return _barred(decision, HALTED, facts.halted[decision.phase])
+    return decision
+
+
+def _barred(decision: Decision, reason: str, why: str) -> Decision:
     return Decision(
         key=decision.key,
         phase=decision.phase,
         action="blocked",
-        reason=HALTED,
-        detail=facts.halted[decision.phase],
+        reason=reason,
+        detail=why,
         stale=decision.stale,
     )
 

@@ -1,33 +1,39 @@
 """The gate: a checkpoint from elsewhere is used only where somebody has vouched for it.
 
-From elsewhere is a checkpoint that an evaluation of an eval-only run names in its script or its
-arguments, and that lies outside the experiment. The base model of a control is not gated: it is
-what the others began from. Where no summary says what is a control, nothing is.
+From elsewhere is a checkpoint that an evaluation reads or a training continues, and that no run of
+the experiment made. An evaluation of an epoch that a run of the experiment makes is not gated: what
+else its script names is the base of its own checkpoint.
 """
 
 from __future__ import annotations
 
-import os
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable
+from fnmatch import fnmatchcase
 from pathlib import Path
-from string import Template
 
 import msgspec
 
-from watchkeeper.core.code.shell_text import commands, variables, words_of
 from watchkeeper.core.disk.files import read_start_if_any
-from watchkeeper.core.errors import UsageError
+from watchkeeper.core.errors import UsageError, WatchkeeperError
 from watchkeeper.core.events import RunItem
 from watchkeeper.core.journal import Clock, utc_now
+from watchkeeper.core.state import State
 from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.publish import names
+from watchkeeper.publish.elsewhere import Call, checkpoints_of
 from watchkeeper.publish.manifest.hashing import hash_each
 from watchkeeper.publish.signoff import files
 from watchkeeper.publish.signoff.validate import judge, read_papers, worst
 
 _SCRIPT_BYTES = 2**20
-_UNPLAIN = frozenset("$`*?[]{}~")
+_NONE: frozenset[Path] = frozenset()
+
+
+class UnsignedError(WatchkeeperError):
+    """A checkpoint from elsewhere was to be used, and nobody has signed it."""
+
+    code = "unsigned-checkpoint"
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,45 +77,85 @@ def standing_of(root: Path, *, clock: Clock = utc_now) -> Standing:
     return Standing(root=root, why=first.message)
 
 
-def from_elsewhere(experiment: Experiment, item: RunItem) -> list[Path]:
-    """The folders of the checkpoints from elsewhere that a piece of work names; empty for all but
-    an evaluation of an eval-only run.
+def made_by(experiment: Experiment, state: State) -> frozenset[Path]:
+    """The folders of the checkpoints that the runs of an experiment left, by their verdicts."""
+    verdicts = [attempt.judged for attempt in state.attempts() if attempt.judged is not None]
+    kept = [judged.learned.kept for judged in verdicts if judged.learned is not None]
+    places = [experiment.folder / path for paths in kept for path in paths]
+    return frozenset(place.parent if names.is_weights(place.name) else place for place in places)
+
+
+def unsigned(
+    experiment: Experiment, items: Iterable[RunItem], made: Collection[Path]
+) -> dict[str, Standing]:
+    """The key of each of these pieces of work that uses a checkpoint from elsewhere for which no
+    sign-off holds → that checkpoint. `made`: as in `from_elsewhere`.
     """
-    if item.phase != "evaluation" or item.run not in experiment.eval_only or not item.script:
+    known: dict[Path, Standing] = {}
+    refused: dict[str, Standing] = {}
+    for item in items:
+        for root in from_elsewhere(experiment, item, made):
+            if root not in known:
+                known[root] = standing_of(root)
+            if not known[root].is_signed:
+                refused.setdefault(item.key, known[root])
+    return refused
+
+
+def unsigned_of_call(folder: Path, call: Call) -> Standing | None:
+    """The first checkpoint outside a folder that a job would use and for which no sign-off holds;
+    None: there is none.
+    """
+    outside = [root for root in checkpoints_of(call) if not _lies_in(folder, root)]
+    standings = map(standing_of, outside)
+    return next((one for one in standings if not one.is_signed), None)
+
+
+def from_elsewhere(
+    experiment: Experiment, item: RunItem, made: Collection[Path] = _NONE
+) -> list[Path]:
+    """The folders of the checkpoints from elsewhere that a piece of work uses. `made`: those that
+    the runs of the experiment left.
+    """
+    if not item.script or experiment.checkpoint_for(item) is not None:
         return []
-    workdir = experiment.workdir_of(item)
-    roots = (_root_of(workdir, word) for word in _words(experiment, item))
-    named = dict.fromkeys(root for root in roots if root is not None)
-    return [root for root in named if not root.is_relative_to(experiment.folder)]
+    roots = checkpoints_of(_call_of(experiment, item))
+    return [root for root in roots if root not in made and not _is_own(experiment, root)]
 
 
-def _words(experiment: Experiment, item: RunItem) -> Iterator[str]:
-    """The plain words of a script and its arguments; of `name=value` the value."""
+def _call_of(experiment: Experiment, item: RunItem) -> Call:
     source = read_start_if_any(experiment.folder / item.script, _SCRIPT_BYTES) or b""
-    text = source.decode("utf-8", "replace")
-    values = variables(text)
-    for _, command in commands(text):
-        for word in words_of(command):
-            yield _plain(word, values)
     invocation = experiment.invocations.get(item.key)
-    if invocation is not None:
-        yield from invocation.args or ()
+    args = invocation.args if invocation is not None else ()
+    return Call(
+        name=item.script,
+        text=source.decode("utf-8", "replace"),
+        workdir=experiment.workdir_of(item),
+        args=args or (),
+        evaluates=item.phase == "evaluation",
+    )
 
 
-def _plain(word: str, values: Mapping[str, str]) -> str:
-    return Template(word).safe_substitute(values).rpartition("=")[2]
+def _is_own(experiment: Experiment, root: Path) -> bool:
+    """Whether a checkpoint lies in the experiment, or where one of its runs is to leave one. A link
+    inside it that leads out is neither.
+    """
+    if _lies_in(experiment.folder, root):
+        return True
+    promises = [*experiment.checkpoints.values()]
+    for outputs in experiment.outputs.values():
+        promises += outputs
+    patterns = [pattern for promise in promises for pattern in promise.patterns]
+    return any(_lies_at(root, str(experiment.folder / pattern)) for pattern in patterns)
 
 
-def _root_of(workdir: Path, word: str) -> Path | None:
-    """The folder of the checkpoint that a word names; None: it names none."""
-    if "/" not in word or not _UNPLAIN.isdisjoint(word):
-        return None
-    path = Path(os.path.normpath(workdir / word))
+def _lies_in(folder: Path, root: Path) -> bool:
     try:
-        if path.is_file():
-            return path.parent if names.is_weights(path.name) else None
-        with os.scandir(path) as entries:
-            holds_weights = any(names.is_weights(entry.name) for entry in entries)
-    except (OSError, ValueError):
-        return None
-    return path if holds_weights else None
+        return root.resolve().is_relative_to(folder.resolve())
+    except OSError:
+        return False
+
+
+def _lies_at(root: Path, pattern: str) -> bool:
+    """Whether a checkpoint is what a pattern names, or lies below it."""
+    return fnmatchcase(str(root), pattern) or fnmatchcase(str(root), f"{pattern}/*")

@@ -13,7 +13,7 @@ from watchkeeper.core.errors import EXIT_FAILED, EXIT_OK, EXIT_UNKNOWN
 from watchkeeper.core.events import Decision, Health, Judged, Number, Phase, RunItem
 from watchkeeper.core.state import Attempt, State
 from watchkeeper.experiment.experiment import Experiment
-from watchkeeper.launch.plan import AGAIN, CONTROL, DONE, FOUND, Plan
+from watchkeeper.launch.plan import AGAIN, CONTROL, DONE, FOUND, UNSIGNED, Plan
 from watchkeeper.report.compose import repeated
 from watchkeeper.schedulers import waiting
 from watchkeeper.schedulers.base import TERMINAL, UNKNOWN
@@ -198,8 +198,10 @@ def _under_way(latest: Attempt) -> Place:
 
 
 def _not_taken(decision: Decision, latest: Attempt | None) -> Place | None:
-    """The place of an attempt that its scheduler has not taken, or has refused; None if neither."""
-    if latest is None:
+    """The place of an attempt that its scheduler has not taken, or has refused; None if neither, or
+    if the gate says what is missing now.
+    """
+    if latest is None or decision.reason == UNSIGNED:
         return None
     if latest.unresolved and (why := _why_not_taken(latest)):
         return Place("to do", decision.reason, why)

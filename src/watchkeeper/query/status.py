@@ -15,6 +15,7 @@ from watchkeeper.core.state import Attempt, State, fold
 from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.launch import plan as planning
 from watchkeeper.launch.plan import Facts, Plan, Selection
+from watchkeeper.publish import gate
 from watchkeeper.query import copies, foreign_jobs
 from watchkeeper.query.rows import Row, rows, with_tasks
 from watchkeeper.report.compose import repeated
@@ -84,7 +85,20 @@ def _decided(
         means=means,
         halted=halted,
     )
-    return planning.make(experiment, state, facts, selection), book
+    plan = planning.make(experiment, state, facts, selection)
+    unsigned = {} if selection.allows_unsigned else _unsigned(experiment, state, plan)
+    if unsigned:
+        facts = msgspec.structs.replace(facts, unsigned=unsigned)
+        plan = planning.make(experiment, state, facts, selection)
+    return plan, book
+
+
+def _unsigned(experiment: Experiment, state: State, plan: Plan) -> dict[str, str]:
+    """Of the work that is to be submitted: key → why the gate refuses it."""
+    coming = {one.key for one in plan.decisions if one.action in planning.TO_SUBMIT}
+    items = [item for item in experiment.items if item.key in coming]
+    refused = gate.unsigned(experiment, items, gate.made_by(experiment, state))
+    return {key: standing.refusal for key, standing in refused.items()}
 
 
 def examine(
@@ -100,7 +114,10 @@ def examine(
         watch = None
     if watch is not None and watch.gate:
         selection = msgspec.structs.replace(
-            selection, gate=watch.gate, queue_ahead=watch.queue_ahead
+            selection,
+            gate=watch.gate,
+            queue_ahead=watch.queue_ahead,
+            allows_unsigned=watch.allows_unsigned,
         )
     halted = {phase: one.why for phase, one in state.halted.items()}
     plan, book = _decided(experiment, state, selection, halted, to_show=True)

@@ -134,6 +134,7 @@ class Keeper:
             self.book,
             submitter,
             policy=policy,
+            allows_unsigned=selection.allows_unsigned,
             leaving=self._leaving,
             spending=self.spending,
             submitted=self._bring_up_logs_if_due,

@@ -163,6 +163,7 @@ class Phases:
             notes=notes,
             gate=self._selection.gate,
             queue_ahead=self._selection.queue_ahead,
+            allows_unsigned=self._selection.allows_unsigned,
             keeps_halts=keeps_halts,
             logs=self._names_of_logs(),
         )

@@ -33,8 +33,7 @@ class WatchPolicy(msgspec.Struct, frozen=True, kw_only=True):
     `longest_s` while nothing moves. `cap` limits the jobs under way, where an array counts as one
     job; `most_tasks` is the site's limit for this user, where each task of an array counts. 0: no
     limit. `limits` say when a running job is ill. `keeps_going`: a phase is not halted because its
-    first jobs fail. `allows_unsigned`: checkpoints from elsewhere are used though nobody has signed
-    them. `site_options` are those that the site puts before every script.
+    first jobs fail. `site_options` are those that the site puts before every script.
     """
 
     soonest_s: float
@@ -46,7 +45,6 @@ class WatchPolicy(msgspec.Struct, frozen=True, kw_only=True):
     most_tasks: int = 0
     limits: Limits = Limits()
     keeps_going: bool = False
-    allows_unsigned: bool = False
     site_options: tuple[str, ...] = ()
 
     @classmethod

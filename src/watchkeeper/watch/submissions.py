@@ -41,6 +41,7 @@ class Submissions:
     not known yet whether the scheduler has their job. `refused` are the keys of what the scheduler,
     or a check before it, refused in this execution. `submitted` is called after each submission.
     `is_interrupted`: more is ready, and a look at what was submitted comes first.
+    `allows_unsigned`: checkpoints from elsewhere are used though nobody has signed them.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Submissions:
         submitter: Submitter,
         *,
         policy: WatchPolicy,
+        allows_unsigned: bool,
         leaving: Leaving,
         spending: Spending,
         submitted: Callable[[], None],
@@ -66,6 +68,7 @@ class Submissions:
         self._book = book
         self._submitter = submitter
         self._policy = policy
+        self._allows_unsigned = allows_unsigned
         self._leaving = leaving
         self._spending = spending
         self._submitted = submitted
@@ -237,11 +240,12 @@ class Submissions:
         """Why a piece of work is not submitted: it uses a checkpoint from elsewhere that nobody has
         signed. "": it uses none, or that is allowed, which is then in the journal.
         """
-        for root in gate.from_elsewhere(self._experiment, item):
+        made = gate.made_by(self._experiment, self._logbook.state)
+        for root in gate.from_elsewhere(self._experiment, item, made):
             standing = gate.standing_of(root)
             if standing.is_signed:
                 continue
-            if not self._policy.allows_unsigned:
+            if not self._allows_unsigned:
                 return standing.refusal
             self._allow(item, attempt, standing)
         return ""

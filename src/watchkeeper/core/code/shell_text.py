@@ -54,6 +54,14 @@ def _words_of(command: str) -> tuple[str, ...]:
         return ()
 
 
+def assigned(text: str) -> frozenset[str]:
+    """The names of the variables that a script sets, in whatever way."""
+    lines = [command for _, command in commands(text)]
+    names = {name for line in lines for name in _ASSIGNED.findall(line)}
+    names.update(name for line in lines for name in _names_set_otherwise(line))
+    return frozenset(names)
+
+
 def variables(text: str) -> dict[str, str]:
     """The variables that a script sets once, to a plain value, alone on a line: name → value."""
     lines = [command for _, command in commands(text)]

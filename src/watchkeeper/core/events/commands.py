@@ -52,7 +52,8 @@ class Planned(Event, frozen=True, kw_only=True, omit_defaults=True, tag="planned
     is a file's name, "" for a folder read by its tree; `items` is the phase's work (None: all of
     it); `notes` are findings about the sources. `gate` is what evaluations wait for in this
     execution (`all`, `each`; "" in events from before it was kept), and `queue_ahead` whether they
-    wait in the scheduler's queue. An execution ends the halts before it, unless `keeps_halts`.
+    wait in the scheduler's queue; `allows_unsigned`: checkpoints from elsewhere are used though
+    nobody has signed them. An execution ends the halts before it, unless `keeps_halts`.
     `logs`: a phase → the name of its action log, for the phases that have work (none: an event from
     before names were chosen, whose logs are torchtune's and inspect-ai's). The first name counts.
     """
@@ -66,6 +67,7 @@ class Planned(Event, frozen=True, kw_only=True, omit_defaults=True, tag="planned
     notes: tuple[FreeText, ...] = ()
     gate: Literal["", "all", "each"] = ""
     queue_ahead: bool = False
+    allows_unsigned: bool = False
     keeps_halts: bool = False
     logs: dict[str, str] = {}
 

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable
 
 from watchkeeper.core.text.masks import masked
-from watchkeeper.launch.plan import HALTED
+from watchkeeper.launch.plan import HALTED, UNSIGNED
+from watchkeeper.publish.gate import UnsignedError
 from watchkeeper.query.rows import Row
 from watchkeeper.watch.tally import NOT_SUBMITTED
 from watchkeeper.watch.verdict.judge import cause_in, error_in
@@ -39,6 +40,8 @@ def code_of(row: Row) -> str:
     """The short name of what is wrong with a row."""
     if row.state == NOT_SUBMITTED:
         return "submission-refused"
+    if row.state == UNSIGNED:
+        return UnsignedError.code
     kind = "evaluation" if row.phase == "evaluation" else "run"
     if row.state == HALTED:
         return f"{kind}-halted"

@@ -25,6 +25,7 @@ from watchkeeper.schedulers.choose import scheduler_of
 from watchkeeper.schedulers.sbatch_head import read_head
 from watchkeeper.schedulers.wrapper.names import wrapper_name
 from watchkeeper.show.cli.answering import answer, echo_problems, say
+from watchkeeper.show.cli.keeping import unsigned
 from watchkeeper.show.cli.keeping.scripts import (
     ScriptOptions,
     arguments_of,
@@ -39,7 +40,9 @@ JOB_ID = "JOB_ID"
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):
-    """One submission to come: `command`, run in `folder`; or `refused`, why there is none."""
+    """One submission to come: `command`, run in `folder`; or `refused`, why there is none.
+    `attempt` is 0 where none would be made.
+    """
 
     key: str
     attempt: int
@@ -58,6 +61,11 @@ def show_commands(
     for decision in plan.ready:
         array = planning.tasks_to_retry(state, decision)
         commands.append(_command(experiment, scheduler, items[decision.key], decision, array))
+    for decision in unsigned.refused(plan):
+        folder = experiment.workdir_of(items[decision.key])
+        commands.append(
+            Command(key=decision.key, attempt=0, folder=str(folder), refused=decision.detail)
+        )
     waiting = [decision.key for decision in plan.decisions if decision.action == "wait"]
     return _answer(experiment.name, commands, waiting, as_json=as_json)
 
@@ -105,7 +113,10 @@ def _show(commands: list[Command]) -> None:
 def _summary(commands: list[Command], waiting: list[str]) -> str:
     if not commands and not waiting:
         return "Nothing to submit."
-    counts = f"{len(commands)} to submit now"
+    refused = sum(bool(command.refused) for command in commands)
+    counts = f"{len(commands) - refused} to submit now"
+    if refused:
+        counts += f", {refused} refused"
     if waiting:
         counts += f", {len(waiting)} after these"
     return f"{counts}. Nothing was submitted, and nothing written."
@@ -117,6 +128,7 @@ def show_script_commands(
     options: ScriptOptions,
     cluster: str | None,
     *,
+    allow_unsigned: bool,
     as_json: bool,
 ) -> int:
     """Print what a submission of these scripts would run. Returns the exit code."""
@@ -133,7 +145,10 @@ def show_script_commands(
             echo_problems([note])
             continue
         show_batch(call)
-        commands.append(_script_command(folder, scheduler, call))
+        command = _script_command(folder, scheduler, call)
+        if not allow_unsigned:
+            command = _unless_unsigned(folder, call, command)
+        commands.append(command)
     return _answer(folder.name, commands, [], as_json=as_json)
 
 
@@ -148,6 +163,17 @@ def _script_command(folder: Path, scheduler: SubmitHost, call: ScriptCall) -> Co
     except OSError as error:
         why = f"cannot read {call.path}: {error.strerror}"
         return msgspec.structs.replace(command, refused=why)
+
+
+def _unless_unsigned(folder: Path, call: ScriptCall, command: Command) -> Command:
+    """The submission, or why the gate refuses it."""
+    if command.refused:
+        return command
+    source = call.batch.encode() or read_whole(call.path)
+    refusal = unsigned.refusal_of_script(folder, call, source.decode("utf-8", "replace"))
+    if not refusal:
+        return command
+    return msgspec.structs.replace(command, command="", refused=refusal)
 
 
 def _command(

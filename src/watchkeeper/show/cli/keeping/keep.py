@@ -42,6 +42,7 @@ from watchkeeper.show.cli.answering import (
     is_quiet,
     shows_progress,
 )
+from watchkeeper.show.cli.keeping import unsigned
 from watchkeeper.show.cli.keeping.asking import answers
 from watchkeeper.show.cli.keeping.dry_run import show_commands
 from watchkeeper.show.cli.keeping.limits import budget_notes, parse_budget, parse_criteria
@@ -142,6 +143,7 @@ def keep(
         gate=chosen.gate,
         queue_ahead=chosen.queue_ahead,
         rules=msgspec.structs.replace(Rules.of(chosen), resumes=resumes),
+        allows_unsigned=allow_unsigned,
     )
     check_selection(experiment, selection)
     scheduler = scheduler_of(chosen)
@@ -154,6 +156,7 @@ def keep(
     if dry_run:
         return show_commands(experiment, scheduler, selection, as_json=as_json)
     if submits:
+        echo_problems(unsigned.warnings(experiment, selection))
         echo_problems(prior.notes(experiment, selection, chosen.run_logs, said))
     may_ask = submits and not as_json and chosen.run_logs != OFF
     answered = answers(experiment, said) if may_ask else None
@@ -177,7 +180,6 @@ def keep(
         msgspec.structs.replace(
             WatchPolicy.of(chosen, scheduler, site),
             keeps_going=keep_going,
-            allows_unsigned=allow_unsigned,
         ),
         selection,
         purpose=purpose,

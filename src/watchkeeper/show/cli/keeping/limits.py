@@ -23,7 +23,7 @@ keep_going_option = click.option(
 allow_unsigned_option = click.option(
     "--allow-unsigned",
     is_flag=True,
-    help="Evaluate checkpoints from elsewhere also where nobody has signed them; it is recorded.",
+    help="Use checkpoints from elsewhere also where nobody has signed them; it is recorded.",
 )
 budget_option = click.option(
     "--budget",

@@ -29,7 +29,13 @@ from watchkeeper.show.cli.common import (
     experiment_argument,
     selection_options,
 )
-from watchkeeper.show.cli.keeping.limits import budget_notes, budget_option, parse_budget
+from watchkeeper.show.cli.keeping import unsigned
+from watchkeeper.show.cli.keeping.limits import (
+    allow_unsigned_option,
+    budget_notes,
+    budget_option,
+    parse_budget,
+)
 from watchkeeper.show.standing import run_words
 from watchkeeper.show.text import table
 from watchkeeper.watch.spending import Spending
@@ -39,6 +45,7 @@ from watchkeeper.watch.spending import Spending
 @experiment_argument
 @selection_options
 @cluster_option
+@allow_unsigned_option
 @budget_option
 @page_options
 @command_errors
@@ -50,6 +57,7 @@ def command(
     gate: str | None,
     queue_ahead: bool | None,
     cluster: str | None,
+    allow_unsigned: bool,
     budget: str,
     **options: Any,
 ) -> int:
@@ -63,7 +71,11 @@ def command(
     if cluster is not None:
         profile_of(settings, cluster)
     selection = Selection(
-        gate=settings.gate, queue_ahead=settings.queue_ahead, rules=Rules.of(settings), **options
+        gate=settings.gate,
+        queue_ahead=settings.queue_ahead,
+        rules=Rules.of(settings),
+        allows_unsigned=allow_unsigned,
+        **options,
     )
     check_selection(found, selection)
     state, plan, _ = decide(found, selection, to_show=True)
@@ -84,9 +96,10 @@ def command(
     profile = settings.clusters.get(settings.cluster or "")
     options_of_site = profile.sbatch_options if profile else ()
     spending = Spending(found.folder, limits, options_of_site, utc_now)
-    echo_problems((*found.problems, *notes, *budget_notes(spending, state)))
+    refused = list(unsigned.problems_of(plan))
+    echo_problems((*found.problems, *refused, *notes, *budget_notes(spending, state)))
     code = EXIT_OK
-    if any(problem.severity == "error" for problem in found.problems):
+    if any(problem.severity == "error" for problem in (*found.problems, *refused)):
         code = EXIT_FAILED
     counts = Counter[str](decision.action for decision in plan.decisions)
     new = sum(counts[action] for action in ("submit", "retry", "wait"))

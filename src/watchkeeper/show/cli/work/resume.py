@@ -15,12 +15,14 @@ from watchkeeper.core.errors import Problem, UsageError
 from watchkeeper.core.events import Decision
 from watchkeeper.core.settings import load
 from watchkeeper.experiment import experiment as experiments
-from watchkeeper.launch.plan import Selection, check_selection
+from watchkeeper.launch.plan import UNSIGNED, Selection, check_selection
 from watchkeeper.launch.retries import Rules
+from watchkeeper.publish.gate import UnsignedError
 from watchkeeper.query.status import decide
 from watchkeeper.show.cli.answering import answer_options, command_errors, echo_problems
 from watchkeeper.show.cli.common import cluster_option, experiment_argument, glob_options
 from watchkeeper.show.cli.keeping.keep import keep
+from watchkeeper.show.cli.keeping.limits import allow_unsigned_option, expect_option
 from watchkeeper.show.cli.keeping.scripts import Target
 from watchkeeper.show.standing import StandingData
 
@@ -33,15 +35,19 @@ _MOST_LISTED = 8
 @experiment_argument
 @click.argument("keys", nargs=-1, metavar="RUN...")
 @glob_options
+@allow_unsigned_option
+@expect_option
 @cluster_option
 @answer_options
 @command_errors
 def command(
     experiment: Path,
     keys: tuple[str, ...],
+    *,
     runs: str | None,
     evals: str | None,
     as_json: bool,
+    allow_unsigned: bool,
     **options: Any,
 ) -> int:
     """Submit the continuation of runs that ended before they were done, each from its newest
@@ -62,7 +68,13 @@ def command(
         check_selection(plan, Selection(runs=runs))
         keys = tuple(key for key in known if fnmatchcase(key, runs))
     rules = msgspec.structs.replace(Rules.of(settings), resumes=True)
-    selection = Selection(keys=frozenset(keys), retry_failed=True, rules=rules, gate=settings.gate)
+    selection = Selection(
+        keys=frozenset(keys),
+        retry_failed=True,
+        rules=rules,
+        gate=settings.gate,
+        allows_unsigned=allow_unsigned,
+    )
     _, decided, _ = decide(plan, selection)
     decisions = {decision.key: decision for decision in decided.decisions}
     notes = [_continuation(folder, decisions[key], is_named=runs is None) for key in keys]
@@ -81,6 +93,7 @@ def command(
         stays=False,
         retry_failed=True,
         resumes=True,
+        allow_unsigned=allow_unsigned,
         **options,
     )
 
@@ -120,10 +133,11 @@ def _continuation(folder: Path, decision: Decision, *, is_named: bool) -> Proble
 
     Raises:
         UsageError: it cannot continue: it runs, it is done, or there is no checkpoint.
+        UnsignedError: it would continue a checkpoint from elsewhere that nobody has signed.
     """
     try:
         return _continued(folder, decision)
-    except UsageError as error:
+    except (UsageError, UnsignedError) as error:
         if is_named:
             raise
         return Problem(where=decision.key, message=str(error), severity="note", code="not-resumed")
@@ -135,6 +149,8 @@ def _continued(folder: Path, decision: Decision) -> Problem:
         raise UsageError(
             f"{key} is under way ({detail})", hint=f"watchkeeper watch {folder} watches it"
         )
+    if decision.reason == UNSIGNED:
+        raise UnsignedError(f"{key} is not resumed: {detail}")
     if decision.action != "retry":
         raise UsageError(
             f"{key} has nothing to resume: {decision.reason}{_in_brackets(decision.detail)}",

@@ -124,7 +124,14 @@ def command(
     if as_job:
         return _submit_watch(context, _only_folder(paths), time_limit or TIME, as_json)
     if options["dry_run"] and not is_folder_named(paths):
-        return show_script_commands(context, paths, scripts, options["cluster"], as_json=as_json)
+        return show_script_commands(
+            context,
+            paths,
+            scripts,
+            options["cluster"],
+            allow_unsigned=options["allow_unsigned"],
+            as_json=as_json,
+        )
     target = target_of(context, paths, scripts)
     return keep(target, purpose="run", as_json=as_json, **options)
 

@@ -70,7 +70,14 @@ def command(
     """
     scripts = take_options(options, time)
     if options["dry_run"] and not is_folder_named(paths):
-        return show_script_commands(context, paths, scripts, options["cluster"], as_json=as_json)
+        return show_script_commands(
+            context,
+            paths,
+            scripts,
+            options["cluster"],
+            allow_unsigned=options["allow_unsigned"],
+            as_json=as_json,
+        )
     target = target_of(context, paths, scripts)
     if target.runs is not None and options["queue_ahead"] is None:
         options["queue_ahead"] = True
