@@ -25,6 +25,7 @@ MODULES = {
     "publish/passport/reference/programs/causal_lm.py": {"torch", "transformers"},
     "query/frames.py": FRAMES,
     "query/recording.py": FRAMES,
+    "publish/package/pages/hub.py": {"huggingface_hub"},
     "publish/signing/dsse.py": {"cryptography"},
     "publish/signing/keys.py": {"cryptography"},
     "publish/signing/model.py": {"model_signing"},

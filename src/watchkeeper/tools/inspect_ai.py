@@ -74,6 +74,36 @@ def read(path: Path, expected: Expected) -> tuple[dict[str, Number], str, str]:
     return _scores(header), printable(", ".join([*words, *names])), caution
 
 
+class Described(msgspec.Struct, frozen=True, kw_only=True):
+    """What a log says of an evaluation: its task, when it was made (ISO 8601), the dataset that it
+    names, and how many samples were evaluated; "" and 0: it does not say.
+    """
+
+    task: str = ""
+    created: str = ""
+    dataset: str = ""
+    samples: int = 0
+
+
+def describe(path: Path) -> Described:
+    """What a log says of its evaluation, whatever came of it.
+
+    Raises:
+        FaultError: it is torn, or no log.
+        OSError: it cannot be read.
+    """
+    header, members = _header(path)
+    log = _object(header.get("eval"))
+    dataset = _object(log.get("dataset"))
+    count = _object(header.get("results")).get("completed_samples")
+    return Described(
+        task=str(log.get("task") or ""),
+        created=str(log.get("created") or ""),
+        dataset=str(dataset.get("location") or dataset.get("name") or ""),
+        samples=count if type(count) is int else members,
+    )
+
+
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
     """One sample of a log: its id as inspect-ai writes it, its epoch from 1, the model's answer,
     and each scorer's value, as text.

@@ -40,7 +40,8 @@ PROVENANCE = "https://slsa.dev/provenance/v1"
 TEST_RESULT = "https://in-toto.io/attestation/test-result/v0.1"
 VERIFICATION = "https://in-toto.io/attestation/svr/v0.1"
 PREDICATES = (PROVENANCE, TEST_RESULT, VERIFICATION)
-_BUILD_TYPE = "https://watchkeeper.dev/training/v1"
+BUILD_TYPE = "https://watchkeeper.dev/training/v1"
+BUILDER = "https://watchkeeper.dev/run"
 _RESULTS = {"pass": "PASSED", "soft_signal": "WARNED"}
 _PROPERTIES = {"pass": "WATCHKEEPER_PASS", "soft_signal": "WATCHKEEPER_SOFT_SIGNAL"}
 _MOST_ENVELOPES = 20
@@ -102,13 +103,13 @@ def _provenance(passport: Mapping[str, Any]) -> dict[str, Any]:
     }
     return {
         "buildDefinition": {
-            "buildType": _BUILD_TYPE,
+            "buildType": BUILD_TYPE,
             "externalParameters": {"run": get(passport, "provenance.run_key")},
             "internalParameters": {name: one for name, one in internal.items() if one is not None},
             "resolvedDependencies": [dependency] if commit else [],
         },
         "runDetails": {
-            "builder": {"id": "https://watchkeeper.dev/run", "version": {"tool": GENERATED_BY}},
+            "builder": {"id": BUILDER, "version": {"tool": GENERATED_BY}},
             "metadata": {"startedOn": get(passport, "provenance.started_at")},
         },
     }

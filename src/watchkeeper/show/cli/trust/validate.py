@@ -86,7 +86,10 @@ def command(
         counts={status: _count(checks, status) for status in STATUSES},
         problems=problems_of(root, checks),
         data=ValidateData(
-            checks=entries_of(checks), verdict=result, root=str(root), signoff=_entry(signoff)
+            checks=entries_of(checks),
+            verdict=result,
+            root=str(root),
+            signoff=signoff_entry(signoff),
         ),
     )
 
@@ -116,7 +119,8 @@ class ValidateData(msgspec.Struct, frozen=True, kw_only=True):
 ANSWERS = (ValidateData,)
 
 
-def _entry(signoff: Signoff | None) -> SignoffEntry | None:
+def signoff_entry(signoff: Signoff | None) -> SignoffEntry | None:
+    """A sign-off as an answer has it; None: there is none."""
     if signoff is None:
         return None
     return SignoffEntry(

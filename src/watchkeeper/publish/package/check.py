@@ -1,0 +1,240 @@
+"""A package checked as a whole, by its publisher before it leaves and by whoever received it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from watchkeeper.core.code import git
+from watchkeeper.core.disk.files import lines_of, open_regular, read_most
+from watchkeeper.core.errors import UsageError
+from watchkeeper.core.journal import Clock, utc_now
+from watchkeeper.publish import names
+from watchkeeper.publish.chain.bundle import events_of, verify_bundle
+from watchkeeper.publish.chain.heads import Head, from_document
+from watchkeeper.publish.checks import Check, Status
+from watchkeeper.publish.documents import MOST_DOCUMENT_BYTES
+from watchkeeper.publish.manifest.document import read_manifest
+from watchkeeper.publish.manifest.files import FileRecord, Listed, list_files
+from watchkeeper.publish.manifest.hashing import Progress, hash_each
+from watchkeeper.publish.manifest.verify import verify_manifest
+from watchkeeper.publish.package import layout
+from watchkeeper.publish.package.pages import hub
+from watchkeeper.publish.package.scan import scan
+from watchkeeper.publish.passport.document import get
+from watchkeeper.publish.sanitize.known import Known
+from watchkeeper.publish.signing.signers import Signers
+from watchkeeper.publish.signoff import files as signed_files
+from watchkeeper.publish.signoff.signatures import check_signatures
+from watchkeeper.publish.signoff.validate import judge, read_papers
+
+STAGE = "watchkeeper publish stage"
+_FRONT_MATTER = re.compile(rb"\A---\n.*?\n---\n", re.DOTALL)
+_TEXTS = (names.README, names.TRAINING_LOG)
+_BLANK_BYTES = 2**20
+_NO_RECORDS: Mapping[str, FileRecord] = {}
+
+
+def check_package(
+    root: Path,
+    *,
+    signers: Signers | None = None,
+    known: Known | None = None,
+    records: Mapping[str, FileRecord] = _NO_RECORDS,
+    clock: Clock = utc_now,
+    progress: Progress | None = None,
+) -> list[Check]:
+    """Every check of the package in `root`: what is missing, blank, unsigned, changed, private, or
+    not where it belongs. Every file is hashed but those in `records`, which were hashed just now.
+    `signers` are those whose signatures count, and then one of theirs is required. `known` are
+    private values that must not be in it, beside what looks private; None: none are known.
+
+    Raises:
+        UsageError: the root is no folder.
+    """
+    listed, _ = list_files(root)
+    shape = [*_missing(root, listed), *_places(listed), *_links(root)]
+    outcomes = hash_each(root, listed.files, known=_of(records, listed), progress=progress)
+    hashed, unread = signed_files.parted(outcomes)
+    papers = read_papers(root, require_signoff=True)
+    return [
+        *shape,
+        *unread,
+        *_manifest(root, hashed),
+        *judge(root, papers, hashed, now=clock()),
+        *check_signatures(root, papers.signoff, hashed, signers),
+        *_events(root, papers.passport),
+        *_metadata(root),
+        *scan(
+            root,
+            listed.files,
+            known or Known(commits=_commits(root, papers.passport)),
+            keep_links=_public_links(papers.passport),
+        ),
+    ]
+
+
+def bytes_to_hash(root: Path) -> int:
+    """How many bytes a check of the package reads.
+
+    Raises:
+        UsageError: the root is no folder.
+    """
+    return list_files(root)[0].size_bytes
+
+
+def _of(records: Mapping[str, FileRecord], listed: Listed) -> dict[str, FileRecord]:
+    return {path: records[path] for path in listed.files if path in records}
+
+
+def _check(status: Status, name: str, message: str, where: str = "", hint: str = "") -> Check:
+    return Check(
+        category="provenance", name=name, status=status, message=message, where=where, hint=hint
+    )
+
+
+# ── what is there
+
+
+def _missing(root: Path, listed: Listed) -> Iterator[Check]:
+    """What every package holds and this one lacks, or holds blank."""
+    before = len(layout.REQUIRED)
+    there = [path for path in layout.REQUIRED if path in listed.sizes]
+    for path in layout.REQUIRED:
+        if path not in listed.sizes:
+            yield _check("fail", "package-missing", "it is not in the package", path, STAGE)
+        elif not listed.sizes[path]:
+            yield _check("fail", "package-blank", "it is empty", path, STAGE)
+        elif path in _TEXTS and _is_blank(root / path):
+            yield _check("fail", "package-blank", "it says nothing", path, STAGE)
+    if len(there) == before:
+        yield _check("pass", "package-missing", f"the {before} documents of a package are there")
+
+
+def _is_blank(place: Path) -> bool:
+    """Whether a text has no word beside its metadata and its headings."""
+    try:
+        with open_regular(place) as file:
+            data = read_most(file, _BLANK_BYTES)
+    except OSError:
+        return True
+    body = _FRONT_MATTER.sub(b"", data)
+    lines = (line.strip() for line in body.splitlines())
+    return not any(line and not line.startswith(b"#") for line in lines)
+
+
+def _places(listed: Listed) -> Iterator[Check]:
+    """Whether weights are there, and nothing of the trainer's lies among them."""
+    weights = [path for path in listed.files if names.is_weights(path)]
+    if not any(_kind_of(path) in (layout.PARAMS, layout.ADAPTER) for path in weights):
+        message = "no weights lie in checkpoints/STEP/params"
+        yield _check("fail", "package-weights", message, layout.CHECKPOINTS, STAGE)
+    for path in weights:
+        if not _kind_of(path):
+            message = "weights lie outside of checkpoints/STEP"
+            yield _check("fail", "package-place", message, path, STAGE)
+    for path in listed.files:
+        if _kind_of(path) != layout.TRAINER and layout.is_of_trainer(path):
+            message = "it is the trainer's own state, which nobody asked for"
+            yield _check("fail", "package-trainer", message, path, f"{STAGE} leaves it out")
+
+
+def _kind_of(path: str) -> str:
+    """`params` of a path below `checkpoints/STEP/params`; "" elsewhere."""
+    parts = PurePosixPath(path).parts
+    if len(parts) < 4 or parts[0] != layout.CHECKPOINTS:
+        return ""
+    return parts[2] if parts[2] in (layout.PARAMS, layout.ADAPTER, layout.TRAINER) else ""
+
+
+def _links(root: Path) -> Iterator[Check]:
+    """Links of any kind: a package holds files, since a copy of a link is another file."""
+    for folder, folders, entries in os.walk(root):
+        for name in sorted((*folders, *entries)):
+            place = Path(folder, name)
+            if place.is_symlink():
+                where = str(place.relative_to(root))
+                message = "it is a link, and a package holds files alone"
+                yield _check("fail", "package-link", message, where, "put the file in its place")
+
+
+# ── what vouches for it
+
+
+def _manifest(root: Path, hashed: Mapping[str, FileRecord]) -> list[Check]:
+    try:
+        manifest = read_manifest(root)
+    except FileNotFoundError:
+        return []
+    except (UsageError, OSError) as error:
+        return [_check("fail", "manifest-unreadable", str(error), names.MANIFEST, STAGE)]
+    return verify_manifest(root, manifest, strict=True, known=hashed)
+
+
+def _events(root: Path, passport: Mapping[str, Any]) -> list[Check]:
+    """Whether the events are those of the chain that the passport states."""
+    try:
+        heads = _heads(passport)
+        with open_regular(root / layout.EVENTS) as file:
+            checks = verify_bundle(lines_of(file), heads)
+    except FileNotFoundError:
+        return []
+    except (UsageError, OSError) as error:
+        return [_check("fail", "events-unreadable", str(error), layout.EVENTS, STAGE)]
+    if not heads:
+        message = "the passport states no journal, so that the events prove nothing"
+        checks.append(_check("fail", "journal-not-named", message, names.PASSPORT, STAGE))
+    return checks
+
+
+def _heads(passport: Mapping[str, Any]) -> Sequence[Head]:
+    stated = get(passport, "provenance.journal_chain")
+    return from_document(stated) if stated else []
+
+
+def _metadata(root: Path) -> Iterator[Check]:
+    """Whether the Hub can read the card's metadata."""
+    try:
+        with open_regular(root / names.README) as file:
+            card = read_most(file, MOST_DOCUMENT_BYTES).decode("utf-8", "replace")
+        hub.require_hub()
+    except OSError:
+        return
+    except UsageError as error:
+        yield _check("not_checked", "card-metadata", str(error), names.README, error.hint)
+        return
+    fault = hub.fault_of_metadata(card)
+    if fault:
+        yield _check("fail", "card-metadata", fault, names.README, STAGE)
+    else:
+        yield _check("pass", "card-metadata", "the Hub can read its metadata", names.README)
+
+
+def _commits(root: Path, passport: Mapping[str, Any]) -> set[str]:
+    """The commits that the passport and the events name: forty digits that are one of these are no
+    token.
+    """
+    origin = get(passport, "provenance")
+    fields = origin.items() if isinstance(origin, dict) else ()
+    named = {value for name, value in fields if name.endswith("commit")}
+    # What is wrong with the events is found where they are verified.
+    with contextlib.suppress(UsageError, OSError, RecursionError, AttributeError):
+        named |= _commits_in(root / layout.EVENTS)
+    return {commit for commit in named if isinstance(commit, str) and git.is_sha(commit)}
+
+
+def _commits_in(events: Path) -> set[object]:
+    with open_regular(events) as file:
+        return {event.get("git_sha") for event in events_of(lines_of(file)) if event}
+
+
+def _public_links(passport: Mapping[str, Any]) -> tuple[str, ...]:
+    """The addresses that the publisher said to be public."""
+    links = get(passport, "provenance.public_links")
+    if not isinstance(links, list):
+        return ()
+    return tuple(link for link in links if isinstance(link, str))

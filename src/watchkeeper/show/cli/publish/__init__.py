@@ -1,0 +1,1 @@
+"""Commands that make a package of a run, check it, and bring it elsewhere."""
