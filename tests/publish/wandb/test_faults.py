@@ -11,10 +11,11 @@ import pytest
 
 from tests.publish.wandb import faults
 from tests.publish.wandb.server import FakeServer, Fault
+from watchkeeper.publish.wandb.calling import local_wandb
 from watchkeeper.publish.wandb.offline import grouped, wandb_files
 from watchkeeper.publish.wandb.plan import plan_sync
 from watchkeeper.publish.wandb.server import Server
-from watchkeeper.publish.wandb.sync import Sent, Syncer, wandb_command
+from watchkeeper.publish.wandb.sync import Sent, Syncer
 from watchkeeper.publish.wandb.token import Token
 
 
@@ -24,7 +25,7 @@ def send(folder: Path, server: FakeServer, *, timeout_s: float) -> Sent:
     plan = plan_sync(runs, entity="ent", project="proj")
     token = Token(folder, faults.KEY)
     place = Server(server.url)
-    syncer = Syncer(place, token, wandb_command(), timeout_s=timeout_s, settle_s=1, ask_s=3)
+    syncer = Syncer(place, token, local_wandb(), timeout_s=timeout_s, settle_s=1, ask_s=3)
     (sent,) = syncer.sync(plan)
     return sent
 

@@ -96,6 +96,8 @@ def test_what_was_synced_before_is_sent_only_when_asked_for(tmp_path):
     marker_of(path).touch()
     assert "synced before" in only(planned(tmp_path)).refusal
     assert only(planned(tmp_path, again=True)).refusal == ""
+    copy = only(planned(tmp_path, is_copy=True))
+    assert (copy.refusal, copy.is_marked) == ("", False)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -154,24 +155,74 @@ def test_a_run_that_lies_elsewhere_is_brought_to_its_experiment(folder, tmp_path
     assert keep_pages(planned(other), sent("zzz"), [folder]) == Kept()
 
 
-def test_the_command_says_where_the_page_stands(folder, monkeypatch):
-    """A sync of a job's own run names the attempt, and the log it is in."""
+@pytest.fixture
+def arrives(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every run that is sent arrives; those of the project `lost` do not."""
 
     class Arrives:
-        """A syncer whose runs arrive."""
+        """A syncer without a server."""
 
         def __init__(self, *_: object, **__: object) -> None: ...
 
         def sync(self, plan: SyncPlan) -> list[Sent]:
-            return sent(*(run.run_id for run in plan.ready))
+            outcome = "failed" if plan.project == "lost" else "synced"
+            return sent(*(run.run_id for run in plan.ready), outcome=outcome)
 
     monkeypatch.setattr(command, "Syncer", Arrives)
     monkeypatch.setattr(command, "find_token", lambda _: None)
-    monkeypatch.setattr(command, "wandb_command", list)
+    monkeypatch.setattr(command, "local_wandb", list)
+
+
+def synced_of(folder: Path) -> list[tuple[str, int, bool]]:
+    """The pages in the journal: id, attempt, whether it is public."""
+    events = of_kind(journal.read(folder / ".watchkeeper/journal").events, Synced)
+    return [(one.id, one.attempt, one.public) for one in events]
+
+
+def test_the_command_says_where_the_page_stands(folder, arrives):
+    """A sync of a job's own run names the attempt, and the log it is in."""
     local = value(log(folder, "r1.md"), "wandb", "local")
     words = ["wandb", "sync", "--entity", "ent", "--project", "proj", str(folder / local), "--yes"]
     result = CliRunner().invoke(main, words)
     assert result.exit_code == 0, result.output
     assert "the page is in its run log: exp r1 attempt 2" in result.output
-    events = of_kind(journal.read(folder / ".watchkeeper/journal").events, Synced)
-    assert [(one.id, one.attempt, one.public) for one in events] == [("bbb", 2, False)]
+    assert synced_of(folder) == [("bbb", 2, False)]
+
+
+@pytest.mark.parametrize(
+    ("project", "code", "pages_kept"),
+    [("shown", 0, [("bbb", 2, False), ("bbb", 2, True)]), ("lost", 1, [("bbb", 2, False)])],
+)
+def test_a_public_copy_stands_on_its_own_evidence(folder, arrives, project, code, pages_kept):
+    """The second copy is planned, sent and judged by itself: where it fails, the first stays
+    synced, the command fails, and no public page is written down.
+    """
+    local = folder / value(log(folder, "r1.md"), "wandb", "local")
+    (local / "run-bbb.wandb.synced").touch()
+    words = ["wandb", "sync", str(local), "-e", "ent", "-p", "proj", "--again", "--yes", "--json"]
+    result = CliRunner().invoke(main, [*words, "--public-project", project])
+    answer = json.loads(result.stdout)
+    assert result.exit_code == code and synced_of(folder) == pages_kept
+    (run,) = answer["data"]["public_runs"]
+    assert run["outcome"] == ("synced" if code == 0 else "failed")
+    assert (answer["data"]["public_project"], answer["counts"]["not sent"]) == (project, 0)
+
+
+def test_a_public_copy_is_announced_with_what_it_holds(folder):
+    """The plan names both targets, and says of the second what becomes public."""
+    local = folder / value(log(folder, "r1.md"), "wandb", "local")
+    words = ["wandb", "sync", str(local), "-e", "ent", "-p", "proj", "--dry-run"]
+    result = CliRunner().invoke(main, [*words, "--public-project", "shown"])
+    assert "To ent/proj at" in result.output and "To ent/shown at" in result.output
+    assert "host, paths, command line and output are in it" in result.output
+    refused = CliRunner().invoke(main, [*words[:-1], "--yes", "--public-project", "test"])
+    assert refused.exit_code == 2 and "'test' is generic" in refused.output
+
+
+def test_an_unknown_cluster_is_refused_before_anything_is_sent(folder, monkeypatch):
+    """The error names it and how to write it down."""
+    monkeypatch.setattr(command, "find_token", lambda _: None)
+    local = folder / value(log(folder, "r1.md"), "wandb", "local")
+    words = ["wandb", "sync", str(local), "-e", "ent", "-p", "proj", "--yes", "--cluster", "lab"]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 2 and "no cluster is called 'lab'" in result.output

@@ -75,19 +75,24 @@ def plan_sync(
     entity: str,
     project: str,
     again: bool = False,
+    is_copy: bool = False,
     now_s: float | None = None,
 ) -> SyncPlan:
-    """Decide for each run by its id. `again` sends also what W&B marked as synced. `now_s`: seconds
-    since 1970; None: now.
+    """Decide for each run by its id. `again` sends also what W&B marked as synced. `is_copy`: a
+    second copy elsewhere, of which W&B's mark says nothing. `now_s`: seconds since 1970; None: now.
     """
     now = time.time() if now_s is None else now_s
-    runs = tuple(_run_plan(name, own, again, now) for name, own in sorted(sources.items()))
+    runs = tuple(
+        _run_plan(name, own, again, now, is_copy=is_copy) for name, own in sorted(sources.items())
+    )
     return SyncPlan(entity=entity, project=project, runs=runs)
 
 
-def _run_plan(run_id: str, segments: Sequence[Segment], again: bool, now_s: float) -> RunPlan:
+def _run_plan(
+    run_id: str, segments: Sequence[Segment], again: bool, now_s: float, *, is_copy: bool
+) -> RunPlan:
     begin = segments[-1].begin
-    is_marked = all(marker_of(segment.path).exists() for segment in segments)
+    is_marked = not is_copy and all(marker_of(segment.path).exists() for segment in segments)
     folders = tuple(segment.path.parent for segment in segments)
     return RunPlan(
         run_id=run_id,

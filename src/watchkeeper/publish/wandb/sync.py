@@ -6,37 +6,24 @@ synced when W&B has marked it and the server, asked afterwards, has its rows.
 
 from __future__ import annotations
 
-import contextlib
-import importlib.util
-import os
-import re
-import shutil
-import signal
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Literal
+from typing import Literal
 
 import msgspec
 
-from watchkeeper.core.errors import UsageError
 from watchkeeper.core.text import redaction
+from watchkeeper.publish.wandb.calling import Wandb
 from watchkeeper.publish.wandb.plan import RunPlan, SyncPlan, marker_of
 from watchkeeper.publish.wandb.server import Held, Server, ask
 from watchkeeper.publish.wandb.token import Token
 
 Outcome = Literal["synced", "failed", "unknown"]
 
-OLDEST = (0, 30)
 SETTLE_S = 30.0
 ASK_S = 20.0
 _PAUSE_S = 1.0
-_GRACE_S = 5.0
-_MOST_OUTPUT_BYTES = 64 * 1024
-_VERSION = re.compile(r"\b(\d+)\.(\d+)\.(\d+)")
 
 
 class Sent(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,28 +40,6 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
     url: str = ""
 
 
-def wandb_command() -> list[str]:
-    """How `wandb` is called here.
-
-    Raises:
-        UsageError: it is not installed, or too old.
-    """
-    if importlib.util.find_spec("wandb") is not None:
-        command = [sys.executable, "-m", "wandb"]
-    elif program := shutil.which("wandb"):
-        command = [program]
-    else:
-        raise UsageError("wandb is not installed here", hint="pip install 'wandb>=0.31'")
-    done = subprocess.run([*command, "--version"], capture_output=True, text=True, check=False)
-    match = _VERSION.search(done.stdout)
-    if match is None:
-        raise UsageError(f"`{' '.join(command)} --version` gives no version: {done.stderr[-300:]}")
-    if (int(match[1]), int(match[2])) < OLDEST:
-        message = f"wandb {match[0]} is installed; its sync can lose data or hang"
-        raise UsageError(message, hint="pip install 'wandb>=0.31'")
-    return command
-
-
 class Syncer:
     """Sends runs to one server, each within `timeout_s` seconds. For `settle_s` seconds after it
     the server may be busy with what it took. It has `ask_s` seconds to say what it holds.
@@ -84,7 +49,7 @@ class Syncer:
         self,
         server: Server,
         token: Token,
-        command: Sequence[str],
+        wandb: Wandb,
         *,
         timeout_s: float,
         settle_s: float = SETTLE_S,
@@ -92,7 +57,7 @@ class Syncer:
     ) -> None:
         self._server = server
         self._token = token
-        self._command = command
+        self._wandb = wandb
         self._timeout_s = timeout_s
         self._settle_s = settle_s
         self._ask_s = ask_s
@@ -113,19 +78,23 @@ class Syncer:
                 rows_held=before.rows,
                 why=why,
             )
-        words = [*self._command, "sync", "--yes", "-e", plan.entity, "-p", plan.project]
-        if run.is_marked:
+        words = ["sync", "--yes", "-e", plan.entity, "-p", plan.project]
+        if any(map(_is_marked, run.folders)):
             words.append("--include-synced")
         words += [str(folder.resolve()) for folder in run.folders]
-        ended, output = _run(words, self._server, self._token, self._timeout_s)
+        ended, output = self._wandb.run(
+            words, url=self._server.url, key=self._token.key, timeout_s=self._timeout_s
+        )
         held = self._settled(plan, run)
         return judge(run, plan, self._server, held, ended=ended, output=output)
 
     def _settled(self, plan: SyncPlan, run: RunPlan) -> Held:
-        """What the server holds, asked again for a while where rows are still on their way."""
+        """What the server holds, asked again for a while where rows are still on their way, or a
+        mark that was made on another machine.
+        """
         deadline = time.monotonic() + self._settle_s
         held = self._ask(plan, run)
-        while held.rows is not None and held.rows < run.rows and time.monotonic() < deadline:
+        while _may_still_come(run, held) and time.monotonic() < deadline:
             time.sleep(_PAUSE_S)
             held = self._ask(plan, run)
         return held
@@ -134,6 +103,13 @@ class Syncer:
         return ask(
             self._server, self._token, plan.entity, plan.project, run.run_id, timeout_s=self._ask_s
         )
+
+
+def _may_still_come(run: RunPlan, held: Held) -> bool:
+    """Whether rows, or W&B's mark of a run whose rows are all there, are missing yet."""
+    if held.rows is None or held.rows > run.rows:
+        return False
+    return held.rows < run.rows or not all(map(_is_marked, run.folders))
 
 
 def _reason_not_to_send(run: RunPlan, held: Held) -> str:
@@ -191,63 +167,3 @@ def _last_line(output: str) -> str:
         return ""
     errors = [line for line in lines if "error" in line.lower() or "fail" in line.lower()]
     return redaction.redact((errors or lines)[-1])[:300]
-
-
-def _run(words: Sequence[str], server: Server, token: Token, timeout_s: float) -> tuple[bool, str]:
-    """Run `wandb sync` in its own group; whether it ended by itself, and what it printed. The
-    key is in its environment, which only this user can read.
-    """
-    environment = os.environ | {
-        "WANDB_API_KEY": token.key,
-        "WANDB_BASE_URL": server.url,
-        "WANDB_MODE": "online",
-        "WANDB_X_GRAPHQL_RETRY_MAX": "3",
-        "WANDB_X_FILE_STREAM_RETRY_MAX": "3",
-        "WANDB_X_FILE_TRANSFER_RETRY_MAX": "3",
-    }
-    # wandb writes its own logs into the folder that it is started in.
-    with tempfile.TemporaryDirectory() as place, tempfile.TemporaryFile() as output:
-        process = subprocess.Popen(
-            words,
-            cwd=place,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=environment,
-            start_new_session=True,
-        )
-        try:
-            process.wait(timeout_s)
-            ended = True
-        except subprocess.TimeoutExpired:
-            ended = False
-        finally:
-            _end_group(process)
-        return ended, _tail(output).replace(token.key, redaction.REDACTED)
-
-
-def _tail(output: IO[bytes]) -> str:
-    output.seek(0, os.SEEK_END)
-    output.seek(max(0, output.tell() - _MOST_OUTPUT_BYTES))
-    return output.read().decode("utf-8", "replace")
-
-
-def _end_group(process: subprocess.Popen[bytes]) -> None:
-    """End what is left of the process's group: W&B's service outlives a killed command."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, number)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(_GRACE_S)
-            if number == signal.SIGTERM and _group_is_gone(process.pid):
-                return
-
-
-def _group_is_gone(group: int) -> bool:
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False

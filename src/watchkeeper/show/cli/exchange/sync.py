@@ -10,14 +10,18 @@ import click
 import msgspec
 
 from watchkeeper.core.errors import EXIT_FAILED, EXIT_OK, EXIT_UNKNOWN, Problem, UsageError
+from watchkeeper.core.settings import load
 from watchkeeper.core.text.figures import size
 from watchkeeper.publish.wandb import staging
+from watchkeeper.publish.wandb.calling import Wandb, local_wandb, remote_wandb
 from watchkeeper.publish.wandb.offline import grouped
 from watchkeeper.publish.wandb.plan import GENERIC_PROJECTS, RunPlan, SyncPlan, plan_sync
 from watchkeeper.publish.wandb.server import Server, server_from
-from watchkeeper.publish.wandb.sync import Sent, Syncer, wandb_command
+from watchkeeper.publish.wandb.sync import Sent, Syncer
 from watchkeeper.publish.wandb.token import find_token
 from watchkeeper.query.wandb.owners import files_of
+from watchkeeper.schedulers.choose import profile_of
+from watchkeeper.schedulers.shell import Here, Ssh
 from watchkeeper.show.cli.answering import (
     answer,
     answer_options,
@@ -36,6 +40,12 @@ from watchkeeper.show.text import printable
 )
 @click.option("-e", "--entity", default="", metavar="NAME", help="The team or user to send to.")
 @click.option("-p", "--project", default="", metavar="NAME", help="The project to send to.")
+@click.option(
+    "--public-project",
+    default="",
+    metavar="NAME",
+    help="Send a second copy to this project, which is, or is to be made, public.",
+)
 @click.option("--generic", is_flag=True, help="Send to a project even if its name is generic.")
 @click.option(
     "--server",
@@ -65,6 +75,11 @@ from watchkeeper.show.text import printable
     help="Remove W&B's staged copies of artifacts once every run was synced.",
 )
 @click.option(
+    "--cluster",
+    metavar="NAME",
+    help="Call wandb on this cluster of watchkeeper.toml, which sees PATH under the same path.",
+)
+@click.option(
     "--of",
     "owner",
     type=click.Path(path_type=Path, file_okay=False),
@@ -79,12 +94,14 @@ def command(  # noqa: PLR0917 - one for each option
     paths: tuple[Path, ...],
     entity: str,
     project: str,
+    public_project: str,
     generic: bool,
     url: str | None,
     token_file: Path | None,
     timeout_s: float,
     again: bool,
     remove_staging: bool,
+    cluster: str | None,
     owner: Path | None,
     dry_run: bool,
     yes: bool,
@@ -99,7 +116,8 @@ def command(  # noqa: PLR0917 - one for each option
     whose rows the server has already, is not sent.
 
     The page of a synced run is written down with the attempt that left it: in its run log it stands
-    in that attempt's job block and under W&B.
+    in that attempt's job block and under W&B. A public copy has its own evidence and its own page;
+    it holds all that W&B kept: host, paths, command line and output too.
 
     Ends with 0 when all are synced, 1 when one is not, 4 when the server does not say what it has.
 
@@ -108,39 +126,69 @@ def command(  # noqa: PLR0917 - one for each option
     _check_target(entity, project)
     server = server_from(url)
     sources, problems = grouped(_files(paths))
-    plan = plan_sync(sources, entity=entity, project=project, again=again)
+    plans = [plan_sync(sources, entity=entity, project=project, again=again)]
+    if public_project:
+        plans.append(plan_sync(sources, entity=entity, project=public_project, is_copy=True))
     if not as_json:
-        _show(plan, server)
+        _show(plans, server)
     echo_problems(problems)
-    sent: list[Sent] = []
-    if plan.ready and not dry_run:
-        _check_generic(project, allowed=generic, may_ask=not as_json)
-        _confirm(plan, yes=yes, may_ask=not as_json)
-        syncer = Syncer(server, find_token(token_file), wandb_command(), timeout_s=timeout_s)
-        for one in syncer.sync(plan):
-            sent.append(one)
-            if not as_json:
-                click.echo(printable(_line(one)))
-    kept = keep_pages(plan, sent, [owner] if owner else list(paths))
-    if not as_json:
-        _show_kept(kept)
+    results = [Result(plan) for plan in plans]
+    if any(plan.ready for plan in plans) and not dry_run:
+        _check_generic(plans, allowed=generic, may_ask=not as_json)
+        _confirm(plans, yes=yes, may_ask=not as_json)
+        syncer = Syncer(server, find_token(token_file), _wandb(cluster), timeout_s=timeout_s)
+        given = [owner] if owner else list(paths)
+        for number, result in enumerate(results):
+            result.send(syncer, given, is_public=number > 0, is_shown=not as_json)
     removed = 0
     if remove_staging and not dry_run:
-        removed = _remove_staging(plan, sent)
-    exit_code = _exit_code(plan, sent, problems, is_dry=dry_run)
-    summary = _summary(plan, sent, is_dry=dry_run)
+        removed = _remove_staging(results)
+    exit_code = _exit_code(results, problems, is_dry=dry_run)
+    summary = _summary(results, is_dry=dry_run)
     if as_json:
         return answer(
             exit_code,
             summary=summary,
-            counts=_counts(plan, sent),
-            problems=[*problems, *kept.problems],
-            data=_data(plan, server, sent, removed),
+            counts=_counts(results),
+            problems=[*problems, *(problem for one in results for problem in one.problems)],
+            data=_data(results, server, removed),
         )
     if removed:
         say(f"{size(removed)} of staged copies removed.")
     say(summary)
     return exit_code
+
+
+class Result:
+    """A plan, and what came of it: each run that was sent, and what is to be said beside it."""
+
+    def __init__(self, plan: SyncPlan) -> None:
+        self.plan = plan
+        self.sent: list[Sent] = []
+        self.problems: list[Problem] = []
+
+    def send(
+        self, syncer: Syncer, given: Sequence[Path], *, is_public: bool, is_shown: bool
+    ) -> None:
+        """Send each run, and write its page down at once: a later one may take its time."""
+        for one in syncer.sync(self.plan):
+            self.sent.append(one)
+            if is_shown:
+                click.echo(printable(_line(one)))
+            kept = keep_pages(self.plan, [one], given, public=is_public)
+            self.problems += kept.problems
+            if is_shown:
+                _show_kept(kept)
+
+
+def _wandb(cluster: str | None) -> Wandb:
+    """`wandb` here, or on a cluster."""
+    if cluster is None:
+        return local_wandb()
+    profile = profile_of(load(Path.cwd(), acts=False), cluster)
+    prefix = profile.command_prefix
+    shell = Ssh(profile.ssh, prefix=prefix) if profile.ssh else Here(prefix=prefix)
+    return remote_wandb(shell, cluster)
 
 
 def _files(paths: Sequence[Path]) -> list[Path]:
@@ -181,7 +229,7 @@ class SyncRow(msgspec.Struct, frozen=True, kw_only=True):
 
 class SyncData(msgspec.Struct, frozen=True, kw_only=True):
     """Where the runs went, each run, and W&B's staged copies: their bytes, and how many were
-    removed.
+    removed. `public_runs` are the same of the second copy; `public_project` is "" for none.
     """
 
     server: str
@@ -190,6 +238,8 @@ class SyncData(msgspec.Struct, frozen=True, kw_only=True):
     runs: list[SyncRow]
     staged_bytes: int
     removed_bytes: int
+    public_project: str
+    public_runs: list[SyncRow]
 
 
 ANSWERS = (SyncData,)
@@ -206,38 +256,46 @@ def _check_target(entity: str, project: str) -> None:
         )
 
 
-def _check_generic(project: str, *, allowed: bool, may_ask: bool) -> None:
-    """Ask about a project with a generic name; refuse without a terminal."""
-    if allowed or project.casefold() not in GENERIC_PROJECTS:
+def _check_generic(plans: Sequence[SyncPlan], *, allowed: bool, may_ask: bool) -> None:
+    """Ask about each project with a generic name; refuse without a terminal."""
+    if allowed:
         return
-    if may_ask and sys.stdin.isatty() and click.confirm(f"The project is {project!r}. Right?"):
-        return
-    raise UsageError(
-        f"the project's name {project!r} is generic",
-        hint="give another --project, or pass --generic",
-    )
+    for project in (plan.project for plan in plans):
+        if project.casefold() not in GENERIC_PROJECTS:
+            continue
+        if may_ask and sys.stdin.isatty() and click.confirm(f"The project is {project!r}. Right?"):
+            continue
+        raise UsageError(
+            f"the project's name {project!r} is generic",
+            hint="give another --project, or pass --generic",
+        )
 
 
-def _confirm(plan: SyncPlan, *, yes: bool, may_ask: bool) -> None:
+def _confirm(plans: Sequence[SyncPlan], *, yes: bool, may_ask: bool) -> None:
     if yes:
         return
-    count = len(plan.ready)
-    question = f"Send {count} run{'' if count == 1 else 's'} to {plan.entity}/{plan.project}?"
+    count = max(len(plan.ready) for plan in plans)
+    places = " and ".join(f"{plan.entity}/{plan.project}" for plan in plans)
+    question = f"Send {count} run{'' if count == 1 else 's'} to {places}?"
     if may_ask and sys.stdin.isatty() and click.confirm(question):
         return
     raise UsageError("nothing was sent", hint="pass --yes to send, --dry-run to see the plan")
 
 
-def _show(plan: SyncPlan, server: Server) -> None:
-    """Print the plan: where to, each run with its size, and what lies beside it."""
+def _show(plans: Sequence[SyncPlan], server: Server) -> None:
+    """Print the plans: where to, each run with its size, and what lies beside it."""
     if is_quiet():
         return
-    click.echo(printable(f"To {plan.entity}/{plan.project} at {server.url}"))
-    for run in plan.runs:
-        click.echo(printable(_plan_line(run)))
-        if run.refusal:
-            click.echo(printable(f"    not sent: {run.refusal}"))
-    for one in _staged(plan):
+    for number, plan in enumerate(plans):
+        place = f"To {plan.entity}/{plan.project} at {server.url}"
+        if number:
+            place += " (a public copy: host, paths, command line and output are in it)"
+        click.echo(printable(place))
+        for run in plan.runs:
+            click.echo(printable(_plan_line(run)))
+            if run.refusal:
+                click.echo(printable(f"    not sent: {run.refusal}"))
+    for one in _staged(plans[0]):
         text = f"  staged copies: {len(one.files)} files, {size(one.bytes)} in {one.folder}"
         click.echo(printable(text))
 
@@ -267,61 +325,71 @@ def _staged(plan: SyncPlan) -> list[staging.Staging]:
     return list({one.folder: one for run in plan.runs for one in run.staging}.values())
 
 
-def _remove_staging(plan: SyncPlan, sent: Sequence[Sent]) -> int:
+def _remove_staging(results: Sequence[Result]) -> int:
     """Remove the staged copies if every run that may need them is on the server; bytes freed.
 
     Raises:
         UsageError: one is not.
     """
-    synced = {one.run_id for one in sent if one.outcome == "synced"}
-    waiting = [run.run_id for run in plan.runs if run.run_id not in synced]
+    waiting = list(dict.fromkeys(name for one in results for name in _not_arrived(one)))
     if waiting:
         raise UsageError(
             f"the staged copies stay: {', '.join(waiting[:5])} may still need them",
             hint="sync every run in the folder first",
         )
-    return sum(staging.remove(one) for one in _staged(plan))
+    return sum(staging.remove(one) for one in _staged(results[0].plan))
 
 
-def _exit_code(
-    plan: SyncPlan, sent: Sequence[Sent], problems: Sequence[Problem], *, is_dry: bool
-) -> int:
-    outcomes = {one.outcome for one in sent}
-    open_refusals = [run for run in plan.runs if run.refusal and not run.is_marked]
+def _not_arrived(result: Result) -> list[str]:
+    synced = {one.run_id for one in result.sent if one.outcome == "synced"}
+    return [run.run_id for run in result.plan.runs if run.run_id not in synced]
+
+
+def _exit_code(results: Sequence[Result], problems: Sequence[Problem], *, is_dry: bool) -> int:
+    outcomes = {one.outcome for result in results for one in result.sent}
+    runs = [run for result in results for run in result.plan.runs]
+    open_refusals = [run for run in runs if run.refusal and not run.is_marked]
     if problems or "failed" in outcomes or (open_refusals and not is_dry):
         return EXIT_FAILED
     return EXIT_UNKNOWN if "unknown" in outcomes else EXIT_OK
 
 
-def _counts(plan: SyncPlan, sent: Sequence[Sent]) -> dict[str, int]:
-    outcomes = [one.outcome for one in sent]
+def _counts(results: Sequence[Result]) -> dict[str, int]:
+    outcomes = [one.outcome for result in results for one in result.sent]
     return {
         "synced": outcomes.count("synced"),
         "failed": outcomes.count("failed"),
         "unknown": outcomes.count("unknown"),
-        "not sent": len(plan.runs) - len(sent),
+        "not sent": sum(len(result.plan.runs) for result in results) - len(outcomes),
     }
 
 
-def _summary(plan: SyncPlan, sent: Sequence[Sent], *, is_dry: bool) -> str:
+def _summary(results: Sequence[Result], *, is_dry: bool) -> str:
     if is_dry:
-        count = len(plan.ready)
+        count = len({run.run_id for result in results for run in result.plan.ready})
         return f"{count} run{'' if count == 1 else 's'} would be sent; nothing was."
-    counts = _counts(plan, sent)
+    counts = _counts(results)
     parts = [f"{count} {name}" for name, count in counts.items() if count]
     return ", ".join(parts) + "."
 
 
-def _data(plan: SyncPlan, server: Server, sent: Sequence[Sent], removed: int) -> SyncData:
-    by_id = {one.run_id: one for one in sent}
+def _data(results: Sequence[Result], server: Server, removed: int) -> SyncData:
+    plan = results[0].plan
     return SyncData(
         server=server.url,
         entity=plan.entity,
         project=plan.project,
-        runs=[_row(run, by_id.get(run.run_id)) for run in plan.runs],
+        runs=_rows(results[0]),
         staged_bytes=sum(one.bytes for one in _staged(plan)),
         removed_bytes=removed,
+        public_project=results[1].plan.project if len(results) > 1 else "",
+        public_runs=_rows(results[1]) if len(results) > 1 else [],
     )
+
+
+def _rows(result: Result) -> list[SyncRow]:
+    by_id = {one.run_id: one for one in result.sent}
+    return [_row(run, by_id.get(run.run_id)) for run in result.plan.runs]
 
 
 def _row(run: RunPlan, sent: Sent | None) -> SyncRow:
