@@ -7,9 +7,11 @@ import subprocess
 from pathlib import Path
 
 from tests.experiments import state_of, wk, write_experiment
+from tests.watch.test_keeper import keeper, run_pending
 from watchkeeper.core.code import git
 from watchkeeper.core.disk import objects
 from watchkeeper.publish.names import PASSPORT
+from watchkeeper.schedulers.fake.scheduler import FakeScheduler
 
 
 def repository(folder: Path) -> list[str]:
@@ -51,6 +53,25 @@ def test_script_commit_and_changes_are_kept_with_the_attempt(tmp_path: Path) -> 
     scripts = {one.script_sha256 for one in intended if one}
     passports = {hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.rglob(PASSPORT)}
     assert {path.name for path in kept.iterdir()} == {diff, environment} | passports | scripts
+
+
+def test_git_is_asked_once_for_the_folders_of_a_repository(tmp_path: Path, monkeypatch) -> None:
+    """However many runs a repository has, its state is read once for all that are submitted
+    together; a repository inside it is another one.
+    """
+    folder = write_experiment(tmp_path / "exp", runs=("a", "b", "c"))
+    words = repository(folder)
+    inner = folder / "c"
+    repository(inner)
+    words = [str(inner) if word == str(folder) else word for word in words]
+    subprocess.run([*words, "commit", "-q", "--allow-empty", "-m", "two"], check=True)
+    asked, state = [], git.state
+    monkeypatch.setattr(git, "state", lambda place: asked.append(place) or state(place))
+    fake = FakeScheduler()
+    assert keeper(folder, fake, run_pending(fake)).keep()
+    shas = {run.key: run.attempts[1].intended.git_sha for run in state_of(folder).runs.values()}
+    assert shas["a"] == shas["b"] == state(folder).sha != shas["c"] == state(inner).sha
+    assert len(asked) <= 2
 
 
 def test_no_repository_is_no_obstacle(tmp_path: Path) -> None:

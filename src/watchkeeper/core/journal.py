@@ -265,8 +265,11 @@ class _Tail:
         new: list[AnyEvent | Unknown] = []
         problems: list[Problem] = []
         try:
-            if not stat.S_ISREG(self.path.stat().st_mode):
+            seen = self.path.stat()
+            if not stat.S_ISREG(seen.st_mode):
                 return new, self._irregular()
+            if self.offset and seen.st_size == self.offset + self.torn_bytes:
+                return new, problems  # nothing was added
             opened = open_regular(self.path)
         except OSError as error:
             return new, self._unreadable(error)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -89,6 +90,16 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         if invocation is not None:
             return invocation.workdir
         return (self.folder / item.script).parent
+
+    def jobs_beside(self, item: RunItem) -> int:
+        """How many jobs of the experiment run in the folder that this one runs in, itself
+        included.
+        """
+        return self._jobs_in[self.workdir_of(item)]
+
+    @cached_property
+    def _jobs_in(self) -> Counter[Path]:
+        return Counter(self.workdir_of(item) for item in self.items if item.script)
 
     def checkpoints_of(self, run: str) -> tuple[Promise, ...]:
         """What the run's training must leave, by epoch: not what is evaluated beyond its last."""

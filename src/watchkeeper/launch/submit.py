@@ -164,7 +164,8 @@ class Submitter:
         self.clock = clock
         self._monotonic = monotonic
         self._gap_s = gap_s
-        self._code: dict[Path, tuple[float, dict[str, Any]]] = {}
+        # The top of a repository, None for folders in none → when it was read, and what it said.
+        self._code: dict[Path | None, tuple[float, dict[str, Any]]] = {}
         self._intended = intended
         self._environment_sha256 = ""
         self._where = {"cluster": cluster or scheduler.name, "host": processes.host()}
@@ -542,12 +543,13 @@ class Submitter:
 
     def _code_of(self, folder: Path) -> dict[str, Any]:
         """The commit that the script comes with, and what was changed since: fields of `intended`,
-        read again every `_CODE_STANDS_S` seconds.
+        read again every `_CODE_STANDS_S` seconds, once for all folders of a repository.
         """
-        read_at, fields = self._code.get(folder, (0.0, {}))
+        top = git.holder_of(folder.resolve())
+        read_at, fields = self._code.get(top, (0.0, {}))
         if not fields or self._monotonic() - read_at >= _CODE_STANDS_S:
             fields = self._read_code(folder)
-            self._code[folder] = self._monotonic(), fields
+            self._code[top] = self._monotonic(), fields
         return fields
 
     def _read_code(self, folder: Path) -> dict[str, Any]:

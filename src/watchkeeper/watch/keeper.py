@@ -42,6 +42,10 @@ from watchkeeper.watch.verdict.evidence import EvidenceBook
 
 # While a long row of jobs is submitted, the run logs get their job ids this often.
 _LOG_AT_LEAST_EVERY_S = 10.0
+# A run log is brought up with all its news at once: the logs take no more than this share of a
+# watch's time, and are late by no more than so many seconds for it.
+_SHARE_OF_LOGS = 0.05
+_LATEST_LOG_S = 60.0
 
 
 def _hint_for(submitted: str, asked: str) -> str:
@@ -104,6 +108,7 @@ class Keeper:
         self._failed: frozenset[AttemptId] = frozenset()
         self._looked: set[AttemptId] = set()
         self._logged_at = 0.0
+        self._logs_rest_s = 0.0
         self.logbook = Logbook(experiment.folder, purpose, self._hear, clock, monotonic)
         self._tell = tell
         self.runbook = RunBook(experiment, self.logbook, run_logs, said)
@@ -226,6 +231,7 @@ class Keeper:
                 break
             self._wait_for_news()
         if self.logbook.leads:
+            self._bring_up_logs()
             self.logbook.write(Detached, why=self.why, active=len(self.logbook.state.active))
         return False
 
@@ -292,23 +298,25 @@ class Keeper:
             self._vouching.write(self._judged())
         if self._submits:
             self._submissions.submit_ready(self.plan)
-        if self.logbook.leads:
+        if self.logbook.leads and self._monotonic() - self._logged_at >= self._logs_rest_s:
             self._bring_up_logs()
         self.logbook.beat()
         self._turned(self)
 
     def _vouch_for_the_rest(self) -> None:
-        if self._vouching.write(self._judged(), all_of_them=True):
-            self._bring_up_logs()
+        self._vouching.write(self._judged(), all_of_them=True)
+        self._bring_up_logs()
 
     def _bring_up_logs(self) -> None:
+        began = self._monotonic()
         self.runbook.bring_up()
         self._logged_at = self._monotonic()
+        self._logs_rest_s = min((self._logged_at - began) / _SHARE_OF_LOGS, _LATEST_LOG_S)
 
     def _bring_up_logs_if_due(self) -> None:
         if not self.logbook.leads:
             return
-        if self._monotonic() - self._logged_at >= _LOG_AT_LEAST_EVERY_S:
+        if self._monotonic() - self._logged_at >= max(_LOG_AT_LEAST_EVERY_S, self._logs_rest_s):
             self._bring_up_logs()
 
     def _assess(self, **fields: object) -> None:

@@ -218,13 +218,16 @@ class Submissions:
         state = self._logbook.state
         inputs = self._book.inputs(item, made_later=bool(decision.after))
         attempts = state.run(item.key).attempts
+        after: list[Attempt] = []
+        if decision.after:
+            after = [attempt for attempt in state.active if attempt.key in decision.after]
         earlier_try = attempts.get(decision.attempt)
         return self._submitter.submit(
             item,
             decision.attempt,
             inputs,
             stagger_s,
-            after=[attempt for attempt in state.active if attempt.key in decision.after],
+            after=after,
             array=planning.tasks_to_retry(state, decision),
             again=decision if decision.action == "retry" else None,
             before=attempts.get(decision.attempt - 1),

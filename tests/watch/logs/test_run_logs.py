@@ -36,6 +36,7 @@ def keep(
     fake: FakeScheduler,
     turned: Hook | None = None,
     setting: str | None = None,
+    times: Time | None = None,
     **said: object,
 ) -> bool:
     """Watch the experiment in `folder` to its end."""
@@ -49,7 +50,7 @@ def keep(
         policy,
         Selection(retry_failed=retry),
         turned=turned or run_pending(fake),
-        monotonic=Time(),
+        monotonic=times or Time(),
         run_logs=setting,
         said=Said(**({"dataset": "digits"} | said)),
     ).keep()
@@ -128,6 +129,30 @@ def test_each_run_leaves_a_log_that_lint_finds_nothing_in(tmp_path):
     folder_of = {path.parent.name for path in (folder / "run_logs").rglob("*_a.md")}
     assert folder_of == {"exp"}
     assert open_findings(folder) == []
+
+
+def test_logs_that_take_long_are_brought_up_seldom_and_whole_at_the_end(tmp_path, monkeypatch):
+    """Pages that take seconds do not hold up each look at the jobs; whatever was left out on the
+    way stands in them when the watch ends.
+    """
+    folder, fake, times = write_experiment(tmp_path / "exp"), FakeScheduler(), Time()
+    turns, brought_up, bring_up = [], [], RunBook.bring_up
+
+    def slow(book):
+        brought_up.append(times.now)
+        times.now += 3.0
+        bring_up(book)
+
+    def turned(keeper):
+        turns.append(times.now)
+        times.now += 1.0
+        if len(turns) > 30:
+            run_pending(fake)(keeper)
+
+    monkeypatch.setattr(RunBook, "bring_up", slow)
+    assert keep(folder, fake, turned, times=times)
+    assert len(turns) > 30 and len(brought_up) <= 3
+    assert value(log(folder, "one.md"), "results", "clean_epoch_0") == "accuracy 0.5"
 
 
 def test_the_log_is_there_before_the_job_is(tmp_path):

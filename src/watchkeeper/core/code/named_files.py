@@ -13,6 +13,7 @@ import os
 import re
 import shlex
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 from watchkeeper.core.code.git import holder_of
@@ -27,8 +28,15 @@ _BESIDE = re.compile(r"\$\{?SLURM_SUBMIT_DIR\}?|\$\(dirname [^)]*\)")
 _MOST_FOLDERS = 8
 
 
-def words(text: str) -> Iterator[str]:
-    """The words of a script's commands, the variables put in that it sets once."""
+@lru_cache(maxsize=4)
+def words(text: str) -> tuple[str, ...]:
+    """The words of a script's commands, the variables put in that it sets once. A script is read
+    for its configurations, its code and its modules: the last ones are remembered.
+    """
+    return tuple(_words(text))
+
+
+def _words(text: str) -> Iterator[str]:
     values = variables(text)
     for _, line in commands(text):
         known = _VARIABLE.sub(lambda match: values.get(match[1] or match[2], match[0]), line)

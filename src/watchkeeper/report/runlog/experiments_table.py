@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 import msgspec
@@ -46,6 +47,7 @@ _OPEN = re.compile(r"(?:pending|tbd|-|—|\?)?", re.IGNORECASE)
 _CELL = re.compile(
     r"((?:\\.|[^|\\]|\\$)*)(\||$)", re.DOTALL
 )  # as GitHub reads it: in code a bar counts too
+_MOST_KNOWN = 2**15  # names and cells that are remembered
 _MOST_LETTERS = 2000  # of a cell that are looked through for names
 _TITLE = "# Experiments\n"
 
@@ -144,14 +146,19 @@ def _meant(texts: Iterable[str]) -> tuple[list[str], set[str]]:
     links: list[str] = []
     names: set[str] = set()
     for text in texts:
-        known = text[:_MOST_LETTERS]
-        for match in _LINK.finditer(known):
-            path = _path(match[2])
-            if path.endswith(".md"):
-                links.append(path)
-        names.update(_spelled(match[0]) for match in _DATED.finditer(known))
-    names.update(map(_spelled, links))
+        own_links, own_names = _meant_by(text[:_MOST_LETTERS])
+        links += own_links
+        names |= own_names
     return links, names
+
+
+@lru_cache(maxsize=_MOST_KNOWN)
+def _meant_by(text: str) -> tuple[tuple[str, ...], frozenset[str]]:
+    """The same of one cell. A table of many runs is read again and again while they run."""
+    targets = [_path(match[2]) for match in _LINK.finditer(text)]
+    links = tuple(target for target in targets if target.endswith(".md"))
+    dated = [match[0] for match in _DATED.finditer(text)]
+    return links, frozenset(map(_spelled, (*dated, *links)))
 
 
 def _path(target: str) -> str:
@@ -165,6 +172,7 @@ def same_log(path: str, other: str) -> bool:
     return path == other or path.endswith(f"/{other}") or other.endswith(f"/{path}")
 
 
+@lru_cache(maxsize=_MOST_KNOWN)
 def _spelled(name: str) -> str:
     """A run's name as it is compared: without folder, ending, marks and case; a space as an
     underscore.
@@ -182,14 +190,14 @@ def with_rows(
     `written`: run → column → every value that the machine gave it before. A cell that a person has
     filled stays, and so does the absence of a row that a person took out.
     """
-    rows = [(_row(line), line) for line in _rows(text)]
+    rows = _Rows(text)
     edits: list[Edit] = []
     new: list[str] = []
     noted: dict[str, dict[str, str]] = {}
     columns = _header(text) or list(HEAD)
     for entry in entries:
         before = written.get(entry.run, {})
-        line = _line_of(entry, rows)
+        line = rows.line_of(entry)
         if line is not None:
             filled = _fill(line, entry, before)
             edits += [edit for _, edit in filled]
@@ -229,24 +237,40 @@ def _table_row(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _line_of(entry: Entry, rows: list[tuple[Row, _Line]]) -> _Line | None:
-    """The row of a run: by a link to its log, else by one of its names, the document's before a
-    person's.
-    """
-    link = _path(entry.link)
-    for row, line in rows:
-        if any(same_log(target, link) for target in row.links):
-            return line
-    file = PurePosixPath(link).name
-    stem = file.removesuffix(".md")
-    day, _, task = stem.partition("_")
-    for name in (entry.run, stem, f"{task}_{day}"):
-        for row, line in rows:
-            # a file of this name in another folder is another run's
-            is_elsewhere = any(PurePosixPath(target).name == file for target in row.links)
-            if row.means([name]) and not is_elsewhere:
+class _Rows:
+    """The rows that are there, by the files that they link to and by their names."""
+
+    def __init__(self, text: str) -> None:
+        self._by_file: dict[str, list[tuple[Row, _Line]]] = {}
+        self._by_name: dict[str, list[tuple[Row, _Line]]] = {}
+        for line in _rows(text):
+            row = _row(line)
+            for file in dict.fromkeys(map(_file_of, row.links)):
+                self._by_file.setdefault(file, []).append((row, line))
+            for name in {_spelled(row.run), *row.names}:
+                self._by_name.setdefault(name, []).append((row, line))
+
+    def line_of(self, entry: Entry) -> _Line | None:
+        """The row of a run: by a link to its log, else by one of its names, the document's before a
+        person's. None: there is none.
+        """
+        link = _path(entry.link)
+        file = _file_of(link)
+        for row, line in self._by_file.get(file, ()):
+            if any(same_log(target, link) for target in row.links):
                 return line
-    return None
+        stem = file.removesuffix(".md")
+        day, _, task = stem.partition("_")
+        for name in (entry.run, stem, f"{task}_{day}"):
+            for row, line in self._by_name.get(_spelled(name), ()):
+                # a file of this name in another folder is another run's
+                if file not in map(_file_of, row.links):
+                    return line
+        return None
+
+
+def _file_of(link: str) -> str:
+    return link.rpartition("/")[2]
 
 
 def _with_new(text: str, new: list[str]) -> str:

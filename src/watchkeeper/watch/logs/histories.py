@@ -9,7 +9,7 @@ import msgspec
 
 from watchkeeper.core.criteria import Ledger
 from watchkeeper.core.events import Answered, AnyEvent, Documented, Noted, RunItem, Unknown
-from watchkeeper.report.compose import lineage
+from watchkeeper.report.compose import columns, lineage
 from watchkeeper.report.compose.history import History, LogFile, split_by_key
 from watchkeeper.report.compose.page import PENDING
 from watchkeeper.report.compose.results import Evaluation
@@ -21,6 +21,7 @@ class Histories:
     """What the journal says of each key. Feed it every event, once.
 
     `news` are the keys with events since they were last taken out; `logs` the run logs' paths;
+    `columns` those that the machine put into the table, whatever became of them since;
     `answered` what a person answered on a terminal, None: was not asked. `path_of` turns a path in
     an event into a file.
     """
@@ -29,6 +30,7 @@ class Histories:
         self.by_key: dict[str, History] = {}
         self.news: set[str] = set()
         self.logs: set[Path] = set()
+        self.columns: set[str] = set()
         self.answered: Answered | None = None
         self._path_of = path_of
         self._criteria = Ledger()
@@ -51,6 +53,7 @@ class Histories:
                 self.of(key).feed(part)
                 if isinstance(part, Documented):
                     self.logs.add(self._path_of(part.path))
+                    self.columns.update(columns.given(part.fields))
                 else:
                     self.news.add(key)
 

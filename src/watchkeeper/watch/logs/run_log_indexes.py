@@ -107,7 +107,7 @@ class Indexes:
         if not path.exists():
             others = [entry for entry in self._rows_of_people() if entry.run not in made]
         wanted = dict.fromkeys(column for log in logs for column in self._metrics_of(log))
-        given = self._columns_given()
+        given = self._histories.columns
         edits: list[_TableEdit] = []
 
         def with_table(text: str) -> str:
@@ -138,14 +138,6 @@ class Indexes:
             entry = Entry(f"{name[2]}_{name[1]}", link, cells)
             rows.append(_TableRow(log, entry, _cells_written(log.written)))
         return rows
-
-    def _columns_given(self) -> set[str]:
-        """The columns that the machine put in before, whatever became of them since."""
-        given: set[str] = set()
-        for history in self._histories.by_key.values():
-            for event in history.documented:
-                given.update(columns.given(event.fields))
-        return given
 
     def _rows_of_people(self) -> list[Entry]:
         """A row for each experiment whose log was there before: the table begins with them."""

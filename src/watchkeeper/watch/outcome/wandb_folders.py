@@ -74,15 +74,13 @@ def job_of(
     folder = experiment.workdir_of(item)
     if chosen and "%" not in chosen:
         folder /= chosen
-    workdirs = [experiment.workdir_of(one) for one in experiment.items if one.script]
-    beside = workdirs.count(experiment.workdir_of(item))
     named = [folder / wandb_dir] if wandb_dir else []
     return Job(
         folder=folder,
         script=ran,
         job_id=job_id,
         began=began,
-        shared=beside > 1,
+        shared=experiment.jobs_beside(item) > 1,
         named=(script.parent, *named),
     )
 
