@@ -239,6 +239,7 @@ class Submitter:
             token=token,
             after=after,
             promises=() if is_array else promises,
+            weights=[promise for promise in promises if promise.kind == "checkpoint"],
         )
         job = msgspec.structs.replace(job, array=array)
         intended = self._write(
@@ -451,6 +452,7 @@ class Submitter:
         token: str,
         after: Sequence[Attempt],
         promises: Sequence[Promise],
+        weights: Sequence[Promise],
     ) -> Job:
         """Write the frozen script and the wrapper, and describe the job that runs them."""
         frozen = folder / "script"
@@ -469,9 +471,7 @@ class Submitter:
             scheduler=self.scheduler.name,
             needs=needs,
             promises=[self._places_of(promise) for promise in promises],
-            checkpoints=[
-                self._places_of(promise) for promise in promises if promise.kind == "checkpoint"
-            ],
+            checkpoints=[self._places_of(promise) for promise in weights],
             lag_s=self.scheduler.visibility_lag_s,
             starts=self.experiment / layout.STARTS,
             gap_s=self._gap_s,

@@ -4,6 +4,7 @@ not there.
 
 import hashlib
 import os
+import shutil
 
 import pytest
 
@@ -51,6 +52,71 @@ def test_a_file_that_was_touched_is_not_the_hashed_one(ended):
     assert not record.is_still(path.with_name("gone"))
 
 
+def test_links_and_single_files_are_hashed_as_what_they_name(tmp_path):
+    """A link to a file counts as the file, by its own name; one to a folder is not followed; and a
+    checkpoint may be one file.
+    """
+    (tmp_path / "blob").write_bytes(b"blob")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/large").write_bytes(b"data")
+    links = "ln -s ../blob 'ck 0/link' && ln -s ../data 'ck 0/all' && ln -s gone 'ck 0/broken'"
+    attempt = made(tmp_path, f"{MAKES}\n{links} && printf one >'ck 1' && ln -s 'ck 1' 'ck 2'\n")
+    assert attempt.run()[0] == 0
+    hashed = read_hashes(attempt.folder)
+    assert {path.name for path in hashed} == {"link", "w.bin", "x y", "ck 1", "ck 2"}
+    link = tmp_path / "ck 0/link"
+    assert hashed[link].sha256 == hashlib.sha256(b"blob").hexdigest()
+    assert hashed[link].is_still(link) and hashed[tmp_path / "ck 2"].is_still(tmp_path / "ck 1")
+
+
+@pytest.mark.parametrize("broken", [(), ("openssl",)])
+def test_openssl_hashes_and_sha256sum_where_it_cannot(tmp_path, broken):
+    """What is there is used, and the hash is the same by either."""
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for name in ("openssl", "sha256sum"):
+        program = shutil.which(name)
+        then = "exit 1" if name in broken else f'exec {program} "$@"'
+        (tools / name).write_text(f"#!/bin/bash\necho {name} >>{tmp_path}/used\n{then}\n")
+        (tools / name).chmod(0o755)
+    attempt = made(tmp_path, "#!/bin/bash\nmkdir 'ck 0' && printf one >'ck 0/w.bin'")
+    attempt.run(env={"PATH": f"{tools}:{os.environ['PATH']}"})
+    ((_, record),) = read_hashes(attempt.folder).items()
+    assert record.sha256 == hashlib.sha256(b"one").hexdigest()
+    used = (tmp_path / "used").read_text().split()
+    assert used == ["openssl", *(["sha256sum"] if broken else [])]
+
+
+def test_the_tasks_of_an_array_hash_what_each_made(tmp_path):
+    """Each leaves a record of what was written since it began; together they are the attempt's."""
+    source = (
+        "#!/bin/bash\nmkdir -p 'ck 0' && printf $SLURM_ARRAY_TASK_ID >'ck 0/'$SLURM_ARRAY_TASK_ID"
+    )
+    attempt = made(tmp_path, source)
+    (tmp_path / "ck 0").mkdir()
+    (tmp_path / "ck 0/old").write_bytes(b"old")
+    os.utime(tmp_path / "ck 0/old", ns=(1, 1))
+    for task in ("1", "2"):
+        names = {"SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": task, "SLURM_JOB_ID": f"8{task}"}
+        assert attempt.run(env=names)[0] == 0
+    hashed = read_hashes(attempt.folder)
+    assert {path.name for path in hashed} == {"1", "2"}
+    assert all(record.is_still(path) for path, record in hashed.items())
+
+
+def test_of_two_records_of_a_file_the_one_that_still_holds_counts(tmp_path):
+    """A file that grew while one task hashed it is known by the record of another."""
+    path = tmp_path / "w.bin"
+    path.write_bytes(b"whole")
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+    for task, size in (("1", 5), ("2", 2)):
+        folder = tmp_path / f"task-{task}"
+        folder.mkdir()
+        entries = f"file {size} 1700000000 {path}\0{DIGEST}  {path}\0"
+        (folder / "hashes.0").write_bytes(entries.encode())
+    assert read_hashes(tmp_path)[path].is_still(path)
+
+
 @pytest.mark.parametrize("source", [MAKES + "\nexit 1\n", "#!/bin/bash\n"], ids=["failed", "empty"])
 def test_nothing_is_hashed_after_a_failure_or_without_a_checkpoint(tmp_path, source):
     """A job that failed, or that left nothing of what it promised, leaves no hashes."""
@@ -65,8 +131,9 @@ def test_the_end_is_on_record_before_the_first_hash(tmp_path):
     tools.mkdir()
     attempt = made(tmp_path)
     kills = f"#!/bin/bash\n[[ -e {attempt.folder}/exit.1 ]] && : >{tmp_path}/seen\nexit 137\n"
-    (tools / "sha256sum").write_text(kills)
-    (tools / "sha256sum").chmod(0o755)
+    for name in ("openssl", "sha256sum"):
+        (tools / name).write_text(kills)
+        (tools / name).chmod(0o755)
     code, _, _ = attempt.run(env={"PATH": f"{tools}:{os.environ['PATH']}"})
     (record,) = read_exit_records(attempt.folder)
     assert (code, record.exit_code, (tmp_path / "seen").exists()) == (0, 0, True)

@@ -132,3 +132,15 @@ def test_a_file_that_was_changed_since_has_no_record(tmp_path):
     assert list(known_records(tmp_path, ["w.bin", "other"], hashed)) == ["w.bin"]
     os.utime(path, ns=(1, 1))
     assert known_records(tmp_path, ["w.bin"], hashed) == {}
+
+
+def test_the_tasks_of_an_array_hash_what_they_promise_together(tmp_path):
+    """None of them promises anything alone, and each knows where the checkpoints lie."""
+    folder = write_experiment(tmp_path / "exp")
+    script = folder / "one/finetune.slurm"
+    script.write_text(script.read_text().replace("#SBATCH", "#SBATCH --array=0-1\n#SBATCH", 1))
+    keeper(folder, FakeScheduler(), lambda one: one.ask_to_leave("seen")).keep()
+    (wrapper,) = (folder / ".watchkeeper/runs/one/1").glob("wk-*.sh")
+    text = wrapper.read_text()
+    assert "local promises=()" in text
+    assert f"{folder}/one/artifacts/epoch_0" in text.partition("local checkpoints=(")[2]

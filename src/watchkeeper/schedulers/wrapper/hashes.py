@@ -2,7 +2,7 @@
 
 `hashes.N` of execution N holds entries that end in NUL: `file SIZE MTIME PATH` for each file as it
 was before it was read, then `SHA256  PATH` as `sha256sum -z` writes it. The file is there whole or
-not at all.
+not at all. Each task of an array leaves one in its own folder, of what was written since it began.
 """
 
 from __future__ import annotations
@@ -42,9 +42,19 @@ class HashedFile(msgspec.Struct, frozen=True):
 
 
 def read_hashes(attempt_folder: Path) -> dict[Path, HashedFile]:
-    """The files that the last execution of an attempt hashed, by their absolute paths; empty where
-    it hashed none, or what it left cannot be read.
+    """The files that the last execution of an attempt hashed, by their absolute paths, and those of
+    its tasks where it is an array; empty where none was hashed, or what it left cannot be read.
     """
+    hashed = _of_execution(attempt_folder)
+    for task in sorted(attempt_folder.glob("task-*")):
+        for path, record in _of_execution(task).items():
+            # A file that grew while one task hashed it may be whole in the record of another.
+            if path not in hashed or record.is_still(path):
+                hashed[path] = record
+    return hashed
+
+
+def _of_execution(attempt_folder: Path) -> dict[Path, HashedFile]:
     number = len(executions(attempt_folder))
     try:
         data = read_if_any(attempt_folder / f"hashes.{number}", _MOST_BYTES)

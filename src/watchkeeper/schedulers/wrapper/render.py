@@ -66,8 +66,9 @@ def render(
     `promises` are the files that the script must leave, each as alternative absolute patterns
     (`tools.base`). A job that its scheduler starts again after exit code 0 runs only if one of them
     is missing. A script without promises runs again only if the scheduler had asked for the restart
-    before the script ended. `checkpoints` are those of them that hold weights: after an end with
-    code 0, and after its record, their files are hashed (`hashes.py`).
+    before the script ended. `checkpoints` are places of weights: after an end with code 0, and
+    after its record, their files are hashed (`hashes.py`). The tasks of an array promise nothing
+    each, and hash all the same.
 
     `lag_s`: how many seconds a file written on one node may stay invisible on another. If above 0,
     jobs may be started again on another node: the wrapper then leaves a heartbeat, and waits until

@@ -91,7 +91,7 @@ class Vouching:
             return
         hashed = read_hashes(attempt_folder(self._experiment.folder, *attempt.id))
         if not hashed and not self._is_news(attempt):
-            return  # a job from before there were hashes, or an array
+            return  # a job from before there were hashes
         for path in left:
             root = self._experiment.folder / path
             if root.is_dir():
