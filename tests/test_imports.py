@@ -21,6 +21,7 @@ ALLOWED = {
 FRAMES = {"pandas", "polars"}
 WEB = {"starlette", "uvicorn"}
 MODULES = {
+    "publish/hub/worker.py": {"huggingface_hub", "httpx2"},
     "publish/passport/health/numbers.py": {"numpy"},
     "publish/passport/reference/programs/causal_lm.py": {"torch", "transformers"},
     "query/frames.py": FRAMES,
