@@ -156,6 +156,20 @@ def test_the_environment_is_kept_without_secrets(attempt):
     assert kept.stat().st_mode & 0o77 == 0 and out == bare
 
 
+@pytest.mark.parametrize(
+    ("value", "is_kept"), [("hf_" + "a1" * 10, False), ("/hf_a/b", True), ("x\nhf_short", True)]
+)
+def test_a_value_is_judged_by_itself(attempt, value, is_kept):
+    """A secret at the very beginning of a value is seen among all others; what is none stays, also
+    where another variable holds one.
+    """
+    made = attempt("#!/bin/bash\n")
+    made.run(env={"ONE": value, "TWO": "kept", "URL": "pg://me:s3@host/x" if is_kept else ""})
+    lines = (made.folder / "environment.1").read_text().splitlines()
+    assert ("ONE=<redacted>" not in lines) == is_kept
+    assert "TWO=kept" in lines and ("URL=<redacted>" in lines) == is_kept
+
+
 # A recorder whose filesystem hangs, so that what it appends waits on the node, and that is killed
 # then.
 HANGING = f"""#!{sys.executable}

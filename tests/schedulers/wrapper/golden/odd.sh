@@ -11,18 +11,35 @@ wk_refuse() { # code, why
     exit "$1"
 }
 
+# These two leave their answer in wk_word: a subshell for each would cost more than they do.
 wk_plain() { # value: what may stand in JSON as it is
-    printf '%s' "${1//[^A-Za-z0-9._:+-]/_}"
+    wk_word=${1//[^A-Za-z0-9._:+-]/_}
 }
 
 wk_now() {
-    TZ=UTC0 printf '%(%Y-%m-%dT%H:%M:%SZ)T' -1
+    TZ=UTC0 printf -v wk_word '%(%Y-%m-%dT%H:%M:%SZ)T' -1
+}
+
+# A claim, as far as every claim has it, into wk_mine; its beginning, up to the job's id, into wk_owner.
+wk_describe() { # the job's id, restart count
+    wk_plain "$wk_scheduler"
+    wk_mine="{\"scheduler\":\"$wk_word\""
+    wk_plain "${SLURM_CLUSTER_NAME-}"
+    wk_mine+=",\"cluster\":\"$wk_word\",\"job_id\":\"$1\""
+    wk_owner="$wk_mine,"
+    wk_plain "$wk_host"
+    wk_mine+=",\"restart\":$2,\"host\":\"$wk_word\""
+    wk_plain "$wk_boot"
+    wk_mine+=",\"boot_id\":\"$wk_word\",\"nonce\":\"$wk_nonce\",\"pid\":$$"
+    wk_now
+    wk_mine+=",\"time\":\"$wk_word\"}"
 }
 
 # Do something that may be done twice, and do it again where the disk refused it: a file server may fail over just now.
 wk_twice() { # command, arguments
-    local why=
-    why=$("$@" 2>&1 >/dev/null) && return
+    local why= bare=(exec)
+    [[ $1 == wk_* ]] && bare=() # a function cannot take the place of a subshell, as a program can
+    why=$("${bare[@]}" "$@" 2>&1 >/dev/null) && return
     "$@" || return
     printf 'watchkeeper: at the first try: %s; the second try worked: check that disk\n' "$why" >&"$wk_err"
 }
@@ -148,7 +165,8 @@ wk_start_of() { # process
 # As long as the script lives, even without the wrapper: beat, and give way when a later execution has been let in after
 # all. Then wake the wrapper. It has no traps: after one, `read -t` forgets its time.
 wk_watch() { # the script's process, its start time
-    local next=0 wk_start=
+    # Many jobs end at once: the first looks follow each other soon, and all later ones after 0.2 s.
+    local next=0 wk_start= pauses=(0.005 0.01 0.02 0.04 0.08 0.1) looks=0
     trap '' $wk_signals
     exec {wk_never}<> <(:)
     while wk_start_of "$1" && [[ $wk_start == "$2" ]]; do
@@ -158,20 +176,16 @@ wk_watch() { # the script's process, its start time
             [[ -e $wk_attempt/claim.$((wk_execution + 1)) ]] && kill -s TERM "$1"
             next=$((SECONDS + 1))
         fi
-        read -rt 0.2 -u "$wk_never"
+        read -rt "${pauses[looks++]:-0.2}" -u "$wk_never"
     done
     echo >&"$wk_heard"
 }
 
 wk_claim() {
-    local mine last owner i wk_again='; to run it again, submit the script itself'
+    local wk_mine wk_owner last i wk_again='; to run it again, submit the script itself'
     wk_promises && wk_again='; to run it again, move away what it left and type the same watchkeeper run'
-    mine="{\"scheduler\":\"$(wk_plain "$wk_scheduler")\",\"cluster\":\"$(wk_plain "${SLURM_CLUSTER_NAME-}")\""
-    mine+=",\"job_id\":\"$wk_job\""
-    owner="$mine,"
-    mine+=",\"restart\":$wk_restart,\"host\":\"$(wk_plain "$wk_host")\",\"boot_id\":\"$(wk_plain "$wk_boot")\""
-    mine+=",\"nonce\":\"$wk_nonce\",\"pid\":$$,\"time\":\"$(wk_now)\"}"
-    wk_prepare "$mine" || wk_refuse 213 "cannot write in $wk_attempt"
+    wk_describe "$wk_job" "$wk_restart"
+    wk_prepare "$wk_mine" || wk_refuse 213 "cannot write in $wk_attempt"
     while :; do
         wk_execution=1
         while [[ -e $wk_attempt/claim.$wk_execution ]]; do ((wk_execution++)); done
@@ -181,16 +195,16 @@ wk_claim() {
         if ((wk_execution > 1)); then
             wk_read "$wk_attempt/claim.$((wk_execution - 1))"
             last=$wk_line
-            if [[ $last == "$mine" ]]; then ((wk_execution--)) && break; fi
+            if [[ $last == "$wk_mine" ]]; then ((wk_execution--)) && break; fi
             [[ $last =~ \"job_id\":\"([^\"]*)\".*\"restart\":([0-9]+) ]] ||
                 wk_refuse 213 "claim.$((wk_execution - 1)) is unreadable in $wk_attempt"
             [[ ${BASH_REMATCH[1]} ]] || wk_refuse 211 "this attempt was closed by its submitter"
-            [[ $last == "$owner"* ]] || wk_refuse 211 "another job has this attempt; job $wk_job is its twin"
+            [[ $last == "$wk_owner"* ]] || wk_refuse 211 "another job has this attempt; job $wk_job is its twin"
             ((wk_restart > BASH_REMATCH[2])) || wk_refuse 211 "job $wk_job has this attempt already"
             # What it left may have come while we waited.
             wk_await $((wk_execution - 1)) "$last" && continue
         fi
-        wk_publish "claim.$wk_execution" "$mine" && break
+        wk_publish "claim.$wk_execution" "$wk_mine" && break
         [[ -e $wk_attempt/claim.$wk_execution ]] || wk_refuse 213 "cannot make a hard link in $wk_attempt"
     done
     for ((i = 1; i < wk_execution; i++)); do
@@ -201,39 +215,44 @@ wk_claim() {
 
 # The tasks of an array have one attempt together, which the array claims by whichever task comes first, and a folder each.
 wk_claim_array() { # the array's id
-    local mine owner last=
-    mine="{\"scheduler\":\"$(wk_plain "$wk_scheduler")\",\"cluster\":\"$(wk_plain "${SLURM_CLUSTER_NAME-}")\""
-    mine+=",\"job_id\":\"$1\""
-    owner="$mine,"
-    mine+=",\"restart\":0,\"host\":\"$(wk_plain "$wk_host")\",\"boot_id\":\"$(wk_plain "$wk_boot")\""
-    mine+=",\"nonce\":\"$wk_nonce\",\"pid\":$$,\"time\":\"$(wk_now)\"}"
-    wk_prepare "$mine" || wk_refuse 213 "cannot write in $wk_attempt"
-    [[ -e $wk_attempt/claim.1 ]] || wk_publish claim.1 "$mine"
+    local wk_mine wk_owner last=
+    wk_describe "$1" 0
+    wk_prepare "$wk_mine" || wk_refuse 213 "cannot write in $wk_attempt"
+    [[ -e $wk_attempt/claim.1 ]] || wk_publish claim.1 "$wk_mine"
     wk_read "$wk_attempt/claim.1" || wk_refuse 213 "claim.1 is unreadable in $wk_attempt"
     last=$wk_line
     [[ $last == *'"job_id":"",'* ]] && wk_refuse 211 "this attempt was closed by its submitter"
-    [[ $last == "$owner"* ]] || wk_refuse 211 "another job has this attempt; job $1 is its twin"
+    [[ $last == "$wk_owner"* ]] || wk_refuse 211 "another job has this attempt; job $1 is its twin"
     wk_twice rm -f "$wk_temporary"
 }
 
 # Whether a variable holds a secret, by its name or its value's form.
 wk_is_secret() { # name, value
-    local LC_ALL=C wk_names='KEY|TOKEN|SECRET|PASS|CREDENTIAL|AUTH|COOKIE|SESSION|BEARER|DSN|WEBHOOK|JWT|_PWD$|(^|_)PAT(_|$)|CONNECTION_STRING' wk_values='(^|[^A-Za-z0-9_])((hf_)[A-Za-z0-9]{16,}|(ghp_|gho_|ghu_|ghs_|ghr_)[A-Za-z0-9]{16,}|(github_pat_)[A-Za-z0-9_]{16,}|(glpat-|gldt-|glrt-|glptt-|glcbt-|gloas-)[A-Za-z0-9_.-]{16,}|(sk-proj-|sk-ant-|sk-or-|sk-svcacct-|sk-admin-|sk-lf-)[A-Za-z0-9_-]{12,}|(sk-)[A-Za-z0-9]{20,}|(xoxa-|xoxb-|xoxe-|xoxo-|xoxp-|xoxr-|xoxs-|xapp-)[A-Za-z0-9-]{10,}|(AKIA|ASIA)[A-Z0-9]{12,}|(AIza)[A-Za-z0-9_-]{30,}|(ya29[.])[A-Za-z0-9_-]{20,}|(eyJ)[A-Za-z0-9_-]{8,}[.][A-Za-z0-9_-]{8,}([.][A-Za-z0-9_-]*)?|(npm_)[A-Za-z0-9]{20,}|(pypi-)[A-Za-z0-9_-]{20,}|(wandb_v1_)[A-Za-z0-9_]{16,}|(gsk_)[A-Za-z0-9]{20,}|(nvapi-)[A-Za-z0-9_-]{20,}|(sk_live_|sk_test_|rk_live_|rk_test_)[A-Za-z0-9]{16,}|(SG[.])[A-Za-z0-9_-]{16,}[.][A-Za-z0-9_-]{16,}|(dapi)[0-9a-f]{32}|(hvs[.]|hvb[.])[A-Za-z0-9_-]{20,}|(lsv2_pt_|lsv2_sk_)[A-Za-z0-9_]{20,}|(https://hooks[.]slack[.]com/|http://hooks[.]slack[.]com/)[A-Za-z0-9/_-]+|(https://discord[.]com/api/webhooks/|https://discordapp[.]com/api/webhooks/)[A-Za-z0-9/_-]+)|-----BEGIN [A-Z ]{0,40}PRIVATE KEY|[?&;](sig|signature|Signature|X-Amz-Signature|X-Amz-Credential|X-Amz-Security-Token|X-Goog-Signature|AWSAccessKeyId|token|access_token|api_key|apikey|key|auth|password)=[^&]|(Bearer|Basic) +[A-Za-z0-9]{8}|://[^/[:space:]]*@|://[^[:space:]]*:[^[:space:]]*@' wk_none='^TOKENIZERS_PARALLELISM$'
-    [[ $2 =~ $wk_values ]] && return
+    local LC_ALL=C wk_names='KEY|TOKEN|SECRET|PASS|CREDENTIAL|AUTH|COOKIE|SESSION|BEARER|DSN|WEBHOOK|JWT|_PWD$|(^|_)PAT(_|$)|CONNECTION_STRING' wk_none='^TOKENIZERS_PARALLELISM$'
+    [[ $wk_any && $2 =~ $wk_values ]] && return
     [[ ${1^^} =~ $wk_names && ! ${1^^} =~ $wk_none ]] || return
     [[ ${1^^} == *PASS* || ! $2 =~ ^([0-9]{0,9}|true|false)$ ]]
 }
 
 # What the script finds in its environment, for whoever must make it again; nothing that looks like a secret.
 wk_keep_environment() {
-    local wk_name
-    while IFS= read -r wk_name; do
+    local wk_name wk_defined wk_all= wk_any= wk_values='(^|[^A-Za-z0-9_])((hf_)[A-Za-z0-9]{16,}|(ghp_|gho_|ghu_|ghs_|ghr_)[A-Za-z0-9]{16,}|(github_pat_)[A-Za-z0-9_]{16,}|(glpat-|gldt-|glrt-|glptt-|glcbt-|gloas-)[A-Za-z0-9_.-]{16,}|(sk-proj-|sk-ant-|sk-or-|sk-svcacct-|sk-admin-|sk-lf-)[A-Za-z0-9_-]{12,}|(sk-)[A-Za-z0-9]{20,}|(xoxa-|xoxb-|xoxe-|xoxo-|xoxp-|xoxr-|xoxs-|xapp-)[A-Za-z0-9-]{10,}|(AKIA|ASIA)[A-Z0-9]{12,}|(AIza)[A-Za-z0-9_-]{30,}|(ya29[.])[A-Za-z0-9_-]{20,}|(eyJ)[A-Za-z0-9_-]{8,}[.][A-Za-z0-9_-]{8,}([.][A-Za-z0-9_-]*)?|(npm_)[A-Za-z0-9]{20,}|(pypi-)[A-Za-z0-9_-]{20,}|(wandb_v1_)[A-Za-z0-9_]{16,}|(gsk_)[A-Za-z0-9]{20,}|(nvapi-)[A-Za-z0-9_-]{20,}|(sk_live_|sk_test_|rk_live_|rk_test_)[A-Za-z0-9]{16,}|(SG[.])[A-Za-z0-9_-]{16,}[.][A-Za-z0-9_-]{16,}|(dapi)[0-9a-f]{32}|(hvs[.]|hvb[.])[A-Za-z0-9_-]{20,}|(lsv2_pt_|lsv2_sk_)[A-Za-z0-9_]{20,}|(https://hooks[.]slack[.]com/|http://hooks[.]slack[.]com/)[A-Za-z0-9/_-]+|(https://discord[.]com/api/webhooks/|https://discordapp[.]com/api/webhooks/)[A-Za-z0-9/_-]+)|-----BEGIN [A-Z ]{0,40}PRIVATE KEY|[?&;](sig|signature|Signature|X-Amz-Signature|X-Amz-Credential|X-Amz-Security-Token|X-Goog-Signature|AWSAccessKeyId|token|access_token|api_key|apikey|key|auth|password)=[^&]|(Bearer|Basic) +[A-Za-z0-9]{8}|://[^/[:space:]]*@|://[^[:space:]]*:[^[:space:]]*@'
+    mapfile -t wk_defined < <(compgen -e)
+    # All values at once first: where none has the form of a secret, none is looked at alone, which takes milliseconds each.
+    for wk_name in "${wk_defined[@]}"; do wk_all+=$'\n'${!wk_name}; done
+    wk_looks_secret "$wk_all" && wk_any=1
+    for wk_name in "${wk_defined[@]}"; do
         if wk_is_secret "$wk_name" "${!wk_name}"; then
             printf '%s=<redacted>\n' "$wk_name" || return
         else
             printf '%s=%q\n' "$wk_name" "${!wk_name}" || return
         fi
-    done < <(compgen -e)
+    done
+}
+
+wk_looks_secret() { # text
+    local LC_ALL=C
+    [[ $1 =~ $wk_values ]]
 }
 
 wk_save_environment() (
@@ -251,8 +270,10 @@ wk_check_needs() {
         [[ -e $need/exit.$last ]] && wk_read "$need/exit.$last" && record=$wk_line
         [[ $record == *'"exit_code":0,'* ]] && continue
         [[ -e $wk_attempt/claim.1 ]] && return
-        record="{\"scheduler\":\"$(wk_plain "$wk_scheduler")\",\"job_id\":\"\",\"nonce\":\"$wk_nonce\""
-        record+=",\"pid\":$$,\"time\":\"$(wk_now)\"}"
+        wk_plain "$wk_scheduler"
+        record="{\"scheduler\":\"$wk_word\",\"job_id\":\"\",\"nonce\":\"$wk_nonce\""
+        wk_now
+        record+=",\"pid\":$$,\"time\":\"$wk_word\"}"
         wk_prepare "$record" && wk_publish claim.1 "$record" &&
             wk_refuse 214 "what it was queued behind has not ended well: $need"
         return
@@ -419,11 +440,12 @@ wk_hash() {
 
 wk_main() {
     local wk_attempt='/data/$HOME `x`/it'"'"'s ÿ/1' wk_scheduler=slurm wk_job= wk_restart=${SLURM_RESTART_COUNT:-0}
-    local wk_own_id= wk_never= wk_line=
+    local wk_own_id= wk_never= wk_line= wk_word=
     local wk_host= wk_boot= wk_nonce= wk_temporary= wk_execution=0 wk_code=0 wk_err record wk_interrupted=false
     exec {wk_err}>&2 2>/dev/null
     set +o posix
-    wk_job=$(wk_plain "${SLURM_JOB_ID:-${WATCHKEEPER_JOB_ID-}}")
+    wk_plain "${SLURM_JOB_ID:-${WATCHKEEPER_JOB_ID-}}"
+    wk_job=$wk_word
     [[ $wk_job ]] || wk_refuse 213 "no job id: start it through a scheduler"
     [[ $wk_restart =~ ^[0-9]+$ ]] || wk_refuse 213 "SLURM_RESTART_COUNT is no number"
     wk_restart=$((10#$wk_restart))
@@ -439,10 +461,12 @@ wk_main() {
     wk_await_gap
     wk_own_id=$wk_job
     if [[ ${SLURM_ARRAY_JOB_ID-} && ${SLURM_ARRAY_TASK_ID-} ]]; then
-        wk_job=$(wk_plain "$SLURM_ARRAY_JOB_ID")
+        wk_plain "$SLURM_ARRAY_JOB_ID"
+        wk_job=$wk_word
         wk_claim_array "$wk_job"
-        wk_job+=_$(wk_plain "$SLURM_ARRAY_TASK_ID")
-        wk_attempt+=/task-$(wk_plain "$SLURM_ARRAY_TASK_ID")
+        wk_plain "$SLURM_ARRAY_TASK_ID"
+        wk_job+=_$wk_word
+        wk_attempt+=/task-$wk_word
         wk_twice mkdir -p "$wk_attempt" || wk_refuse 213 "cannot make $wk_attempt"
         wk_temporary=$wk_attempt/.tmp-wrapper-$wk_nonce
     fi
@@ -457,7 +481,8 @@ wk_main() {
     wk_bring_over
 
     record="{\"job_id\":\"$wk_job\",\"exit_code\":$wk_code,\"execution\":$wk_execution"
-    record+=",\"ended\":\"$(wk_now)\",\"nonce\":\"$wk_nonce\",\"interrupted\":$wk_interrupted}"
+    wk_now
+    record+=",\"ended\":\"$wk_word\",\"nonce\":\"$wk_nonce\",\"interrupted\":$wk_interrupted}"
     wk_prepare "$record" && wk_publish "exit.$wk_execution" "$record" ||
         printf 'watchkeeper: the exit record (code %s) cannot be written in %s\n' "$wk_code" "$wk_attempt" >&"$wk_err"
     wk_twice rm -f "$wk_temporary"
