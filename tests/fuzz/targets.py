@@ -28,8 +28,8 @@ from watchkeeper.launch import hazards
 from watchkeeper.publish.documents import read_document
 from watchkeeper.publish.manifest.document import read_manifest
 from watchkeeper.publish.manifest.verify import verify_manifest
+from watchkeeper.publish.passport.tensors import flax, onnx, pickles, safetensors
 from watchkeeper.publish.passport.tensors import gguf as gguf_reader
-from watchkeeper.publish.passport.tensors import pickles, safetensors
 from watchkeeper.publish.passport.tensors.tensor import UnreadError
 from watchkeeper.publish.signing.dsse import verify_envelope
 from watchkeeper.publish.signing.signers import read_signers
@@ -444,7 +444,14 @@ def _safetensors() -> bytes:
 
 FAULTS = (file_formats.FaultError, OSError)
 UNREAD = (*FAULTS, UnreadError)
-READERS = {".safetensors": safetensors.read, ".gguf": gguf_reader.read, ".pt": pickles.read}
+READERS = {
+    ".safetensors": safetensors.read,
+    ".gguf": gguf_reader.read,
+    ".pt": pickles.read,
+    ".onnx": onnx.spans,
+    ".msgpack": flax.read,
+}
+TENSORS = "publish/passport/tensors/files"
 PICKLES = _samples("publish/passport/tensors/files/*.pt")
 JOBS = (
     Target("output of a training", (OUTPUT, *OUTPUT.splitlines(keepends=True)), _text(_output)),
@@ -467,6 +474,8 @@ JOBS = (
     Target("tensors of safetensors", (_safetensors(),), _tensors(".safetensors"), UNREAD),
     Target("tensors of GGUF", (gguf(LLAMA),), _tensors(".gguf"), UNREAD),
     Target("tensors of a PyTorch checkpoint", PICKLES, _tensors(".pt"), UNREAD),
+    Target("tensors of ONNX", _samples(f"{TENSORS}/*.onnx"), _tensors(".onnx"), UNREAD),
+    Target("tensors of Flax", _samples(f"{TENSORS}/*.msgpack"), _tensors(".msgpack"), UNREAD),
     Target("squeue", _samples("schedulers/samples/squeue*"), _text(slurm_text.read_squeue)),
     Target("sacct", _samples("schedulers/samples/sacct*"), _text(slurm_text.read_sacct)),
     Target("partitions", _samples("schedulers/samples/*"), _text(site.read_partitions)),

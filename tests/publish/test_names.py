@@ -9,7 +9,8 @@ from watchkeeper.publish.names import is_document, is_weights
 WEIGHTS = [
     "model.safetensors", "MODEL.SAFETENSORS", "pytorch_model-00001-of-00002.bin", "a/b/model.pt",
     "model.pth", "epoch.ckpt", "llama-q4.gguf", "flax_model.msgpack", "weights.h5", "model.onnx",
-    "model.onnx_data", "adapter_model.bin", "variables/variables.data-00000-of-00001",
+    "model.onnx_data", "model.onnx.data", "onnx/model.onnx_data_1", "params.dense.kernel/0.0",
+    "adapter_model.bin", "variables/variables.data-00000-of-00001",
     "checkpoints/2000/params/d/0123456789abcdef0123456789abcdef",
     "checkpoints/2000/params/manifest.ocdbt",
     "checkpoints/2000/params/ocdbt.process_0/d/0123456789abcdef0123456789abcdef",
@@ -21,6 +22,7 @@ OTHERS = [
     "opt_state/d/0123456789abcdef0123456789abcdef", "opt_state/manifest.ocdbt",
     "d/0123456789abcdef", "e/0123456789abcdef0123456789abcdef", "versions/1.0", "params/.zarray",
     "params/_METADATA", "x.data-00000-of-1",
+    "opt_state.mu.params/0.0", "model.data",
 ]  # fmt: skip
 
 

@@ -40,6 +40,7 @@ _WEIGHT_SUFFIXES = file_formats.WEIGHTS | {
     ".params", ".pb", ".pdparams", ".pickle", ".tflite",
 }  # fmt: skip
 _TENSORFLOW_SHARD = re.compile(r".+\.data-\d{5}-of-\d{5}")
+_ONNX_DATA = re.compile(r".+\.onnx(?:_data|\.data)(?:_\d+)?")
 # Orbax: OCDBT keeps its values in files of 32 hexadecimal digits in a folder `d`; without it, each
 # array is a Zarr folder whose chunks are named by their numbers.
 _OCDBT_VALUES = re.compile(r"[0-9a-f]{32}")
@@ -64,16 +65,20 @@ def is_weights(path: str) -> bool:
         return False
     if place.suffix.lower() in _WEIGHT_SUFFIXES:
         return True
-    return _TENSORFLOW_SHARD.fullmatch(place.name) is not None or _is_of_orbax(place)
+    if _ONNX_DATA.fullmatch(place.name) or _TENSORFLOW_SHARD.fullmatch(place.name):
+        return True
+    return is_of_orbax(place)
 
 
-def _is_of_orbax(place: PurePosixPath) -> bool:
-    folders = place.parts[:-1]
+def is_of_orbax(place: PurePosixPath) -> bool:
+    """Whether a file of this path holds parameters as Orbax keeps them."""
+    # Without a database, a parameter's folder is named by its keys: `params.dense.kernel`.
+    folders = [folder.partition(".")[0] for folder in place.parts[:-1]]
     if not _OPTIMIZER_FOLDERS.isdisjoint(folders):
         return False
     if place.name == _OCDBT_MANIFEST:
         return True
-    if folders[-1:] == ("d",) and _OCDBT_VALUES.fullmatch(place.name):
+    if folders[-1:] == ["d"] and _OCDBT_VALUES.fullmatch(place.name):
         return True
     is_chunk = _ZARR_CHUNK.fullmatch(place.name) is not None
     return is_chunk and not _PARAMETER_FOLDERS.isdisjoint(folders)

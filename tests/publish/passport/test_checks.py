@@ -244,7 +244,7 @@ def test_clocks_of_two_machines_may_differ(root: Path) -> None:
 
 def test_weights_of_a_format_that_is_not_read_are_not_checked(tmp_path: Path) -> None:
     """Tensors in another format fail nothing, and are said not to be known."""
-    (tmp_path / "model.onnx").write_bytes(b"\x08\x07")
+    (tmp_path / "model.tflite").write_bytes(b"\x08\x07")
     write_passport(tmp_path, generate(tmp_path, now=NOW, run=RUN).document)
     assert "tensors" in names(tmp_path, "not_checked")
     assert not names(tmp_path, "fail")

@@ -10,6 +10,7 @@ import pytest
 
 from tests.checkpoints import raw_safetensors, safetensors
 from watchkeeper.core.errors import UsageError
+from watchkeeper.publish.manifest.files import list_files
 from watchkeeper.publish.manifest.hashing import ChangingFileError
 from watchkeeper.publish.passport.health import scan as scanning
 from watchkeeper.publish.passport.health.numbers import Amiss
@@ -117,3 +118,26 @@ def test_without_numpy_nothing_is_begun(tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(UsageError, match="needs NumPy") as caught:
         scan(tmp_path, look(tmp_path, {}))
     assert caught.value.hint == "type: pip install numpy"
+
+
+@pytest.mark.parametrize(
+    ("name", "amiss"),
+    [
+        ("inside.onnx", {"a": (1, 0), "bf": (0, 1), "typed": (0, 1)}),
+        ("outside.onnx", {"a": (1, 0)}),
+        ("flax_model.msgpack", {"params.dense.kernel": (1, 0), "params.dense.bias": (0, 1)}),
+        ("chunked.msgpack", {"w": (1, 0)}),
+    ],
+)
+def test_other_formats_are_looked_through_too(name: str, amiss: dict[str, Amiss]) -> None:
+    """The numbers of ONNX and Flax are found where their own libraries put them, in the file or in
+    one beside it.
+    """
+    assert seen(OLDER / name).amiss == amiss
+
+
+def test_orbax_is_said_to_be_packed() -> None:
+    """Values in Orbax's own form are not looked at, which is said once and not for each file."""
+    root = OLDER / "orbax"
+    health = scan(root, look(root, list_files(root)[0].sizes))
+    assert health.unscanned == {"it is of Orbax, which packs its numbers": ["manifest.ocdbt"]}

@@ -9,7 +9,8 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from watchkeeper.core.disk.files import open_regular
-from watchkeeper.publish.passport.tensors import gguf, pickles, safetensors
+from watchkeeper.publish import names
+from watchkeeper.publish.passport.tensors import flax, gguf, hdf5, onnx, pickles, safetensors
 from watchkeeper.publish.passport.tensors.inventory import WeightFile
 from watchkeeper.publish.passport.tensors.pickles import View
 from watchkeeper.publish.passport.tensors.tensor import Span, UnreadError
@@ -31,8 +32,12 @@ class Places(msgspec.Struct, frozen=True, kw_only=True):
 
 def places_of(place: Path, file: WeightFile) -> Places:
     """Where the tensors of a weight file lie; `place` is the file itself."""
+    if file.tensors and names.is_of_orbax(PurePosixPath(file.path)):
+        return Places(why="is of Orbax, which packs its numbers")
     suffix = PurePosixPath(file.path).suffix.lower()
     reader = _READERS.get(suffix)
+    if not (file.tensors or file.fault or file.unread):
+        return Places()
     if file.fault or file.unread or reader is None:
         return Places(why=file.fault or file.unread or f"has another format ({suffix or 'none'})")
     try:
@@ -42,8 +47,8 @@ def places_of(place: Path, file: WeightFile) -> Places:
     except OSError as error:
         return Places(why=f"cannot be read: {error.strerror or error}")
     placed = {span.name for span in spans}
-    names = [tensor.name for tensor in file.tensors if tensor.name not in placed]
-    return Places(spans=tuple(spans), unplaced=tuple(names))
+    unplaced = [tensor.name for tensor in file.tensors if tensor.name not in placed]
+    return Places(spans=tuple(spans), unplaced=tuple(unplaced))
 
 
 def _of_pytorch(place: Path, size_bytes: int) -> list[Span]:
@@ -112,6 +117,10 @@ def _span(view: View, storages: Mapping[str, tuple[int, int]]) -> Span | None:
 _READERS: Mapping[str, Callable[[Path, int], list[Span]]] = {
     ".safetensors": safetensors.spans,
     ".gguf": gguf.spans,
+    ".onnx": onnx.spans,
+    ".msgpack": flax.spans,
+    ".h5": hdf5.spans,
+    ".hdf5": hdf5.spans,
     ".pt": _of_pytorch,
     ".pth": _of_pytorch,
     ".bin": _of_pytorch,

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from io import BufferedReader
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import msgspec
@@ -90,9 +90,17 @@ def scan(root: Path, inventory: Inventory, progress: Progress | None = None) -> 
             if why:
                 unscanned.setdefault(why, []).append(span.name)
             else:
-                spans.append((place, span))
+                spans.append((_place_of(root, file.path, span), span))
     amiss = _Scanner(progress).scan_all(_jobs(spans))
-    return Health(scanned_tensors=len(spans), amiss=amiss, unscanned=unscanned)
+    tensors = {(place, span.name) for place, span in spans}
+    return Health(scanned_tensors=len(tensors), amiss=amiss, unscanned=unscanned)
+
+
+def _place_of(root: Path, path: str, span: Span) -> Path:
+    """The file in which a tensor's numbers lie: the weight file, or one beside it."""
+    if not span.file:
+        return inside(root, path)
+    return inside(root, str(PurePosixPath(path).parent / span.file))
 
 
 def _why_not(dtype: str) -> str:

@@ -8,12 +8,20 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from watchkeeper.publish import names
-from watchkeeper.publish.manifest.safe import UnsafePathError, inside
-from watchkeeper.publish.passport.tensors import gguf, pickles, safetensors
+from watchkeeper.publish.manifest.safe import UnsafePathError, fault_of, inside
+from watchkeeper.publish.passport.tensors import (
+    flax,
+    gguf,
+    hdf5,
+    onnx,
+    orbax,
+    pickles,
+    safetensors,
+)
 from watchkeeper.publish.passport.tensors.pickles import Pickled
-from watchkeeper.publish.passport.tensors.tensor import Tensor, UnreadError
+from watchkeeper.publish.passport.tensors.tensor import Span, Tensor, UnreadError
 from watchkeeper.tools import file_formats
-from watchkeeper.tools.file_formats import FaultError, printable
+from watchkeeper.tools.file_formats import FaultError, printable, short
 
 _INDEX = ".index.json"
 _ADAPTER = "adapter"
@@ -79,19 +87,24 @@ class Inventory(msgspec.Struct, frozen=True, kw_only=True):
 def look(root: Path, sizes: Mapping[str, int]) -> Inventory:
     """The weight files among `sizes` (path → bytes), each with what its header says."""
     files = [
-        _read(root, path, size_bytes)
+        _read(root, path, size_bytes, sizes)
         for path, size_bytes in sizes.items()
         if names.is_weights(path)
     ]
     return Inventory(files=tuple(files), expected=_expected(root, sizes))
 
 
-def _read(root: Path, path: str, size_bytes: int) -> WeightFile:
+def _read(root: Path, path: str, size_bytes: int, sizes: Mapping[str, int]) -> WeightFile:
     file = WeightFile(path=path, size_bytes=size_bytes)
     try:
         place = inside(root, path)
+        if names.is_of_orbax(PurePosixPath(path)):
+            return msgspec.structs.replace(file, tensors=tuple(orbax.read(root, path, sizes)))
         # The name that the checkpoint gives the file, since a cache's blobs have no suffix.
-        tensors, foreign, unread = _parts(place, PurePosixPath(path).suffix.lower(), size_bytes)
+        suffix = PurePosixPath(path).suffix.lower()
+        tensors, foreign, unread = _parts(place, suffix, size_bytes)
+        if suffix == _ONNX:
+            _check_beside(root, path, onnx.spans(place, size_bytes))
     except (FaultError, UnsafePathError) as error:
         return msgspec.structs.replace(file, fault=printable(str(error)))
     except UnreadError as error:
@@ -108,11 +121,33 @@ def _parts(place: Path, suffix: str, size_bytes: int) -> Pickled:
     if suffix in _PICKLES:
         _check(place, size_bytes)
         return pickles.read(place, size_bytes)
+    if suffix in _BYTES_ALONE:
+        return Pickled((), (), "")
     reader = _READERS.get(suffix)
     if reader is None:
         raise UnreadError(f"is in a format whose tensors are not read here ({suffix or 'none'})")
     _check(place, size_bytes)
     return Pickled(tuple(reader(place, size_bytes)), (), "")
+
+
+def _check_beside(root: Path, path: str, spans: Iterable[Span]) -> None:
+    """See that the files in which a model keeps its tensors are there, and large enough.
+
+    Raises:
+        FaultError: one is not.
+        UnsafePathError: one is named that lies outside the checkpoint.
+    """
+    for span in spans:
+        if not span.file:
+            continue
+        fault = fault_of(span.file)
+        if fault:
+            raise UnsafePathError(f"names a file of tensors whose path {fault}")
+        beside = inside(root, str(PurePosixPath(path).parent / span.file))
+        size_bytes = beside.stat().st_size if beside.is_file() else -1
+        if size_bytes < span.begin + span.size_bytes:
+            state = "ends too early" if size_bytes >= 0 else "is missing"
+            raise FaultError(f"keeps its tensors in {short(span.file)}, which {state}")
 
 
 def _check(place: Path, size_bytes: int) -> None:
@@ -128,7 +163,17 @@ def _expected(root: Path, sizes: Iterable[str]) -> dict[str, str] | None:
     for path in sizes:
         if path.endswith(_INDEX):
             expected = {**(expected or {}), **_placed(root, path)}
+        elif PurePosixPath(path).name == orbax.METADATA:
+            expected = _with_folders(expected, orbax.expected(root, path))
     return expected
+
+
+def _with_folders(
+    expected: dict[str, str] | None, folders: Mapping[str, str]
+) -> dict[str, str] | None:
+    """What is expected, with the arrays in folders of their own that hold weights."""
+    own = {name: folder for name, folder in folders.items() if names.is_weights(f"{folder}/0")}
+    return {**(expected or {}), **own} if own else expected
 
 
 def _placed(root: Path, path: str) -> dict[str, str]:
@@ -146,8 +191,15 @@ def _placed(root: Path, path: str) -> dict[str, str]:
     }
 
 
+_ONNX = ".onnx"
+# What an ONNX model keeps beside it: bytes of tensors that the model describes.
+_BYTES_ALONE = frozenset([".onnx_data", ".data"])
 _PICKLES = frozenset([".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle"])
 _READERS: Mapping[str, Callable[[Path, int], list[Tensor]]] = {
     ".safetensors": safetensors.read,
     ".gguf": gguf.read,
+    ".onnx": onnx.read,
+    ".msgpack": flax.read,
+    ".h5": hdf5.read,
+    ".hdf5": hdf5.read,
 }

@@ -8,6 +8,16 @@ import msgspec
 
 MOST_TENSORS = 1_000_000
 """Of one file; a header that claims more is refused."""
+NUMPY_DTYPES = {
+    "bool": ("BOOL", 1), "int8": ("I8", 1), "int16": ("I16", 2), "int32": ("I32", 4),
+    "int64": ("I64", 8), "uint8": ("U8", 1), "uint16": ("U16", 2), "uint32": ("U32", 4),
+    "uint64": ("U64", 8), "float16": ("F16", 2), "float32": ("F32", 4), "float64": ("F64", 8),
+    "bfloat16": ("BF16", 2), "complex64": ("C64", 8), "complex128": ("C128", 16),
+    "float8_e4m3fn": ("F8_E4M3", 1), "float8_e5m2": ("F8_E5M2", 1),
+    "float8_e4m3fnuz": ("F8_E4M3FNUZ", 1), "float8_e5m2fnuz": ("F8_E5M2FNUZ", 1),
+    "float8_e8m0fnu": ("F8_E8M0", 1),
+}  # fmt: skip
+"""NumPy's name of a type → ours, and the bytes of one number."""
 
 
 class Tensor(msgspec.Struct, frozen=True):
@@ -27,12 +37,15 @@ class Tensor(msgspec.Struct, frozen=True):
 
 
 class Span(msgspec.Struct, frozen=True):
-    """Where a tensor's numbers lie in its file: `size_bytes` bytes from the byte `begin` on."""
+    """Where a tensor's numbers lie: `size_bytes` bytes from the byte `begin` of its file on. `file`
+    is one beside it, relative to its folder; "": the file itself.
+    """
 
     name: str
     dtype: str
     begin: int
     size_bytes: int
+    file: str = ""
 
 
 class UnreadError(Exception):
