@@ -14,7 +14,7 @@ import pytest
 
 from tests.publish.wandb.files import begin, end, row, write_run
 from watchkeeper.core import layout
-from watchkeeper.core.events import Synced
+from watchkeeper.core.events import Published, Synced
 from watchkeeper.core.journal import Writer
 from watchkeeper.watch.command_log import Command, complete_left, show_pages
 
@@ -148,7 +148,7 @@ def test_the_job_of_an_experiment_gets_no_second_log(tmp_path: Path) -> None:
 
 def test_the_wandb_run_of_a_command_is_named_and_gets_its_page(tmp_path: Path) -> None:
     """A W&B run that ran beside the command is local; once it is synced its page stands in the job
-    block and under W&B, and what a person wrote stays.
+    block and under W&B, and an upload under HuggingFace; what a person wrote stays.
     """
     now_s = time.time()
     records = (begin(started_s=int(now_s)), row(0, {"loss": 1}, now_s + 60), end())
@@ -163,9 +163,13 @@ def test_the_wandb_run_of_a_command_is_named_and_gets_its_page(tmp_path: Path) -
     writer = Writer(run / layout.JOURNAL, "test")
     url = "https://lab.example/e/p/runs/abc"
     writer.write(Synced, tool="wandb", id="abc", url=url, folders=(local,), rows=1)
+    hub = "https://hub.example/ada/m"
+    parts = {"checkpoints": ("2000",), "includes": ("README",)}
+    writer.write(Published, repo="ada/m", url=hub, commit="c" * 40, verdict="pass", **parts)
     writer.close()
     assert show_pages(run, None)
     text = page.read_text()
+    assert f"## HuggingFace\n- repo: {hub}\n- uploaded checkpoints: 2000, params only" in text
     assert f"- wandb: `{url}`" in text and f"- synced: `{url}`" in text
     assert "- notes: mine" in text and "pending — run" not in text
     assert not show_pages(run, "off") and not show_pages(tmp_path, None)

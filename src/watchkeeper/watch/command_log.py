@@ -29,6 +29,7 @@ from watchkeeper.core.events import (
     Judged,
     Learned,
     Outcome,
+    Published,
     RunEnded,
     RunStarted,
     SchedulerFacts,
@@ -192,7 +193,7 @@ class CommandLog:
 
     def _history(
         self, started: RunStarted, ended: RunEnded | None
-    ) -> Iterator[Intended | Sight | Judged | Synced]:
+    ) -> Iterator[Intended | Sight | Judged | Synced | Published]:
         """The run as the events of a job: it is its own first attempt."""
         name, writer = self._command.name, started.writer
         yield Intended(
@@ -299,7 +300,7 @@ class _LeftLog(CommandLog):
 
     def _history(
         self, started: RunStarted, ended: RunEnded | None
-    ) -> Iterator[Intended | Sight | Judged | Synced]:
+    ) -> Iterator[Intended | Sight | Judged | Synced | Published]:
         yield from super()._history(started, ended)
         if self._is_over:
             yield Judged(
@@ -317,34 +318,38 @@ class _LeftLog(CommandLog):
 
 
 class _EndedLog(CommandLog):
-    """The run log of a command that has ended, whose W&B run was synced since."""
+    """The run log of a command that has ended, and whose W&B run was synced or whose checkpoint was
+    published since.
+    """
 
     def __init__(self, command: Command, run: Path, root: Path) -> None:
         super().__init__(command, run, None)
         self._root = root
-        self._synced: Sequence[Synced] = ()
+        self._shared: Sequence[Synced | Published] = ()
 
     def show_pages(self, path: Path) -> None:
-        """Put the pages of the W&B run into the log at `path`. Raises nothing."""
+        """Put the pages of what was shared into the log at `path`. Raises nothing."""
         self.path = path
         self._guard(self._show_pages)
 
     def _show_pages(self) -> None:
         self._written = _written_by(print_page(self._page()))  # as it was at the end
-        self._synced = of_kind(journal.read(self._run / layout.JOURNAL).events, Synced)
+        events = journal.read(self._run / layout.JOURNAL).events
+        self._shared = [*of_kind(events, Synced), *of_kind(events, Published)]
         self._bring_up()
 
     def _history(
         self, started: RunStarted, ended: RunEnded | None
-    ) -> Iterator[Intended | Sight | Judged | Synced]:
+    ) -> Iterator[Intended | Sight | Judged | Synced | Published]:
         yield from super()._history(started, ended)
-        for event in self._synced:
+        for event in self._shared:
             yield msgspec.structs.replace(event, key=self._command.name, attempt=1)
 
 
 def show_pages(run: Path, setting: str | None) -> bool:
-    """Put the pages of a command's synced W&B run into its run log; False where it has none, or it
-    cannot be written. `run` is the folder of the recorded run, `setting` is `run_logs`.
+    """Put the pages of what a command left, and what was shared since, into its run log; False
+    where it has none, or it cannot be written. `run` is the folder of the recorded run, `setting`
+    is `run_logs`.
     """
     starts = of_kind(journal.read(run / layout.JOURNAL).events, RunStarted)
     started = max(starts, key=lambda event: event.time, default=None)

@@ -10,6 +10,7 @@ from watchkeeper.core.events import (
     Documented,
     Intended,
     Judged,
+    Published,
     Rejected,
     SchedulerFacts,
     Submitted,
@@ -64,6 +65,20 @@ def vouched(number=1, at=55, **fields):
     """A word on a checkpoint: signed, unless said otherwise."""
     defaults = {"path": "r8/epoch_0", "verdict": "pass", "by": "tool"}
     return Vouched(**_common(number, at), **(defaults | {"signed": True} | fields))
+
+
+def published(number=1, at=58, **fields):
+    """An upload of two checkpoints of an attempt."""
+    defaults = {
+        "repo": "ada/m",
+        "url": "https://huggingface.co/ada/m",
+        "commit": "c" * 40,
+        "checkpoints": ("2000", "4000"),
+        "includes": ("README", "TRAINING_LOG", "MODEL_PASSPORT.json", "SIGNOFF.json", "assets"),
+        "verdict": "pass",
+    }
+    common = {name: value for name, value in _common(number, at).items() if name != "phase"}
+    return Published(**(common | defaults | fields))
 
 
 def assessed(number=1, at=20, **fields):

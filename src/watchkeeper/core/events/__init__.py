@@ -70,7 +70,7 @@ from watchkeeper.core.events.commands import (
     Submitted,
     Verified,
 )
-from watchkeeper.core.events.exchange import Imported, Synced
+from watchkeeper.core.events.exchange import Imported, Published, Synced
 from watchkeeper.core.events.expected import Expected, Relation
 from watchkeeper.core.events.job import (
     Advanced,
@@ -152,6 +152,7 @@ __all__ = [
     "Polled",
     "Postponed",
     "Progressed",
+    "Published",
     "Rejected",
     "Relation",
     "Renamed",

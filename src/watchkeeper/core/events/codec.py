@@ -29,7 +29,7 @@ from watchkeeper.core.events.commands import (
     Submitted,
     Verified,
 )
-from watchkeeper.core.events.exchange import Imported, Synced
+from watchkeeper.core.events.exchange import Imported, Published, Synced
 from watchkeeper.core.events.expected import Expected
 from watchkeeper.core.events.job import (
     Advanced,
@@ -69,7 +69,7 @@ AnyEvent = (
     | CancelAsked | RunStarted | StepStarted | StepFinished | Checkpoint | TableOpened | TableSealed
     | Progressed | CadenceSet | Interrupted | TimedOut | Stalled | Advanced | Answered | Vanished
     | Renamed | RowsSealed | RunEnded | Sealed | Chained | Tagged | Noted | Halted | Vouched
-    | UnsignedAllowed | Imported | Expected | Synced
+    | UnsignedAllowed | Imported | Expected | Synced | Published
 )  # fmt: skip
 # What the death of the node may not take: these are fsynced before `Writer.write` returns.
 DURABLE = frozenset(

@@ -49,3 +49,28 @@ class Synced(Event, frozen=True, kw_only=True, omit_defaults=True, tag="synced")
     key: str = ""
     attempt: int = 0
     public: bool = False
+
+
+class Published(Event, frozen=True, kw_only=True, omit_defaults=True, tag="published"):
+    """A package made of this work is in a repository of models: the Hub, asked afterwards, listed
+    each of its files with its size and hash at `commit`. `url` is the repository's page, and
+    `pull_request` that of the proposal ("": the main branch has it). `key` and `attempt` are the
+    work; "" and 0: the journal's own run.
+
+    `checkpoints` are the names of those in the package; `is_full`: with the trainer's own state,
+    and not the weights alone. `includes` is what lies beside them. `verdict` is that of the
+    package's sign-off, and `why` its reason, word for word.
+    """
+
+    repo: FreeText
+    url: FreeText
+    commit: str
+    checkpoints: tuple[FreeText, ...]
+    includes: tuple[FreeText, ...]
+    verdict: str
+    why: FreeText = ""
+    is_full: bool = False
+    private: bool = False
+    pull_request: FreeText = ""
+    key: str = ""
+    attempt: int = 0

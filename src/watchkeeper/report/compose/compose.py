@@ -8,7 +8,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from watchkeeper.core.events import Intended, Learned, Vouched
+from watchkeeper.core.events import Intended, Learned, Published, Vouched
 from watchkeeper.core.text.zones import zone_of
 from watchkeeper.report.compare.prior import fingerprint
 from watchkeeper.report.compose.history import WELL, About, History, LogFile, LogView, shorten
@@ -39,6 +39,9 @@ def compose(
         "wandb": compose_wandb(view),
         "next": compose_next(view),
     }
+    uploads = compose_hub(view)
+    if uploads:
+        sections["huggingface"] = uploads
     title = about.task
     if about.description:
         title = f"{about.task} — {about.description}"
@@ -139,6 +142,41 @@ def _run_of_wandb(view: LogView, attempt: int, learned: Learned) -> list[Value]:
     if public:
         values.append(Value("public", public, quoted=True))
     return [*values, Value("notes", PENDING)]
+
+
+def compose_hub(view: LogView) -> list[Value]:
+    """Say what of this work was published, and where: the newest upload in full, of the others the
+    repositories. Empty: nothing was.
+    """
+    uploads = [one for one in view.history.published if one.attempt in view.attempts]
+    if not uploads:
+        return []
+    uploads.sort(key=lambda one: (one.time, one.repo))
+    newest = uploads[-1]
+    values = [
+        Value("repo", newest.url, note=_proposal_of(newest)),
+        Value("uploaded checkpoints", _checkpoints_of(newest), note=_attempt_of(view, newest)),
+        Value("includes", ", ".join(newest.includes) or NONE),
+        Value("signoff verdict", newest.verdict or NONE, quoted=True, note=newest.why),
+    ]
+    others = dict.fromkeys(one.url for one in uploads if one.url != newest.url)
+    if others:
+        values.append(Value("uploaded before to", ", ".join(others)))
+    return values
+
+
+def _proposal_of(upload: Published) -> str:
+    return f"proposed: {upload.pull_request}" if upload.pull_request else ""
+
+
+def _checkpoints_of(upload: Published) -> str:
+    """`2000, 4000, params only`: which steps, and whether with what a trainer keeps."""
+    what = "full" if upload.is_full else "params only"
+    return ", ".join([*upload.checkpoints, what])
+
+
+def _attempt_of(view: LogView, upload: Published) -> str:
+    return "" if upload.attempt == view.attempts[-1] else f"of attempt {upload.attempt}"
 
 
 def compose_next(view: LogView) -> list[Value]:

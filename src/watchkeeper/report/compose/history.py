@@ -25,6 +25,7 @@ from watchkeeper.core.events import (
     Noted,
     Phase,
     Polled,
+    Published,
     Rejected,
     SchedulerFacts,
     Submitted,
@@ -38,7 +39,9 @@ from watchkeeper.report.runlog.dates import human
 WELL = ("done", "failed but good")
 MOST_NAMES = 5  # names of files that one note lists
 _NO_LIMIT = 2**31  # above the number of any attempt
-_OF_ONE_KEY = (Intended, Submitted, Rejected, Assessed, Judged, Documented, Noted, Vouched, Synced)
+_OF_ONE_KEY = (
+    Intended, Submitted, Rejected, Assessed, Judged, Documented, Noted, Vouched, Synced, Published,
+)  # fmt: skip
 
 
 class About(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,6 +104,7 @@ class History(msgspec.Struct):
     vouched: dict[str, Vouched] = {}
     synced: dict[tuple[int, bool], Synced] = {}
     """By the attempt, and whether it is the public copy."""
+    published: list[Published] = []
 
     def feed(self, event: AnyEvent | Unknown | Sight) -> None:
         """Add one event, or one change that a poll saw."""
@@ -126,6 +130,8 @@ class History(msgspec.Struct):
             self._take_word(event)
         elif isinstance(event, Synced):
             self._take_page(event)
+        elif isinstance(event, Published):
+            self.published.append(event)
 
     def _take_word(self, event: Vouched) -> None:
         """Keep the newest word on a checkpoint, by its path."""

@@ -53,7 +53,7 @@ def keep_pages(
             else:
                 owners[owner] = None
     places = dict.fromkeys(owner.folder for owner in owners)
-    shown = [folder for folder in places if _bring_up(folder, problems)]
+    shown = [folder for folder in places if bring_up(folder, problems)]
     return Kept(owners=tuple(owners), shown=tuple(shown), problems=tuple(problems))
 
 
@@ -108,7 +108,7 @@ def _not_kept(owner: Owner, sent: Sent, fault: str) -> Problem:
     return Problem(where=where, message=message, hint=hint, severity="warning", code="not-recorded")
 
 
-def _bring_up(folder: Path, problems: list[Problem]) -> bool:
+def bring_up(folder: Path, problems: list[Problem]) -> bool:
     """Bring the run logs of an experiment up, unless its watcher does; whether there are any."""
     if watched_by(folder) is not None:
         return False
