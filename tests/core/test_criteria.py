@@ -253,3 +253,17 @@ def test_a_ledger_follows_a_journal_that_grows(pages: Pages) -> None:
         seen.append([one.verdict for one in ledger.standings(["r8/clean/epoch0"])])
     assert seen == [[], ["open"], ["open"], ["met"], ["met"]]
     assert [one.verdict for one in ledger.standings(["r16/clean/epoch0"])] == ["missed"]
+
+
+def test_what_would_be_stated_now_is_foreseen_beside_what_was():
+    """It counts while no evaluation was submitted, and what was stated already is named once."""
+    pages = Pages()
+    pages.open("a")
+    pages.expect("a", "loss < 1")
+    new = [("--expect", criteria.parse("accuracy >= 0.9")), ("x.yaml", criteria.parse("loss < 1"))]
+    first, second = criteria.foreseen(new, pages.events)
+    assert (first.criterion, first.source, first.before) == ("loss < 1", "--expect", True)
+    assert (second.criterion, second.source, second.before) == ("accuracy >= 0.9", "--expect", True)
+    pages.intend("a")
+    first, second = criteria.foreseen(new, pages.events)
+    assert (first.verdict, second.verdict) == ("open", "does not count")

@@ -12,10 +12,15 @@ import pytest
 from click.testing import CliRunner
 
 from tests.core.chain.forge import rewrite
-from tests.experiments import wk, write_experiment
+from tests.experiments import blocks_of, wk, write_experiment
+from tests.publish.vouched import LATER, SIGNED, at, checkpoint
 from watchkeeper.core import journal
 from watchkeeper.core.events import Expected, Intended
 from watchkeeper.core.events.choose import of_kind
+from watchkeeper.publish.checks import verdict
+from watchkeeper.publish.signoff import origin
+from watchkeeper.publish.signoff.sign import sign
+from watchkeeper.publish.signoff.validate import validate
 from watchkeeper.show.cli import main
 
 PASSPORT = "mkdir -p artifacts/epoch_0; echo '{}' > artifacts/epoch_0/MODEL_PASSPORT.json"
@@ -109,3 +114,59 @@ def test_a_criterion_that_is_none_is_refused_before_anything(command: str, tmp_p
     result = CliRunner().invoke(main, [command, str(experiment), "--expect", "accuracy > 90%"])
     assert result.exit_code == 2 and "'accuracy >= 0.9'" in result.stderr
     assert not (experiment / ".watchkeeper").exists()
+
+
+def test_the_action_log_has_them_from_their_statement_to_their_outcome(done: Path) -> None:
+    """A block for each as it is written down, and what came of it where the results are counted."""
+    blocks = blocks_of(done, "run-experiment.log")
+    stated = [block for block in blocks if block.action == "EXPECT"]
+    assert [block.details for block in stated[:2]] == ["accuracy >= 0.75", "accuracy < 0.9"]
+    assert "from --expect" in stated[0].result
+    (first, *_) = [block for block in blocks if block.action == "VALIDATE"]
+    assert "accuracy < 0.9: met by one/clean/epoch0 (0.5); stated before" in first.details
+
+
+def test_plan_and_watch_take_them_too(tmp_path: Path) -> None:
+    """`plan` shows a criterion and writes nothing; `watch` states it before any evaluation."""
+    folder = write_experiment(tmp_path / "exp")
+    words = ["plan", str(folder), "--expect", "accuracy >= 0.9"]
+    shown = CliRunner().invoke(main, words).stdout
+    assert "Expected accuracy >= 0.9: no evaluation has reported yet; stated before" in shown
+    answer = json.loads(CliRunner().invoke(main, [*words, "--json"]).stdout)
+    assert [one["criterion"] for one in answer["data"]["expected"]] == ["accuracy >= 0.9"]
+    assert not (folder / ".watchkeeper").exists()
+    watched = CliRunner().invoke(main, ["watch", str(folder), "--expect", "accuracy >= 0.9"])
+    assert "Expected accuracy >= 0.9: no evaluation has reported yet" in watched.output
+    assert CliRunner().invoke(main, ["plan", str(folder), "--expect", "good"]).exit_code == 2
+
+
+def test_a_sign_off_says_what_came_of_them(done: Path, tmp_path: Path) -> None:
+    """Under a key of our own it repeats each criterion, when it was stated, and who met it."""
+    moved = shutil.copytree(done, tmp_path / "exp")
+    found = origin.expected_of(moved / "one/artifacts/epoch_0")
+    assert {one.criterion: one.verdict for one in found if one.before} == {
+        "accuracy >= 0.75": "missed",
+        "accuracy < 0.9": "met",
+    }
+    root = checkpoint(tmp_path / "ck")
+    sign(root, expected=found, clock=at(SIGNED))
+    document = json.loads((root / "SIGNOFF.json").read_text())
+    assert document["watchkeeper"]["criteria"][0] == {
+        "criterion": "accuracy >= 0.75",
+        "stated_before_first_evaluation": True,
+        "verdict": "missed",
+        "met": {},
+        "missed": {"one/clean/epoch0": 0.5},
+    }
+    checks = validate(root, require_signoff=True, clock=at(LATER))
+    said = [one.message for one in checks if one.name == "signoff-criterion"]
+    assert said[0] == "accuracy >= 0.75: missed; stated before the first evaluation"
+    assert verdict(checks) == "pass"
+
+
+def test_a_checkpoint_that_no_experiment_made_repeats_none(tmp_path: Path) -> None:
+    """Its sign-off has the document's own fields and no other."""
+    root = checkpoint(tmp_path / "ck")
+    assert origin.expected_of(root) == []
+    sign(root, clock=at(SIGNED))
+    assert "watchkeeper" not in json.loads((root / "SIGNOFF.json").read_text())

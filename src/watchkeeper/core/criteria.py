@@ -162,6 +162,16 @@ def standings(events: Events) -> list[Standing]:
     return [_standing(one, event, events, values) for one, event in stated.items()]
 
 
+def foreseen(criteria: Collection[tuple[str, Criterion]], events: Events) -> list[Standing]:
+    """The standings as they would be if these criteria, each with its source, were stated now."""
+    submissions = [one for one in of_kind(events, Intended) if one.phase == "evaluation"]
+    new = unstated([one for _, one in criteria], events)
+    sources = {one: source for source, one in criteria}
+    values = values_of(events)
+    coming = [_valued(one, sources[one], values, before=not submissions) for one in new]
+    return [*standings(events), *coming]
+
+
 class Ledger:
     """What came of the criteria, of a journal that grows. Feed it every event, once."""
 
@@ -200,6 +210,16 @@ def _standing(
     events: Events,
     values: Mapping[str, Mapping[str, Number]],
 ) -> Standing:
+    return _valued(criterion, event.source, values, before=_is_first(event, events))
+
+
+def _valued(
+    criterion: Criterion,
+    source: str,
+    values: Mapping[str, Mapping[str, Number]],
+    *,
+    before: bool,
+) -> Standing:
     reported = {
         key: metrics[criterion.metric]
         for key, metrics in values.items()
@@ -209,8 +229,8 @@ def _standing(
     others = sorted({name for metrics in values.values() for name in metrics})
     return Standing(
         criterion=criterion.words,
-        source=event.source,
-        before=_is_first(event, events),
+        source=source,
+        before=before,
         met=met,
         missed={key: value for key, value in reported.items() if key not in met},
         reported=() if reported else tuple(others),

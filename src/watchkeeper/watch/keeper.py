@@ -195,14 +195,16 @@ class Keeper:
         if self._leaving.remove_sentinel():
             notes = (f"{SENTINEL} was removed: the watch goes on",)
         try:
-            self._state_criteria()
             return self._keep(notes)
         finally:
             self.logbook.close()
 
     def _state_criteria(self) -> None:
-        """Write down what is expected, before this process submits anything."""
-        for source, expected in self._expect.items():
+        """Write down what is expected: before this process submits anything, and where it leads,
+        after it began to, so that the logs show it.
+        """
+        expectations, self._expect = self._expect, {}
+        for source, expected in expectations.items():
             for one in criteria.unstated(expected, self.logbook.journal.events):
                 self.logbook.write(
                     Expected,
@@ -216,6 +218,7 @@ class Keeper:
         while True:
             if self.logbook.take_lead():
                 self._phases.begin(notes, keeps_halts=bool(self._halts.words))
+            self._state_criteria()
             self._turn()
             if not self._is_under_way():
                 if self.logbook.leads:

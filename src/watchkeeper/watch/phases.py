@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from watchkeeper.core import criteria
 from watchkeeper.core.events import (
     PHASES,
     Concluded,
@@ -92,7 +93,10 @@ class Phases:
 
     def finish(self, plan: Plan) -> None:
         """Conclude the whole experiment: everything has ended, or there was nothing to do."""
-        validation = verified.validation(self._experiment, self._book, self._logbook.state, plan)
+        expected = criteria.standings(self._logbook.journal.events)
+        validation = verified.validation(
+            self._experiment, self._book, self._logbook.state, plan, expected
+        )
         self._logbook.write(Verified, **validation)
         counts: Counter[str] = Counter()
         for phase in PHASES:

@@ -46,6 +46,9 @@ def check_claims(
     yield _check_verdict(signoff, vouched)
     yield _check_time(signoff, generated, now)
     yield from _check_list(signoff)
+    if signoff.watchkeeper is not None:
+        for one in signoff.watchkeeper.criteria:
+            yield check("signoff-criterion", "pass", one.words, names.SIGNOFF)
 
 
 def _check_version(signoff: Signoff) -> Check:

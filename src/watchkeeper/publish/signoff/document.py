@@ -15,7 +15,9 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from watchkeeper.core.criteria import Standing
 from watchkeeper.core.errors import UsageError
+from watchkeeper.core.events import Number
 from watchkeeper.core.version import __version__
 from watchkeeper.publish import names
 from watchkeeper.publish.documents import read_document
@@ -43,9 +45,49 @@ class Signer(msgspec.Struct, frozen=True):
     version: str = ""
 
 
+class StatedCriterion(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody expected of the evaluations of this checkpoint, and what came of it when the
+    sign-off was written. `verdict` is `met`, `missed`, `open` where no evaluation had reported the
+    metric, or `does not count` where the criterion was not `stated_before_first_evaluation`. `met`
+    and `missed` map evaluations to their value.
+    """
+
+    criterion: str
+    stated_before_first_evaluation: bool
+    verdict: str
+    met: dict[str, Number] = {}
+    missed: dict[str, Number] = {}
+
+    @classmethod
+    def of(cls, standing: Standing) -> StatedCriterion:
+        """A criterion as the journal knows it."""
+        return cls(
+            criterion=standing.criterion,
+            stated_before_first_evaluation=standing.before,
+            verdict=standing.verdict,
+            met=standing.met,
+            missed=standing.missed,
+        )
+
+    @property
+    def words(self) -> str:
+        """In one line."""
+        when = "after an evaluation was submitted"
+        if self.stated_before_first_evaluation:
+            when = "before the first evaluation"
+        return f"{self.criterion}: {self.verdict}; stated {when}"
+
+
+class OwnFields(msgspec.Struct, frozen=True, kw_only=True):
+    """What Watchkeeper says beyond the document's own fields."""
+
+    criteria: tuple[StatedCriterion, ...] = ()
+
+
 class Signoff(msgspec.Struct, frozen=True, kw_only=True):
     """What a sign-off says. `verdict` is `pass` or `soft_signal` where it is honest; whatever else
-    was written there is kept as it is. `verdict_reason` is None where none was given.
+    was written there is kept as it is. `verdict_reason` is None where none was given. `watchkeeper`
+    is None where nothing is said beyond the document's own fields.
     """
 
     schema_version: str
@@ -54,6 +96,7 @@ class Signoff(msgspec.Struct, frozen=True, kw_only=True):
     artifacts: tuple[SignedFile, ...]
     verdict: str
     verdict_reason: str | None = None
+    watchkeeper: OwnFields | None = None
 
     @property
     def is_automatic(self) -> bool:
@@ -96,7 +139,7 @@ def signoff_of(document: Mapping[str, Any]) -> Signoff:
 
 def write_out(signoff: Signoff) -> dict[str, Any]:
     """The document, in the order in which it is written."""
-    return {
+    fields = {
         "schema_version": signoff.schema_version,
         "signed_at": signoff.signed_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "signed_by": {"tool": signoff.signed_by.tool, "version": signoff.signed_by.version},
@@ -104,6 +147,9 @@ def write_out(signoff: Signoff) -> dict[str, Any]:
         "verdict": signoff.verdict,
         "verdict_reason": signoff.verdict_reason,
     }
+    if signoff.watchkeeper is not None:
+        fields["watchkeeper"] = msgspec.to_builtins(signoff.watchkeeper)
+    return fields
 
 
 def signer(tool: str) -> Signer:

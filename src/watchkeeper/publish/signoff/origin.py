@@ -7,15 +7,16 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import msgspec
 
-from watchkeeper.core import journal, layout
+from watchkeeper.core import criteria, journal, layout
 from watchkeeper.core.disk.files import read_whole
 from watchkeeper.core.disk.ownership import other_owner
 from watchkeeper.core.errors import NewerJournalError, Problem, StorageError
-from watchkeeper.core.events import Vouched
+from watchkeeper.core.events import Intended, Vouched
+from watchkeeper.core.events.choose import Events, of_kind
 from watchkeeper.core.journal import Writer
 from watchkeeper.core.state import Attempt, fold
 from watchkeeper.publish import names
@@ -56,6 +57,34 @@ def origin_of(root: Path) -> Origin | None:
         if made:
             return max(made, key=lambda origin: origin.attempt.number)
     return None
+
+
+def expected_of(root: Path) -> list[criteria.Standing]:
+    """Each criterion of the experiment that made a checkpoint, and what came of it in the
+    evaluations of this checkpoint; empty where no experiment made it, or it states none.
+    """
+    origin = origin_of(root)
+    if origin is None:
+        return []
+    events = journal.read(origin.experiment / layout.JOURNAL).events
+    return expected_in(events, origin.attempt.key, origin.path)
+
+
+def expected_in(events: Events, run: str, path: str) -> list[criteria.Standing]:
+    """The same, of the checkpoint at `path` that a run made."""
+    keys = {
+        one.key
+        for one in of_kind(events, Intended)
+        if one.phase == "evaluation" and _evaluates(one, run, path)
+    }
+    return [standing.of(keys) for standing in criteria.standings(events)]
+
+
+def _evaluates(intended: Intended, run: str, path: str) -> bool:
+    """Whether an evaluation was given this checkpoint. One that names no checkpoint of the run was
+    given none that is known.
+    """
+    return f"{run}/{PurePosixPath(path).name}" in intended.inputs
 
 
 def _kept(attempt: Attempt) -> Iterator[str]:

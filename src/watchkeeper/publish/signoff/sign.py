@@ -6,6 +6,9 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 
+import msgspec
+
+from watchkeeper.core.criteria import Standing
 from watchkeeper.core.errors import UsageError, WatchkeeperError
 from watchkeeper.core.journal import Clock, utc_now
 from watchkeeper.publish import names
@@ -17,7 +20,7 @@ from watchkeeper.publish.passport.checks import check_passport
 from watchkeeper.publish.signing.keys import Key, refuse_inside
 from watchkeeper.publish.signing.model import refuse_foreign_signature
 from watchkeeper.publish.signoff import claims, document, files
-from watchkeeper.publish.signoff.document import SignedFile, Signoff
+from watchkeeper.publish.signoff.document import OwnFields, SignedFile, Signoff, StatedCriterion
 from watchkeeper.publish.signoff.passport import generated_at
 from watchkeeper.publish.signoff.signatures import Vouch, add_signatures
 from watchkeeper.publish.signoff.validate import Papers, judge, read_papers, worst
@@ -55,12 +58,14 @@ def sign(
     tool: str = document.TOOL,
     key: Key | None = None,
     known: Mapping[str, FileRecord] = _NO_RECORDS,
+    expected: Iterable[Standing] = (),
     clock: Clock = utc_now,
     progress: Progress | None = None,
 ) -> Signoff:
     """Write the sign-off of a checkpoint, and return it. `known` are records of files that are as
     they were when they were hashed; all others are hashed here. `key` signs the sign-off and the
-    files; None: it is attribution alone.
+    files; None: it is attribution alone. `expected` are the criteria on the evaluations of this
+    checkpoint, which the sign-off repeats.
 
     Raises:
         NotSignedError: a check fails, nothing was checked, a file changed meanwhile, or the clock
@@ -87,12 +92,20 @@ def sign(
     records = {record.path: record for record in hashed}
     checks = check_passport(root, records=records, now=now)
     signoff = _draw_up(papers, checks, records, reason=reason, tool=tool, now=now)
+    signoff = msgspec.structs.replace(signoff, watchkeeper=_own_fields(expected))
     write_document(root / names.SIGNOFF, document.write_out(signoff))
     _validate_again(root, stamps, records, now)
     if key is not None:
         vouch = Vouch(signoff=signoff, checks=checks, passport=papers.passport, records=records)
         add_signatures(root, vouch, key)
     return signoff
+
+
+def _own_fields(expected: Iterable[Standing]) -> OwnFields | None:
+    criteria = tuple(map(StatedCriterion.of, expected))
+    if not criteria:
+        return None
+    return OwnFields(criteria=criteria)
 
 
 def _refuse_beside_signatures(root: Path) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from watchkeeper.core import criteria
 from watchkeeper.core.events import (
     PHASES,
     AnyEvent,
@@ -24,6 +25,7 @@ from watchkeeper.core.events import (
     Doubted,
     Event,
     Evidence,
+    Expected,
     Halted,
     Judged,
     Leased,
@@ -205,6 +207,11 @@ class Renderer:
         action = "STATUS_CHECK" if event.what in _NO_ERRORS else "MONITOR_ERROR"
         yield self._block(event, None, action, details=event.what, result=event.detail)
 
+    def _expected(self, event: Expected) -> Iterator[Named]:
+        details = criteria.criterion_of(event).words
+        result = f"Written down, from {event.source}, before this watch submitted anything"
+        yield self._block(event, None, "EXPECT", details=details, result=result)
+
     def _verified(self, event: Verified) -> Iterator[Named]:
         phase: Phase | None = "evaluation"
         if event.what == "finetuning":
@@ -373,6 +380,7 @@ _HANDLERS: dict[type, Callable[[Renderer, Any], Iterator[Named]]] = {
     Concluded: Renderer._concluded,
     Detached: Renderer._detached,
     Halted: Renderer._halted,
+    Expected: Renderer._expected,
 }
 
 

@@ -30,7 +30,7 @@ from watchkeeper.publish.passport.run import KnownRun, facts_of_known_run
 from watchkeeper.publish.signoff import document
 from watchkeeper.publish.signoff.document import Signoff, read_signoff
 from watchkeeper.publish.signoff.files import weights_in
-from watchkeeper.publish.signoff.origin import fields_of, sha256_of
+from watchkeeper.publish.signoff.origin import expected_in, fields_of, sha256_of
 from watchkeeper.publish.signoff.sign import NoReasonError, NotSignedError, sign
 from watchkeeper.report.compose.history import WELL
 from watchkeeper.schedulers.wrapper.hashes import HashedFile, read_hashes
@@ -142,7 +142,13 @@ class Vouching:
         write_passport(root, made.document)
         passport = {"passport_sha256": sha256_of(root / names.PASSPORT)}
         try:
-            signoff = sign(root, tool=document.AUTOMATIC, known=known, clock=self._clock)
+            signoff = sign(
+                root,
+                tool=document.AUTOMATIC,
+                known=known,
+                expected=expected_in(self._logbook.journal.events, attempt.key, path),
+                clock=self._clock,
+            )
         except (NotSignedError, NoReasonError) as error:
             return passport | _refused(error)
         return fields_of(root, attempt, path, signoff)

@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from watchkeeper.core.criteria import Standing
 from watchkeeper.core.events import Evidence, RunItem
 from watchkeeper.core.state import State
 from watchkeeper.experiment.experiment import Experiment
@@ -127,9 +128,15 @@ def _names_of(subjects: Sequence[str]) -> str:
 
 
 def validation(
-    experiment: Experiment, book: EvidenceBook, state: State, plan: Plan
+    experiment: Experiment,
+    book: EvidenceBook,
+    state: State,
+    plan: Plan,
+    expected_of_it: Sequence[Standing] = (),
 ) -> dict[str, Any]:
-    """Of everything that the selected work promises, at the end."""
+    """Of everything that the selected work promises, at the end; and what came of the criteria in
+    `expected_of_it`.
+    """
     selection = _Selection(experiment, state, plan)
     findings = _promised(selection, experiment, book)
     # Work that promises no file is judged by its exit code.
@@ -154,6 +161,7 @@ def validation(
         kinds.append(f"{outputs} outputs")
     if unpromised:
         kinds.append(f"the exit codes of {len(unpromised)} jobs that promise no file")
+    kinds += [f"what was expected: {standing.words}" for standing in expected_of_it]
     return {
         "what": "results",
         "looked_at": "Checking " + ", ".join(kinds),

@@ -192,7 +192,7 @@ def keep(
         said=said,
         cluster=chosen.cluster or "",
         budget=limits,
-        expect=expected if submits else None,
+        expect=expected if submits else {"--expect": expected["--expect"]},
     )
     echo_problems(budget_notes(keeper.spending, keeper.logbook.state))
     if submits:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import click
 
-from watchkeeper.core import criteria
-from watchkeeper.core.criteria import Criterion
+from watchkeeper.core import criteria, journal, layout
+from watchkeeper.core.criteria import Criterion, Standing
 from watchkeeper.core.errors import Problem
 from watchkeeper.core.state import State
 from watchkeeper.experiment.experiment import Experiment
@@ -47,6 +47,16 @@ def parse_criteria(texts: Sequence[str], experiment: Experiment) -> dict[str, li
         "--expect": [criteria.parse(text) for text in texts],
         experiment.summary: [criteria.parse(text) for text in experiment.expect],
     }
+
+
+def expectations_of(texts: Sequence[str], experiment: Experiment) -> list[Standing]:
+    """The criteria that were stated, and those that a run with these texts would state, with what
+    came of each. Raises UsageError where a text states none.
+    """
+    stated: list[tuple[str, Criterion]] = []
+    for source, parsed in parse_criteria(texts, experiment).items():
+        stated += [(source, one) for one in parsed]
+    return criteria.foreseen(stated, journal.read(experiment.folder / layout.JOURNAL).events)
 
 
 def parse_budget(text: str) -> Budget | None:

@@ -11,7 +11,7 @@ from watchkeeper.core.errors import EXIT_OK, Problem
 from watchkeeper.publish import names
 from watchkeeper.publish.signing.keys import Key
 from watchkeeper.publish.signoff import origin
-from watchkeeper.publish.signoff.document import Signoff
+from watchkeeper.publish.signoff.document import Signoff, StatedCriterion
 from watchkeeper.publish.signoff.files import bytes_to_hash
 from watchkeeper.publish.signoff.sign import NoReasonError, NotSignedError, sign
 from watchkeeper.show.cli.answering import (
@@ -67,7 +67,8 @@ def command(
     key = load_key(key_file, passphrase_file)
     progress = HashingProgress(bytes_to_hash(root))
     try:
-        signoff = sign(root, reason=reason, key=key, progress=progress.add)
+        expected = origin.expected_of(root)
+        signoff = sign(root, reason=reason, key=key, expected=expected, progress=progress.add)
     except (NotSignedError, NoReasonError) as error:
         progress.end()
         return _refuse(root, error, as_json=as_json)
@@ -79,7 +80,8 @@ def command(
 
 class SignData(msgspec.Struct, frozen=True, kw_only=True):
     """The sign-off that was written, null where none was: the verdict and its reason, and how many
-    files it names. `checks` are those that stand against signing.
+    files it names. `checks` are those that stand against signing. `criteria` are what was expected
+    of its evaluations, as the sign-off repeats them.
     """
 
     checks: list[CheckEntry]
@@ -90,6 +92,7 @@ class SignData(msgspec.Struct, frozen=True, kw_only=True):
     signed_at: str | None
     files: int
     key: str | None
+    criteria: list[StatedCriterion] = []
 
 
 ANSWERS = (SignData,)
@@ -101,6 +104,8 @@ def _show(root: Path, signoff: Signoff, key: Key | None, *, as_json: bool) -> in
     summary = f"{path}: {signoff.verdict}, {count:,} files"
     if not as_json:
         click.echo(printable(summary))
+        for one in _criteria_of(signoff):
+            say(printable(f"Expected {one.words}"))
         say(ATTRIBUTION if key is None else f"Signed with the key {key.fingerprint}.")
         return EXIT_OK
     return answer(
@@ -116,8 +121,15 @@ def _show(root: Path, signoff: Signoff, key: Key | None, *, as_json: bool) -> in
             signed_at=signoff.signed_at.isoformat(),
             files=count,
             key=key.fingerprint if key is not None else None,
+            criteria=list(_criteria_of(signoff)),
         ),
     )
+
+
+def _criteria_of(signoff: Signoff) -> tuple[StatedCriterion, ...]:
+    if signoff.watchkeeper is None:
+        return ()
+    return signoff.watchkeeper.criteria
 
 
 def _refuse(root: Path, error: NotSignedError | NoReasonError, *, as_json: bool) -> int:

@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from watchkeeper.core.collector import collector_paused
+from watchkeeper.core.criteria import Standing
 from watchkeeper.core.errors import EXIT_FAILED, EXIT_OK, Problem
 from watchkeeper.core.events import Decision
 from watchkeeper.core.journal import utc_now
@@ -23,7 +24,14 @@ from watchkeeper.query import copies, foreign_jobs
 from watchkeeper.query.status import decide
 from watchkeeper.schedulers.choose import profile_of
 from watchkeeper.schedulers.site import Site
-from watchkeeper.show.cli.answering import answer, command_errors, echo_problems, page_options, say
+from watchkeeper.show.cli.answering import (
+    answer,
+    command_errors,
+    echo_expectations,
+    echo_problems,
+    page_options,
+    say,
+)
 from watchkeeper.show.cli.common import (
     cluster_option,
     experiment_argument,
@@ -34,6 +42,8 @@ from watchkeeper.show.cli.keeping.limits import (
     allow_unsigned_option,
     budget_notes,
     budget_option,
+    expect_option,
+    expectations_of,
     parse_budget,
 )
 from watchkeeper.show.standing import run_words
@@ -47,6 +57,7 @@ from watchkeeper.watch.spending import Spending
 @cluster_option
 @allow_unsigned_option
 @budget_option
+@expect_option
 @page_options
 @command_errors
 @collector_paused()
@@ -59,6 +70,7 @@ def command(
     cluster: str | None,
     allow_unsigned: bool,
     budget: str,
+    expect: tuple[str, ...],
     **options: Any,
 ) -> int:
     """Show what would be submitted, and why everything else would not. Writes nothing.
@@ -67,6 +79,7 @@ def command(
     """
     limits = parse_budget(budget)
     found = experiments.read(experiment)
+    expected = expectations_of(expect, found)
     settings = load(found.folder, acts=False, gate=gate, queue_ahead=queue_ahead, cluster=cluster)
     if cluster is not None:
         profile_of(settings, cluster)
@@ -107,7 +120,11 @@ def command(
     problems = _failed_before(plan, run_words(str(found.folder), settings.cluster or ""))
     if as_json:
         return answer(
-            code, summary=words, counts=counts, problems=problems, data=_data(found, plan)
+            code,
+            summary=words,
+            counts=counts,
+            problems=problems,
+            data=_data(found, plan, expected),
         )
     lines = [
         [
@@ -120,18 +137,21 @@ def command(
     ]
     say(table(["action", "what", "reason", "evidence"], lines) + "\n")
     click.echo(words)
+    echo_expectations(expected)
     return code
 
 
 class PlanData(msgspec.Struct, frozen=True, kw_only=True):
     """What would be done with each piece of work: what would be submitted comes first. `summary` is
-    the summary file, "" for a folder tree.
+    the summary file, "" for a folder tree. `expected`: each criterion that was stated, or would be
+    by this command, and what came of it.
     """
 
     experiment: str
     folder: str
     summary: str
     decisions: list[Decision]
+    expected: list[Standing] = []
 
 
 ANSWERS = (PlanData,)
@@ -155,11 +175,12 @@ def _failed_before(plan: planning.Plan, run: tuple[str, ...]) -> list[Problem]:
 _ORDER = ("submit", "retry", "blocked", "active", "wait", "skip")
 
 
-def _data(found: experiments.Experiment, plan: planning.Plan) -> PlanData:
+def _data(found: experiments.Experiment, plan: planning.Plan, expected: list[Standing]) -> PlanData:
     decisions = sorted(plan.decisions, key=lambda decision: _ORDER.index(decision.action))
     return PlanData(
         experiment=found.name,
         folder=str(found.folder),
         summary=str(found.summary or ""),
         decisions=decisions,
+        expected=expected,
     )

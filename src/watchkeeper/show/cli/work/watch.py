@@ -17,6 +17,7 @@ from watchkeeper.show.cli.common import (
     verbose_option,
 )
 from watchkeeper.show.cli.keeping.keep import keep
+from watchkeeper.show.cli.keeping.limits import expect_option
 from watchkeeper.show.cli.keeping.scripts import Target
 from watchkeeper.show.standing import StandingData
 
@@ -33,6 +34,7 @@ ANSWERS = (StandingData,)
     help="Time between two polls of the scheduler.",
 )
 @glob_options
+@expect_option
 @cluster_option
 @verbose_option
 @answer_options
