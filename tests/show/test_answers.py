@@ -19,6 +19,7 @@ import watchkeeper as wk_api
 from tests.checkpoints import write_log, write_program
 from tests.experiments import command, env, wk, write_experiment
 from tests.publish.checkpoints import make_checkpoint
+from tests.publish.package.packages import first_writer, make_source
 from tests.publish.vouched import checkpoint
 from tests.publish.wandb.files import begin, end, row, write_run
 from watchkeeper.core.errors import BusyError, UnavailableError
@@ -177,6 +178,9 @@ SUCCESSES = {
     "checkpoint passport": ["CKPT", "--declare", "DECLARED", "--reference", "FORWARD"],
     "checkpoint replay": ["CKPT", "--with", "FORWARD"],
     "checkpoint reevaluate": ["LOG", "LOG"],
+    "publish stage": ["STEP", "-o", "PACKAGE", "--reason", "it is small"],
+    "publish check": ["PACKAGE"],
+    "publish open": ["PACKAGE", "--event", "EVENT", "--field", "host", "-o", "OPENED"],
     "wandb sync": ["WANDB", "-e", "lab", "-p", "digits", "--dry-run"],
     "rm": ["REC"],
 }
@@ -192,6 +196,9 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
     places |= {"SWEEP": str(root / "sweep"), "SCRIPT": str(root / "train.sh")}
     places["SIGNABLE"] = str(checkpoint(root / "signable", soft=True))
     places["KEY"] = str(root / "key.pem")
+    made = make_source(root / "made", is_alone=True)
+    places |= {"STEP": str(made.root), "EVENT": f"{first_writer(made)}:0"}
+    places |= {"PACKAGE": str(root / "package"), "OPENED": str(root / "opened.json")}
     places["CKPT"] = str(make_checkpoint(root / "model"))
     places["LOG"] = str(write_log(root / "log.eval", ["a"]))
     places["FORWARD"] = str(write_program(root / "forward.py"))

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from tests.publish.vouched import SIGNED, at, checkpoint
-from watchkeeper.core.events import RunStarted, Submitted
+from watchkeeper.core.events import Checkpoint, RunStarted, Submitted
 from watchkeeper.core.journal import Writer
 from watchkeeper.publish.package.staging import Plan, Request, Staged, make_plan, stage
 from watchkeeper.publish.package.story import Loss, Result, Source, Story
@@ -29,12 +29,18 @@ STORY = Story(
 )
 
 
-def make_source(folder: Path, *, soft: bool = False, is_signed: bool = True) -> Source:
-    """A run in `folder`, and its checkpoint with the files that trainers leave beside weights."""
+def make_source(
+    folder: Path, *, soft: bool = False, is_signed: bool = True, is_alone: bool = False
+) -> Source:
+    """A run in `folder`, and its checkpoint with the files that trainers leave beside weights.
+    `is_alone`: it is a recorded run, and no run of an experiment.
+    """
     writer = Writer(folder / ".watchkeeper" / "journal", "run", zone="UTC")
     writer.write(RunStarted, run_id="r", pipeline="training", folder=str(folder), job_id=JOB)
-    writer.write(Submitted, key="r8", phase="preparation", attempt=1, job_id=JOB,
-                 scheduler="slurm", command="sbatch x")  # fmt: skip
+    if not is_alone:
+        writer.write(Submitted, key="r8", phase="preparation", attempt=1, job_id=JOB,
+                     scheduler="slurm", command="sbatch x")  # fmt: skip
+    writer.write(Checkpoint, path="step_200", files=(), training_step=200)
     writer.close()
     root = checkpoint(folder / "step_200", soft=soft)
     (root / "config.json").write_text('{"model_type": "tiny", "note": "/scratch/ada/base"}\n')
@@ -42,7 +48,14 @@ def make_source(folder: Path, *, soft: bool = False, is_signed: bool = True) -> 
     (root / "tokenizer.model").write_bytes(b"\0tokens")
     if is_signed:
         sign(root, reason="the log is short" if soft else "", clock=at(SIGNED))
-    return Source(root=root, folder=folder, key="r8", path="step_200", training_step=200)
+    key = "" if is_alone else "r8"
+    return Source(root=root, folder=folder, key=key, path="step_200", training_step=200)
+
+
+def first_writer(source: Source) -> str:
+    """The writer of the run's journal."""
+    (journal,) = (source.folder / ".watchkeeper" / "journal").glob("*.jsonl")
+    return journal.stem
 
 
 def plan_of(source: Source, target: Path, request: Request | None = None) -> Plan:

@@ -24,6 +24,7 @@ from watchkeeper.publish.manifest.hashing import Progress, hash_each
 from watchkeeper.publish.manifest.verify import verify_manifest
 from watchkeeper.publish.package import layout
 from watchkeeper.publish.package.pages import hub
+from watchkeeper.publish.package.passport import commits_of
 from watchkeeper.publish.package.scan import scan
 from watchkeeper.publish.passport.document import get
 from watchkeeper.publish.sanitize.known import Known
@@ -61,6 +62,8 @@ def check_package(
     outcomes = hash_each(root, listed.files, known=_of(records, listed), progress=progress)
     hashed, unread = signed_files.parted(outcomes)
     papers = read_papers(root, require_signoff=True)
+    private = known or Known()
+    private.commits |= _commits(root, papers.passport)
     return [
         *shape,
         *unread,
@@ -72,7 +75,7 @@ def check_package(
         *scan(
             root,
             listed.files,
-            known or Known(commits=_commits(root, papers.passport)),
+            private,
             keep_links=_public_links(papers.passport),
         ),
     ]
@@ -215,21 +218,18 @@ def _metadata(root: Path) -> Iterator[Check]:
 
 
 def _commits(root: Path, passport: Mapping[str, Any]) -> set[str]:
-    """The commits that the passport and the events name: forty digits that are one of these are no
-    token.
-    """
-    origin = get(passport, "provenance")
-    fields = origin.items() if isinstance(origin, dict) else ()
-    named = {value for name, value in fields if name.endswith("commit")}
+    """The commits that the passport and the events name."""
+    named = commits_of(passport)
     # What is wrong with the events is found where they are verified.
     with contextlib.suppress(UsageError, OSError, RecursionError, AttributeError):
         named |= _commits_in(root / layout.EVENTS)
-    return {commit for commit in named if isinstance(commit, str) and git.is_sha(commit)}
+    return named
 
 
-def _commits_in(events: Path) -> set[object]:
+def _commits_in(events: Path) -> set[str]:
     with open_regular(events) as file:
-        return {event.get("git_sha") for event in events_of(lines_of(file)) if event}
+        named = [event.get("git_sha") for event in events_of(lines_of(file)) if event]
+    return {commit for commit in named if isinstance(commit, str) and git.is_sha(commit)}
 
 
 def _public_links(passport: Mapping[str, Any]) -> tuple[str, ...]:

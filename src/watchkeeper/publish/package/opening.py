@@ -32,7 +32,8 @@ def parse_event(text: str) -> tuple[str, int]:
     match = _EVENT.fullmatch(text)
     if match is None:
         raise UsageError(
-            f"--event {text!r} names no event", hint="give it as WRITER:NUMBER, as wk log does"
+            f"--event {text!r} names no event",
+            hint="give it as WRITER:NUMBER, the `writer` and `seq` of watchkeeper log --json",
         )
     return match[1], int(match[2])
 
@@ -67,7 +68,8 @@ def open_in(journals: Sequence[Path], event: str, field: str) -> Opening:
         if (folder / f"{writer}{SUFFIX}").is_file():
             return open_field(folder, writer, seq, field.split("."))
     raise UsageError(
-        f"no journal here was written by {writer}", hint="wk log names the writer of each event"
+        f"no journal here was written by {writer}",
+        hint="`writer` of watchkeeper log --json names it for each event",
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from watchkeeper.core.code import git
 from watchkeeper.publish import names
 from watchkeeper.publish.documents import GENERATED_BY
 from watchkeeper.publish.manifest.document import utc
@@ -126,6 +127,14 @@ def _tags(
             tags.append(tag)
     stack = get(document, "stack")
     return (*tags, str(stack)) if stack else tuple(tags)
+
+
+def commits_of(document: Mapping[str, Any]) -> set[str]:
+    """The commits that a passport names: forty digits that are one of these are no token."""
+    origin = get(document, "provenance")
+    fields = origin.items() if isinstance(origin, dict) else ()
+    named = [value for name, value in fields if name.endswith("commit")]
+    return {commit for commit in named if isinstance(commit, str) and git.is_sha(commit)}
 
 
 def facts_of(document: Mapping[str, Any]) -> dict[str, str]:

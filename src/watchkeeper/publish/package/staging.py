@@ -207,9 +207,12 @@ def stage(
         refuse_inside(key.path, plan.source.root)
     private = known or known_of(plan.source.folder, plan.source.recorded)
     with _half_made(plan) as half:
+        document, sha256 = _source_passport(plan.source, clock)
+        private.commits |= passport.commits_of(document)
         work = _Work(plan, request, half, Texts(private, request.declared.public_links))
         work.bring_files(progress)
-        work.write_texts(story, clock, is_signed=key is not None)
+        work.write_passport(document, sha256, clock, has_config=bool(story.config))
+        work.write_texts(story, is_signed=key is not None)
         records = work.write_manifest(clock, progress)
         signoff = work.sign(key, records, clock)
         checks = check_package(
@@ -230,6 +233,15 @@ def stage(
         record=record,
         size_bytes=list_files(plan.target)[0].size_bytes,
     )
+
+
+def _source_passport(source: Source, clock: Clock) -> tuple[Mapping[str, Any], str]:
+    """The checkpoint's passport and its hash; where it has none, one made now, and ""."""
+    place = source.root / names.PASSPORT
+    if place.is_file():
+        return read_document(place), sha256_of(place)
+    run = facts_of_run(source.root, source.folder, source.key)
+    return generate(source.root, now=clock(), run=run).document, ""
 
 
 def half_of(target: Path) -> Path:
@@ -281,7 +293,7 @@ class _Work:
         self._request = request
         self._half = half
         self._written: set[str] = set()
-        self._keeps = {item.path for item in plan.contents.items}
+        self._document: Mapping[str, Any] = {}
 
     def bring_files(self, progress: Progress | None) -> None:
         """The files of the checkpoint: texts are searched, all others shared or copied."""
@@ -309,41 +321,38 @@ class _Work:
         files.replace(place, text.encode())
         self._written.add(path)
 
-    def write_texts(self, story: Story, clock: Clock, *, is_signed: bool) -> None:
-        """The documents: the training log, the passport, the events, the card and what it shows."""
+    def write_passport(
+        self, document: Mapping[str, Any], sha256: str, clock: Clock, *, has_config: bool
+    ) -> None:
+        """The package's passport, of the checkpoint's with its hash, "" for one that was made now.
+        What an earlier call signed goes: it vouched for other files.
+        """
         for path in _MADE_ANEW:
             (self._half / path).unlink(missing_ok=True)
+        origin = passport.Origin(
+            passport_sha256=sha256,
+            journal_chain=to_document(heads_of(self._plan.source.folder / places.JOURNAL)),
+            public_links=self._request.declared.public_links,
+            has_config=has_config,
+        )
+        made = passport.repacked(document, self._plan.contents.moved, origin, clock())
+        self._document = self.texts.hidden_json(names.PASSPORT, made)
+        write_document(self._half / names.PASSPORT, self._document)
+        self._written.add(names.PASSPORT)
+
+    def write_texts(self, story: Story, *, is_signed: bool) -> None:
+        """The training log, the events, the card and what it shows."""
         self._write(names.TRAINING_LOG, self.texts.training_log(story))
         if story.config:
             self._write(layout.CONFIG, self.texts.hidden_file(layout.CONFIG, story.config))
         if story.plot:
             self._write(layout.PLOT, story.plot)
-        document = self._passport(story, clock)
-        write_document(self._half / names.PASSPORT, document)
         self._write_events()
         shown = self.texts.hidden_story(story)
         for path, text in hub.eval_files(shown.results, self._request.declared).items():
             self._write(path, text)
-        self._write(names.README, self._card(shown, document, is_signed=is_signed))
-        self._written |= {names.PASSPORT, layout.EVENTS}
+        self._write(names.README, self._card(shown, is_signed=is_signed))
         self._remove_others()
-
-    def _passport(self, story: Story, clock: Clock) -> dict[str, Any]:
-        source = self._plan.source
-        place = source.root / names.PASSPORT
-        if place.is_file():
-            document, sha256 = read_document(place), sha256_of(place)
-        else:
-            run = facts_of_run(source.root, source.folder, source.key)
-            document, sha256 = generate(source.root, now=clock(), run=run).document, ""
-        origin = passport.Origin(
-            passport_sha256=sha256,
-            journal_chain=to_document(heads_of(source.folder / places.JOURNAL)),
-            public_links=self._request.declared.public_links,
-            has_config=bool(story.config),
-        )
-        made = passport.repacked(document, self._plan.contents.moved, origin, clock())
-        return self.texts.hidden_json(names.PASSPORT, made)
 
     def _write_events(self) -> None:
         source = self._plan.source
@@ -353,8 +362,10 @@ class _Work:
             file.writelines(write_bundle(journals, about(source.keys)))
             file.flush()
             os.fsync(file.fileno())
+        self._written.add(layout.EVENTS)
 
-    def _card(self, story: Story, document: Mapping[str, Any], *, is_signed: bool) -> str:
+    def _card(self, story: Story, *, is_signed: bool) -> str:
+        document = self._document
         items = self._plan.contents.items
         paths = self._plan.contents.moved
         model = passport.model_of(document, story.name, paths)

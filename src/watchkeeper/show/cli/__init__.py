@@ -51,6 +51,9 @@ COMMANDS = {
     "checkpoint passport": "Write down what a checkpoint is, and check it.",
     "checkpoint replay": "The reference forward pass again, against what was recorded.",
     "checkpoint reevaluate": "Name each sample whose answer differs between two evaluations.",
+    "publish stage": "Make a package of a checkpoint, without what is private.",
+    "publish check": "Check a package: whole, signed, and nothing private in it.",
+    "publish open": "Open one hidden field of a package's events.",
 }
 
 # The folder of each command's module: commands are grouped by what people do.
@@ -90,6 +93,9 @@ _FOLDERS = {
     "checkpoint passport": "trust",
     "checkpoint replay": "trust",
     "checkpoint reevaluate": "trust",
+    "publish stage": "publish",
+    "publish check": "publish",
+    "publish open": "publish",
 }
 
 
@@ -97,6 +103,7 @@ _FOLDERS = {
 GROUPS: dict[str, str] = {
     "checkpoint": "What a checkpoint is, and who vouched for it.",
     "wandb": "Runs of W&B, sent safely.",
+    "publish": "A package of a run, from which nothing private leaves.",
 }
 
 

@@ -211,11 +211,15 @@ def _show_plan(plan: Plan) -> None:
         return
     held = plan.contents
     folder = f"checkpoints/{plan.step}"
-    count = f"{len(held.items):,} files, {size(held.size_bytes)}"
+    count = f"{_files(len(held.items))}, {size(held.size_bytes)}"
     click.echo(printable(f"{plan.source.root} → {plan.target}/{folder}: {count}"))
     click.echo(printable(f"  {_way(plan)}; hashing takes about {clock(plan.hashing_s)}"))
     for why, files, size_bytes in contents.totals(held.left_out):
-        click.echo(f"  left out: {files:,} files, {size(size_bytes)}: {why}")
+        click.echo(f"  left out: {_files(files)}, {size(size_bytes)}: {why}")
+
+
+def _files(count: int) -> str:
+    return "1 file" if count == 1 else f"{count:,} files"
 
 
 def _way(plan: Plan) -> str:
@@ -247,14 +251,15 @@ def _data(plan: Plan, staged: Staged | None) -> StageData:
 
 
 def _answer_plan(plan: Plan, *, as_json: bool) -> int:
-    summary = f"would stage {len(plan.contents.items):,} files, {size(plan.contents.size_bytes)}"
+    held = plan.contents
+    summary = f"would stage {_files(len(held.items))}, {size(held.size_bytes)}"
     if not as_json:
         say(f"{summary.capitalize()}.")
         return EXIT_OK
     return answer(
         EXIT_OK,
         summary=summary,
-        counts={"files": len(plan.contents.items)},
+        counts={"files": len(held.items)},
         data=_data(plan, None),
     )
 
@@ -263,7 +268,7 @@ def _show(plan: Plan, staged: Staged, *, as_json: bool) -> int:
     hidden = sum(map(len, staged.redactions.values()))
     summary = (
         f"{staged.root}: staged, {staged.signoff.verdict}, {size(staged.size_bytes)}; "
-        f"{hidden:,} details hidden"
+        f"{hidden:,} private details hidden"
     )
     if as_json:
         return answer(
