@@ -28,8 +28,9 @@ from watchkeeper.core.events import (
     Unknown,
 )
 from watchkeeper.core.events.choose import Events, of_kind
+from watchkeeper.core.text import lazy
 
-_CRITERION = re.compile(
+_CRITERION = lazy.pattern(
     r"\s*(?P<metric>[A-Za-z_][\w./:@%-]*?)\s*(?P<relation><=|>=|==|<|>)\s*"
     r"(?P<value>[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*",
     re.ASCII,

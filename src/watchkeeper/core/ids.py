@@ -7,19 +7,20 @@ digits too, since digits name attempts.
 
 from __future__ import annotations
 
-import re
 import secrets
 import unicodedata
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from urllib.parse import quote, unquote
 
+from watchkeeper.core.text import lazy
+
 # Lower-case Crockford base 32: no i, l, o, u, so that ids survive being read aloud and case-folding
 # filesystems.
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _PLAIN = "._=+@,-~"
 # Parts that stand for themselves: nearly all, and quicker to see than to encode.
-_PLAIN_PART = re.compile(r"[A-Za-z_=+@,~-][A-Za-z0-9._=+@,~-]*")
+_PLAIN_PART = lazy.pattern(r"[A-Za-z_=+@,~-][A-Za-z0-9._=+@,~-]*")
 _MAX_PART_BYTES = 200
 
 

@@ -17,7 +17,6 @@ import contextlib
 import getpass
 import hashlib
 import os
-import re
 import stat
 import threading
 from collections.abc import Callable, Iterator
@@ -48,7 +47,7 @@ from watchkeeper.core.events import (
     newer_opening,
 )
 from watchkeeper.core.ids import writer_id
-from watchkeeper.core.text import odd_bytes
+from watchkeeper.core.text import lazy, odd_bytes
 from watchkeeper.core.version import SOFTWARE
 
 Clock = Callable[[], datetime]
@@ -60,7 +59,7 @@ SEGMENT_EVENTS = 256  # after so many the chain is written down, and not first a
 MOST_OPENING_BYTES = 2**20  # of the first line, which names every writer that was read before
 
 RESTORE = "restore it from a backup"
-_RELEASE = re.compile(r"watchkeeper ([0-9][0-9A-Za-z.+!-]{0,40})")
+_RELEASE = lazy.pattern(r"watchkeeper ([0-9][0-9A-Za-z.+!-]{0,40})")
 
 
 def utc_now() -> datetime:

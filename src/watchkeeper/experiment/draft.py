@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import Literal
 
 import msgspec
 
 from watchkeeper.core.errors import Problem
+from watchkeeper.core.text import lazy
 from watchkeeper.tools.promise import CHECKPOINT_PATTERNS, cell_name
 
 RunType = Literal["fine-tuned", "control", "eval-only", "job"]
@@ -15,8 +15,8 @@ RUN_TYPES: tuple[RunType, ...] = ("fine-tuned", "control", "eval-only", "job")
 
 
 # Of at most nine digits: `int` refuses thousands, and no job takes so long.
-_CLOCK = re.compile(r"(?:(\d{1,9})-)?(\d{1,9}):(\d\d)(?::(\d\d))?")
-_PART = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*(d|h|m|s)[a-z]*")
+_CLOCK = lazy.pattern(r"(?:(\d{1,9})-)?(\d{1,9}):(\d\d)(?::(\d\d))?")
+_PART = lazy.pattern(r"(\d{1,9}(?:\.\d{1,9})?)\s*(d|h|m|s)[a-z]*")
 _UNITS_S = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0}
 
 

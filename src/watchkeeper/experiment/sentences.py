@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from watchkeeper.core.text import lazy
 from watchkeeper.experiment.draft import DraftRun, EvalKey, RunType
 from watchkeeper.reading.yaml import listed, nearest
 
@@ -21,47 +22,47 @@ TICKS = "✓✔✅☑🗸🗹√"
 _NOT = frozenset(("", *"-–—−✗✘❌✖✕×❎", "--", "---", "no", "none", "n/a", "na", "n.a.", "skip"))
 _YES = frozenset({"yes", "y", "true"})
 _DASH = r"(?:-|–|—|−|\.\.\.?|…|to|through)"
-_RANGE = re.compile(rf"(\d{{1,6}})\s*{_DASH}\s*(?:epoch[_ ]?)?(\d{{1,6}})")
-_ONE = re.compile(r"(?:epoch[_ ]?)?(\d{1,6})")
-_EACH = re.compile(
+_RANGE = lazy.pattern(rf"(\d{{1,6}})\s*{_DASH}\s*(?:epoch[_ ]?)?(\d{{1,6}})")
+_ONE = lazy.pattern(r"(?:epoch[_ ]?)?(\d{1,6})")
+_EACH = lazy.pattern(
     r"(?:the )?(?:each|every|all|all of the|both)(?: of its)?(?: trained| training)? epochs?"
 )
-_LAST = re.compile(r"(?:only )?(?:the )?(?:last|final)(?: epoch| checkpoint)?(?: only)?")
+_LAST = lazy.pattern(r"(?:only )?(?:the )?(?:last|final)(?: epoch| checkpoint)?(?: only)?")
 _MOST_EPOCHS = 10_000
 _LIST_HINT = "write them as 0,1 or 0-1; they count from 0"
 
-_WHO = re.compile(
+_WHO = lazy.pattern(
     r"(?:we |i )?(?:will )?(?:evaluate |test )?(?P<who>.+?)"
     r"(?:,? (?:is|are|was|were|will be|to be|gets?|should be))?(?:,? "
     r"(?:evaluated|tested|run))?(?:,? once)?(?:,? only)?"
     r",? on (?P<what>.+)",
     re.IGNORECASE,
 )
-_WHEN = re.compile(
+_WHEN = lazy.pattern(
     r",?\s*(?:\bat\b|\bafter\b|\bfor\b|\bin\b|\bwith\b|\()\s*"
     r"(?=(?:the |only )*(?:(?:each|every|all|both|last|final)\b|epochs?(?![a-z])))"
     r"|,\s*(?=(?:each|every|all|both) epochs?\b)",
     re.IGNORECASE,
 )
-_ABOUT_EVALUATION = re.compile(
+_ABOUT_EVALUATION = lazy.pattern(
     r"\bevaluat|\bepoch|\bruns?\b|\bmodels?\b|\bcontrols?\b|\bbase", re.IGNORECASE
 )
-_FILLER = re.compile(r"\b(?:the|following|evaluation)\b\s*", re.IGNORECASE)
-_ALL = re.compile(r"(?:all|each|every|both|everything)\b(?: of)?\s*(?P<count>\d{1,9})?\s*")
-_ALL_TASKS = re.compile(
+_FILLER = lazy.pattern(r"\b(?:the|following|evaluation)\b\s*", re.IGNORECASE)
+_ALL = lazy.pattern(r"(?:all|each|every|both|everything)\b(?: of)?\s*(?P<count>\d{1,9})?\s*")
+_ALL_TASKS = lazy.pattern(
     r"(?:all|each|every|both)(?: of)?(?: the)?(?: \d{1,9})?(?: evaluation)? tasks?|all|everything"
 )
-_SPEAKS_OF_TASKS = re.compile(
+_SPEAKS_OF_TASKS = lazy.pattern(
     r"\b(?:(?:all|each|every|both)(?: of)?(?: the)?(?: \d+)?|the) tasks?\b", re.IGNORECASE
 )
 _KINDS: tuple[tuple[re.Pattern[str], tuple[RunType, ...]], ...] = (
-    (re.compile(r"(?:fine-?\s?tuned|trained)(?: runs?| models?)?"), ("fine-tuned",)),
+    (lazy.pattern(r"(?:fine-?\s?tuned|trained)(?: runs?| models?)?"), ("fine-tuned",)),
     (
-        re.compile(r"(?:base|control|baseline|untrained)s?(?: (?:runs?|models?|controls?))?"),
+        lazy.pattern(r"(?:base|control|baseline|untrained)s?(?: (?:runs?|models?|controls?))?"),
         ("control",),
     ),
-    (re.compile(r"eval(?:uation)?-only(?: runs?| models?)?"), ("eval-only",)),
-    (re.compile(r"(?:runs?|models?)?"), ("fine-tuned", "control", "eval-only")),
+    (lazy.pattern(r"eval(?:uation)?-only(?: runs?| models?)?"), ("eval-only",)),
+    (lazy.pattern(r"(?:runs?|models?)?"), ("fine-tuned", "control", "eval-only")),
 )
 
 

@@ -18,6 +18,7 @@ from watchkeeper.core import layout
 from watchkeeper.core.disk.files import read_start_if_any
 from watchkeeper.core.errors import ExperimentError, Problem
 from watchkeeper.core.ids import name_fault
+from watchkeeper.core.text import lazy
 from watchkeeper.experiment.draft import Draft, DraftCell, DraftRun, EvalKey
 from watchkeeper.experiment.summary_names import SUMMARY_MD, SUMMARY_YAML, SUMMARY_YML
 from watchkeeper.reading.yaml import listed
@@ -28,15 +29,15 @@ FINETUNE = "finetune.slurm"
 _CELL = "cell.slurm"
 _SUFFIX = ".slurm"
 
-_EPOCH = re.compile(r"(?P<task>.+)_epoch(?P<epoch>0|[1-9][0-9]{0,8})", re.DOTALL)
-_BASE = re.compile(r"(?P<task>.+)_base", re.DOTALL)
+_EPOCH = lazy.pattern(r"(?P<task>.+)_epoch(?P<epoch>0|[1-9][0-9]{0,8})", re.DOTALL)
+_BASE = lazy.pattern(r"(?P<task>.+)_base", re.DOTALL)
 # A script's first MiB is enough to see which tool it calls.
 _SCRIPT_BYTES = 2**20
-_SEPARATORS = re.compile(r"[-_. ]+(?=summary)")
+_SEPARATORS = lazy.pattern(r"[-_. ]+(?=summary)")
 _SHORT_NAMES = ("experimentsummary.yaml", "experimentsummary.yml", "experimentsummary.md")
 _CALLS = {
-    "inspect-ai": re.compile(rb"^[^#\n]*\binspect[ \t]+eval(-set|-retry)?\b", re.MULTILINE),
-    "torchtune": re.compile(rb"^[^#\n]*\btune[ \t]+run\b", re.MULTILINE),
+    "inspect-ai": lazy.pattern(rb"^[^#\n]*\binspect[ \t]+eval(-set|-retry)?\b", re.MULTILINE),
+    "torchtune": lazy.pattern(rb"^[^#\n]*\btune[ \t]+run\b", re.MULTILINE),
 }
 
 

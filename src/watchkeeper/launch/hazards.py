@@ -21,6 +21,7 @@ from watchkeeper.core.code.shell_text import commands, variables, words_of
 from watchkeeper.core.disk.files import read_if_any, read_start_if_any
 from watchkeeper.core.errors import ExperimentError, Problem, StorageError
 from watchkeeper.core.events import RunItem
+from watchkeeper.core.text import lazy
 from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.reading.tool_calls import EVAL_YAML
 from watchkeeper.reading.yaml import Located, listed, load
@@ -28,15 +29,15 @@ from watchkeeper.schedulers.sbatch_head import Head, read_head
 from watchkeeper.tools import globs
 
 _SCRIPT_BYTES = 2**20
-_UNKNOWN = re.compile(r"[$`*?\[{]")
-_OPERATOR = re.compile(r"[;&|()]+")
+_UNKNOWN = lazy.pattern(r"[$`*?\[{]")
+_OPERATOR = lazy.pattern(r"[;&|()]+")
 _WRITES = frozenset({">", ">>", ">|", "&>", "&>>", ">&"})
 _TABLE = "gpu_metrics.csv"
 _CONFIG_SUFFIXES = (".yaml", ".yml")
 _MOVES = frozenset({"cd", "pushd", "popd"})
 _OPENS = frozenset({"if", "for", "while", "until", "case", "select", "{"})
 _CLOSES = frozenset({"fi", "done", "esac", "}"})
-_INTERPOLATED = re.compile(r"\$\{(\w+)\}")
+_INTERPOLATED = lazy.pattern(r"\$\{(\w+)\}")
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,28 +18,31 @@ from watchkeeper.core.code.git import DETACHED, Git
 from watchkeeper.core.code.shell_text import commands
 from watchkeeper.core.disk.files import read_whole
 from watchkeeper.core.errors import Problem
+from watchkeeper.core.text import lazy
 from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.launch import hazards
 from watchkeeper.schedulers.sbatch_head import read_head
 from watchkeeper.schedulers.site import Site
 
 _SHELLS = frozenset({"bash", "sh", "dash", "ksh", "zsh"})
-_STOPS_AT_FAILURE = re.compile(r"^\s*set\s+(?:-\w*e|.*\s-\w*e\b|.*-o\s+errexit)|\btrap\b.*\bERR\b")
-_PIPEFAIL = re.compile(r"\bpipefail\b")
-_SAVES_CODE = re.compile(r"(?:^|;)\s*(?:local\s+|export\s+)?(\w+)=\"?\$\?\"?\s*(?:$|;)")
-_EXITS_BADLY = re.compile(
+_STOPS_AT_FAILURE = lazy.pattern(
+    r"^\s*set\s+(?:-\w*e|.*\s-\w*e\b|.*-o\s+errexit)|\btrap\b.*\bERR\b"
+)
+_PIPEFAIL = lazy.pattern(r"\bpipefail\b")
+_SAVES_CODE = lazy.pattern(r"(?:^|;)\s*(?:local\s+|export\s+)?(\w+)=\"?\$\?\"?\s*(?:$|;)")
+_EXITS_BADLY = lazy.pattern(
     r"(?:^|[;&|{(\s])(?:exit|return)(?:\s+(?!0\b)\S+|\s*$)|(?:^|[;&|\s])false\b"
 )
 # As a last command these succeed whatever came before.
-_ALWAYS_WELL = re.compile(
+_ALWAYS_WELL = lazy.pattern(
     r"(?:echo|printf|date|true|:|exit\s+0|sync|sleep|touch|rm\s+-\w*f|wait$)(?:\s|$)"
 )
-_PREPARES = re.compile(
+_PREPARES = lazy.pattern(
     r"(?:\w+=\S*$|cd|module|source|\.|export|echo|printf|date|mkdir|set|ulimit|conda)(?:\s|$)"
 )
 # The name of a folder that holds one of these is not known before there is a job.
-_NAMED_LATE = re.compile(r"%\d*[jAaNJsnt]")
-_TESTS = re.compile(r"(?:\[\[?|test|\(\(|\(\s*exit|exec|exit)(?:\s|$|\()")
+_NAMED_LATE = lazy.pattern(r"%\d*[jAaNJsnt]")
+_TESTS = lazy.pattern(r"(?:\[\[?|test|\(\(|\(\s*exit|exec|exit)(?:\s|$|\()")
 
 
 def checked(experiment: Experiment, site: Site, *, coming: bool = True) -> Experiment:

@@ -28,12 +28,13 @@ from watchkeeper.core.errors import StorageError, UsageError, WatchkeeperError
 from watchkeeper.core.events import Intended, RunStarted
 from watchkeeper.core.layout import workdir_of
 from watchkeeper.core.state import Attempt
+from watchkeeper.core.text import lazy
 
 LIMIT_S = 600.0
 """Of one of git's commands that write: a large tree takes its time."""
 _OUTSIDE = "outside-the-experiment"
-_GITLINK = re.compile(rb"^([-+])Subproject commit ([0-9a-f]{7,64})(-dirty)?$", re.MULTILINE)
-_FILE_OF_DIFF = re.compile(rb"^diff --git a/(.+) b/\1$", re.MULTILINE)
+_GITLINK = lazy.pattern(rb"^([-+])Subproject commit ([0-9a-f]{7,64})(-dirty)?$", re.MULTILINE)
+_FILE_OF_DIFF = lazy.pattern(rb"^diff --git a/(.+) b/\1$", re.MULTILINE)
 
 Today = Literal["as kept", "changed", "gone", "unknown"]
 

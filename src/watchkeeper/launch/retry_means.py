@@ -23,6 +23,7 @@ from watchkeeper.core.errors import StorageError
 from watchkeeper.core.events import Checkpoint, Intended, RunItem, RunStarted
 from watchkeeper.core.layout import workdir_of
 from watchkeeper.core.state import Attempt
+from watchkeeper.core.text import lazy
 from watchkeeper.launch.retries import Means, Rules, chain
 from watchkeeper.reading import shell, tool_calls
 from watchkeeper.reading.tool_calls import Batch
@@ -34,7 +35,7 @@ from watchkeeper.schedulers.wrapper.render import (
 )
 from watchkeeper.tools.promise import Finding
 
-_CALLED = re.compile(r"[\w./-]+\.(?:py|sh)\b")
+_CALLED = lazy.pattern(r"[\w./-]+\.(?:py|sh)\b")
 _CALLED_BYTES = 2**20
 _DEFAULT = r"\$\{%s:?-([0-9]{1,9})\}"
 

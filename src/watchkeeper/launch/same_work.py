@@ -17,24 +17,25 @@ from pathlib import Path
 from watchkeeper.core.code import code_files
 from watchkeeper.core.disk import files
 from watchkeeper.core.events import Intended, RunItem
+from watchkeeper.core.text import lazy
 from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.reading import configs
 
 # Options of sbatch that change what is run, and not where, when, or under which name.
 _OF_THE_WORK = ("array", "a", "export", "export-file", "chdir", "D", "wrap")
-_DIRECTIVE = re.compile(rb"^[ \t]*#SBATCH[ \t]+--?([A-Za-z-]+).*$", re.MULTILINE)
+_DIRECTIVE = lazy.pattern(rb"^[ \t]*#SBATCH[ \t]+--?([A-Za-z-]+).*$", re.MULTILINE)
 _NAME = (
     rb"(?:resume(?:_from)?(?:_checkpoint|_path|_step)?|resume_from_checkpoint|ckpt_path"
     rb"|load_checkpoint)"
 )
-_OPTION = re.compile(
+_OPTION = lazy.pattern(
     rb"[ \t]+(?:--)?"
     + _NAME.replace(b"_", b"[_-]")
     + rb"(?:[ \t]*[=:][ \t]*|[ \t]+)(?!-)[^\s;&|]+",
     re.IGNORECASE,
 )
-_FLAG = re.compile(rb"[ \t]+--resume(?=[ \t\n;&|]|$)")
-_LINE = re.compile(
+_FLAG = lazy.pattern(rb"[ \t]+--resume(?=[ \t\n;&|]|$)")
+_LINE = lazy.pattern(
     rb"^[ \t]*(?:export[ \t]+)?['\"]?" + _NAME + rb"['\"]?[ \t]*[=:].*$",
     re.MULTILINE | re.IGNORECASE,
 )

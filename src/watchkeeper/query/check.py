@@ -5,7 +5,6 @@ verdicts rest on.
 from __future__ import annotations
 
 import contextlib
-import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -20,6 +19,7 @@ from watchkeeper.core.errors import Problem, UsageError
 from watchkeeper.core.events import Judged, RunStarted
 from watchkeeper.core.journal import Journal
 from watchkeeper.core.state import State, fold
+from watchkeeper.core.text import lazy
 from watchkeeper.core.version import SOFTWARE
 from watchkeeper.experiment import experiment as experiments
 from watchkeeper.publish.chain import lineage
@@ -34,7 +34,7 @@ RESTORE_WHOLE = (
     "restore .watchkeeper/journal from a backup; what lies here is all that is left of it: keep it"
 )
 
-_BLOCK = re.compile(rb"\s*\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\] [A-Z_]+\n")
+_BLOCK = lazy.pattern(rb"\s*\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\] [A-Z_]+\n")
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):

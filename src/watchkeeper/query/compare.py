@@ -33,6 +33,7 @@ from watchkeeper.core.events import (
 )
 from watchkeeper.core.events.choose import all_of
 from watchkeeper.core.state import Attempt, fold
+from watchkeeper.core.text import lazy
 from watchkeeper.experiment import experiment as experiments
 from watchkeeper.experiment.tree import is_experiment
 from watchkeeper.query.catalogue.experiment_runs import ExperimentRun, runs_of, settings_of
@@ -56,7 +57,7 @@ from watchkeeper.watch.outcome.losses import Tried
 MOST_RANGES = 40
 """Of commits, that git is asked to count."""
 MOST_NAMED = 8
-_JOB_NAME = re.compile(rb"^#SBATCH\s+(?:--job-name|-J)\b.*$", re.MULTILINE)
+_JOB_NAME = lazy.pattern(rb"^#SBATCH\s+(?:--job-name|-J)\b.*$", re.MULTILINE)
 
 
 class Chosen(NamedTuple):

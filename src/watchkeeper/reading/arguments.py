@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-_OPTION = re.compile(r"--?([A-Za-z][\w.-]*)(?:=(.*))?", re.DOTALL)
-_ASSIGNED = re.compile(r"\+{0,2}([A-Za-z_][\w./-]*)=(.*)", re.DOTALL)
-_NUMBER = re.compile(r"-?\.?\d.*", re.DOTALL)
+from watchkeeper.core.text import lazy
+
+_OPTION = lazy.pattern(r"--?([A-Za-z][\w.-]*)(?:=(.*))?", re.DOTALL)
+_ASSIGNED = lazy.pattern(r"\+{0,2}([A-Za-z_][\w./-]*)=(.*)", re.DOTALL)
+_NUMBER = lazy.pattern(r"-?\.?\d.*", re.DOTALL)
 
 
 def settings_of(args: Sequence[str]) -> dict[str, str]:

@@ -14,6 +14,7 @@ from yaml.composer import ComposerError
 from yaml.error import YAMLError
 
 from watchkeeper.core.collector import collector_paused
+from watchkeeper.core.text import lazy
 from watchkeeper.reading.nodes import MOST_LEVELS, TAG, MappingNode, Node, SequenceNode
 
 _KINDS = (
@@ -37,14 +38,14 @@ _KINDS = (
     ),
     ("value", r"="),
 )
-_KIND = re.compile("|".join(f"(?P<{kind}>{words})" for kind, words in _KINDS))
+_KIND = lazy.pattern("|".join(f"(?P<{kind}>{words})" for kind, words in _KINDS))
 _TAGS = {kind: f"{TAG}{kind}" for kind, _ in _KINDS}
 # The first letters of plain words that may be more than text.
 _FIRST_LETTERS = frozenset("tTfF-+.0123456789<~nN=")
 
 # Tabs, other line breaks, byte order marks, directives, block texts whose first line is blank,
 # tags, and anchors of odd letters.
-_DISPUTED = re.compile(
+_DISPUTED = lazy.pattern(
     "[\t\x85\u2028\u2029\ufeff]"
     r"|^%"
     r"|[|>][-+0-9]*(?:#| *(?: #[^\n]*)?\r?\n *\r?\n)"

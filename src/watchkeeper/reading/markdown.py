@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from watchkeeper.core.errors import ExperimentError, Problem
+from watchkeeper.core.text import lazy
 
 if TYPE_CHECKING:
     from markdown_it.token import Token
 
-_PIPE = re.compile(r"(?<!\\)\|")
+_PIPE = lazy.pattern(r"(?<!\\)\|")
 _SHOWN = ("text", "code_inline", "html_inline", "text_special", "image")
-_NUMBER = re.compile(r"^\d+(?:\.\d+)*[.)]?\s+")
+_NUMBER = lazy.pattern(r"^\d+(?:\.\d+)*[.)]?\s+")
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from watchkeeper.core.text import redaction
+from watchkeeper.core.text import lazy, redaction
 from watchkeeper.core.text.figures import canonical
 from watchkeeper.reading.nodes import MappingNode, Node, NoYAMLError, ScalarNode, SequenceNode
 from watchkeeper.reading.yaml import compose
@@ -33,11 +33,11 @@ MOST_SETTINGS = 2000
 MOST_DEPTH = 40
 _MOST_VISITS = 20_000  # aliases can name one node again and again
 
-_PLAIN_KEY = re.compile(r"( *)([A-Za-z0-9_][\w./-]*):(?: +(.*?))? *")
-_PLAIN_VALUE = re.compile(r"[\w./~+$-][^#\n:\"'\[\]{}&*!|>%@`,\\\t]*")
-_URL_OR_PATH = re.compile(r"[\w./~+-]+(?::[\w./+-]+)*")
-_QUOTED = re.compile(r"\"[^\"\\\n]*\"|'[^'\n]*'")
-_FLOW = re.compile(r"\[ *((?:[\w./~+-]+)(?: *, *[\w./~+-]+)*)? *\]")
+_PLAIN_KEY = lazy.pattern(r"( *)([A-Za-z0-9_][\w./-]*):(?: +(.*?))? *")
+_PLAIN_VALUE = lazy.pattern(r"[\w./~+$-][^#\n:\"'\[\]{}&*!|>%@`,\\\t]*")
+_URL_OR_PATH = lazy.pattern(r"[\w./~+-]+(?::[\w./+-]+)*")
+_QUOTED = lazy.pattern(r"\"[^\"\\\n]*\"|'[^'\n]*'")
+_FLOW = lazy.pattern(r"\[ *((?:[\w./~+-]+)(?: *, *[\w./~+-]+)*)? *\]")
 
 
 class UnreadableError(Exception):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-_TUNE_RUN = re.compile(r"(?<![\w.-])tune(?:[ \t]|\\\n)+run(?=[ \t\\])")
+from watchkeeper.core.text import lazy
+
+_TUNE_RUN = lazy.pattern(r"(?<![\w.-])tune(?:[ \t]|\\\n)+run(?=[ \t\\])")
 # The pieces of a simple command. A bracket or a quote ends at the first sign that closes it: one
 # within another is rare, and seen when the result is read back.
-_PIECE = re.compile(
+_PIECE = lazy.pattern(
     r"""
       (?P<gap> [ \t] | \\\n )
     | (?P<word> \\.? | '[^']*' | "[^"]*" | `[^`]*` | \$\([^)]*\) | \$\{[^}]*\} )

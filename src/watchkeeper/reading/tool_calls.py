@@ -15,17 +15,18 @@ import msgspec
 from watchkeeper.core.code.shell_text import commands, words_of
 from watchkeeper.core.disk.files import read_if_any, read_start_if_any
 from watchkeeper.core.errors import ExperimentError, Problem
+from watchkeeper.core.text import lazy
 from watchkeeper.reading.yaml import Located, load
 from watchkeeper.tools.promise import Training
 
 CONFIG = "finetune.yaml"
 EVAL_YAML = "eval.yaml"
 _SCRIPT_BYTES = 2**20
-_CHECKPOINT = re.compile(r"/epoch_(\d{1,6})(?=/*(?:[\s\"';&|)]|$))")
-_UNKNOWN = re.compile(r"[$`]")
+_CHECKPOINT = lazy.pattern(r"/epoch_(\d{1,6})(?=/*(?:[\s\"';&|)]|$))")
+_UNKNOWN = lazy.pattern(r"[$`]")
 _OPERATOR_SIGNS = frozenset(";&|()<>")
 # One model by provider and name, as a log repeats it: not `none`, a list, or a path.
-_MODEL = re.compile(r"[\w.-]+(?:/[\w.:@-]+)+")
+_MODEL = lazy.pattern(r"[\w.-]+(?:/[\w.:@-]+)+")
 _EPOCHS, _STEPS, _LOG_EVERY = "epochs", "max_steps_per_epoch", "log_every_n_steps"
 # Options of `inspect eval` that take no value; every other one does.
 _FLAGS = frozenset(

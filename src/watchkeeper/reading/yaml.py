@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import re
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from watchkeeper.core.errors import ExperimentError, Problem, Severity
+from watchkeeper.core.text import lazy
 from watchkeeper.reading.nodes import (
     TAG,
     MappingNode,
@@ -37,7 +37,7 @@ Schema = Mapping[str, str]
 _KINDS = {"mapping": "a mapping", "list": "a list", "text": "text", "number": "a number"}
 _TYPO = 0.85  # difflib's ratio from which an unknown key counts as a known one misspelt
 
-_INTEGER = re.compile(r"[-+]?[0-9]{1,9}")
+_INTEGER = lazy.pattern(r"[-+]?[0-9]{1,9}")
 # Plain words that readers of YAML 1.1 (PyYAML among them) take for true and false.
 _YAML_1_1_BOOL = frozenset({"y", "n", "yes", "no", "on", "off"})
 

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from watchkeeper.core.text import lazy
 from watchkeeper.runfolder.losses import TRAIN_LOSS, loss_of
 
 TOLERANCE = 0.02
@@ -25,12 +26,12 @@ percent and more.
 """
 OTHER_CLOCK_S = 60.0
 """By how much the clocks of two machines may differ."""
-_MEASURED = re.compile(
+_MEASURED = lazy.pattern(
     r"(?:val|valid|validation|eval|evaluation|test|dev|holdout|predict|benchmark)(?:[/_. -].*)?"
     r"|accuracy|acc|f1|em|exact_match|bleu|rouge\w*|perplexity|ppl|wer|cer|auc|precision|recall|pass@\d+|score|samples",
     re.DOTALL,
 )
-_NEUTRAL = re.compile(r"epoch|time|runtime|duration|elapsed|step|seconds?|\w+_per_second|\w+_s")
+_NEUTRAL = lazy.pattern(r"epoch|time|runtime|duration|elapsed|step|seconds?|\w+_per_second|\w+_s")
 
 
 class Row(NamedTuple):

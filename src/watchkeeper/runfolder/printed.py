@@ -18,12 +18,14 @@ from itertools import pairwise
 
 import msgspec
 
+from watchkeeper.core.text import lazy
+
 # Every repetition is bounded, and no number begins in the middle of another one: a line of any
 # length takes linear time. A number of more digits than these is none that a training prints.
 _INT = r"(?<![\d,.])(\d[\d,]{0,20})(?![\d,])"
 _DECIMAL = r"-?\d{1,20}(?:\.\d{1,40})?(?:[eE][-+]?\d{1,5})?(?!\d)"
-_BAR = re.compile(rf"{_INT}/{_INT} \[\d")
-_TUNE = re.compile(r"(?<!\d)(\d{1,15})\|(\d{1,15})\|Loss: ([^\s:]{1,60}):")
+_BAR = lazy.pattern(rf"{_INT}/{_INT} \[\d")
+_TUNE = lazy.pattern(r"(?<!\d)(\d{1,15})\|(\d{1,15})\|Loss: ([^\s:]{1,60}):")
 _STEP = r"(\d[\d,]{0,20})(?![\d_])"  # "step 00_ingest" is a stage
 _AFTER_NAME = (
     r"[ '\"]{0,8}(?:[:=#\[ ]|\.{3} \()[ '\"]{0,8}"
@@ -32,12 +34,12 @@ _AFTER_NAME = (
 )
 # Each is looked for before the next: of `iter 100 step 25` the optimizer's step counts.
 _NAMED = tuple(
-    re.compile(rf"\b{word}\b{_AFTER_NAME}", re.IGNORECASE)
+    lazy.pattern(rf"\b{word}\b{_AFTER_NAME}", re.IGNORECASE)
     for word in ("(?:global[ _]?)?steps?", "(?:iter(?:ation)?|num_updates)")
 )
 # Only in a line that tells a loss: elsewhere such figures count files, tests or layers.
 _COUNTERS = tuple(
-    re.compile(pattern, re.IGNORECASE)
+    lazy.pattern(pattern, re.IGNORECASE)
     for pattern in (
         rf"(?<!epoch )(?<!epoch: )\[\s{{0,8}}{_STEP}/\s{{0,8}}{_STEP}"
         rf"(?: {{1,4}}\([ \d.]{{1,8}}%\))?\]",
@@ -50,19 +52,19 @@ _COUNTERS = tuple(
     )
 )
 # XGBoost and LightGBM: `[34]\ttrain-logloss:0.5`.
-_BOOSTED = re.compile(r"^\[(\d{1,15})\]\t()")
-_A_LOSS = re.compile(r"loss['\"]?[\s:=|]{1,20}-?(?:\d|nan|inf)", re.IGNORECASE)
-_COLOUR = re.compile(r"\x1b\[[\d;]{0,20}m")
-_EPOCH = re.compile(r"\bEpoch {1,8}(\d{1,15})(?:/\d{1,15})?:")
-_RATE = re.compile(
+_BOOSTED = lazy.pattern(r"^\[(\d{1,15})\]\t()")
+_A_LOSS = lazy.pattern(r"loss['\"]?[\s:=|]{1,20}-?(?:\d|nan|inf)", re.IGNORECASE)
+_COLOUR = lazy.pattern(r"\x1b\[[\d;]{0,20}m")
+_EPOCH = lazy.pattern(r"\bEpoch {1,8}(\d{1,15})(?:/\d{1,15})?:")
+_RATE = lazy.pattern(
     r"\[[\d:]{1,20}<[\d:?]{1,20}, {0,8}(\d{1,20}(?:\.\d{1,40})?)(?:[^\s/\]\d.]{0,40}/(s)|s/)"
 )
 _FIGURE = rf"\b['\"]?\s{{0,8}}[:=]?\s{{0,8}}({_DECIMAL}|nan|inf)"
 _OTHERS = "".join(
     f"(?<!{word} )" for word in ("val", "valid", "validation", "eval", "evaluation", "dev", "test")
 )
-_LOSS = re.compile(rf"(?<![\w/-]){_OTHERS}(?:train[_/])?loss{_FIGURE}", re.IGNORECASE)
-_VAL_LOSS = re.compile(
+_LOSS = lazy.pattern(rf"(?<![\w/-]){_OTHERS}(?:train[_/])?loss{_FIGURE}", re.IGNORECASE)
+_VAL_LOSS = lazy.pattern(
     rf"(?<![\w/-])(?:val|valid|validation|eval|dev)[_/ -]?loss{_FIGURE}", re.IGNORECASE
 )
 

@@ -13,11 +13,12 @@ import re
 
 import msgspec
 
+from watchkeeper.core.text import lazy
 from watchkeeper.runfolder.losses import TRAIN_LOSS, rename_losses
 from watchkeeper.runfolder.printed import is_bar, plain, position_of
 
 LINE_LIMIT = 4_096  # characters of a line that are read
-HINT = re.compile(rb"step|iter|loss|epoch|/\d{1,20} \[|^\[\d{1,15}\]\t", re.IGNORECASE)
+HINT = lazy.pattern(rb"step|iter|loss|epoch|/\d{1,20} \[|^\[\d{1,15}\]\t", re.IGNORECASE)
 """What a line holds that may be of use here."""
 
 _WORDS = (
@@ -29,7 +30,7 @@ _DIGITS = r"-?(?:\d{1,3}(?:,\d{3}){1,6}(?![\d,])|\d{1,20})(?:\.\d{0,40})?(?:[eE]
 _NUMBER = rf"({_DIGITS}|[-+]?(?:nan|inf(?:inity)?))(?=$|[\s,;|)\]}}'\"%]|\.(?:\s|$))"
 _NAME = r"[^\W\d][\w./@-]{0,79}"
 _SIGN = r"['\"]?\s{0,4}[:=]\s{0,16}['\"]?"
-_PAIR = re.compile(
+_PAIR = lazy.pattern(
     rf"(?<![\w./@-])((?:(?:{_WORDS}) ){{0,2}})(?:({_NAME}){_SIGN}|({_SHORT})\s{{1,4}}){_NUMBER}",
     re.IGNORECASE,
 )
@@ -44,10 +45,10 @@ _LOSS_NAMES = (
     "train/crossentropyloss",
 )
 # litgpt: `loss train: 1.234, val: 1.3`.
-_LOSS_TRAIN = re.compile(
+_LOSS_TRAIN = lazy.pattern(
     rf"\bloss train: {{0,8}}{_NUMBER}(?:, val: {{0,8}}{_NUMBER})?", re.IGNORECASE
 )
-_EPOCH = re.compile(r"\bepoch\b[ :=#\[]{1,8}(\d{1,9})(?![\d.])", re.IGNORECASE)
+_EPOCH = lazy.pattern(r"\bepoch\b[ :=#\[]{1,8}(\d{1,9})(?![\d.])", re.IGNORECASE)
 _NO_METRICS = frozenset({"step", "steps", "global_step", "iter", "iteration", "v_num"})
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
@@ -11,15 +10,16 @@ from typing import Protocol
 import msgspec
 
 from watchkeeper.core.events import SchedulerFacts
+from watchkeeper.core.text import lazy
 
 # The most that Slurm itself can be set to (MaxArraySize, slurm.conf(5)).
 MAX_TASKS = 4_000_001
-_LIMIT = re.compile(r"[0-9]{1,10}")
-_STEP = re.compile(r":([0-9]{1,10})")
+_LIMIT = lazy.pattern(r"[0-9]{1,10}")
+_STEP = lazy.pattern(r":([0-9]{1,10})")
 # Of several parts' states, what says most about the whole comes first; then what went wrong, and
 # COMPLETED last.
 _WEIGHT = ("RUNNING", "COMPLETING", "SUSPENDED", "PENDING", "UNKNOWN")
-_PART = re.compile(r"([0-9]{1,10})(?:-([0-9]{1,10})(?::([0-9]{1,10}))?)?")
+_PART = lazy.pattern(r"([0-9]{1,10})(?:-([0-9]{1,10})(?::([0-9]{1,10}))?)?")
 
 
 def numbers_of(spec: str) -> list[int]:

@@ -21,6 +21,7 @@ import msgspec
 
 from watchkeeper.core.disk.files import read_whole
 from watchkeeper.core.errors import Problem
+from watchkeeper.core.text import lazy
 from watchkeeper.core.text.odd_bytes import as_text
 from watchkeeper.schedulers import arrays
 
@@ -47,7 +48,7 @@ _MOST_WIDTH_DIGITS = 15
 _UNLIMITED = frozenset({"-1", "unlimited", "infinite"})
 _NUMBER = r"\d{1,9}"
 _LIMITS = tuple(
-    re.compile(pattern, re.ASCII)
+    lazy.pattern(pattern, re.ASCII)
     for pattern in (
         rf"(?P<m>{_NUMBER})(?::(?P<s>{_NUMBER}))?",
         rf"(?P<h>{_NUMBER}):(?P<m>{_NUMBER}):(?P<s>{_NUMBER})",
@@ -56,8 +57,8 @@ _LIMITS = tuple(
 )
 _NEXT_COMPONENT = (("hetjob",), ("packjob",))
 # `int` refuses thousands of digits, in words that say nothing of the script.
-_COUNT = re.compile(r"[0-9]{1,9}")
-_VARIABLE = re.compile(r"\$\{?[A-Za-z_]\w*\}?")
+_COUNT = lazy.pattern(r"[0-9]{1,9}")
+_VARIABLE = lazy.pattern(r"\$\{?[A-Za-z_]\w*\}?")
 _UNITS_S = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 
 

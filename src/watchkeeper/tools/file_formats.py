@@ -14,7 +14,6 @@ import itertools
 import json
 import math
 import pickletools
-import re
 import struct
 import zipfile
 import zlib
@@ -26,6 +25,7 @@ from typing import Any, TypeGuard
 
 from watchkeeper.core.disk.files import open_regular, read_most
 from watchkeeper.core.events import Number
+from watchkeeper.core.text import lazy
 from watchkeeper.runfolder.values import NON_FINITE, spell
 
 WEIGHTS = frozenset({
@@ -63,7 +63,7 @@ _HEAD_BYTES = 4096
 _LFS = b"version https://git-lfs.github.com/spec/"
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _FIRST_USER_BLOCK, _LAST_USER_BLOCK = 512, 2**20
-_NOT_TEXT = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
+_NOT_TEXT = lazy.pattern(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 _ZIP_MAGIC = b"PK\x03\x04"
 
 

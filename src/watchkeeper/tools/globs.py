@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import fnmatch
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from watchkeeper.core.disk.files import TEMPORARY_PREFIX
+from watchkeeper.core.text import lazy
 
-_ESCAPED = re.compile(r"\[([*?[])\]")
-_MAGIC = re.compile(r"[*?[]")
-_NUMBER = re.compile(r"(\d+)")
+_ESCAPED = lazy.pattern(r"\[([*?[])\]")
+_MAGIC = lazy.pattern(r"[*?[]")
+_NUMBER = lazy.pattern(r"(\d+)")
 
 
 def natural(name: str) -> tuple[list[int | str], str]:

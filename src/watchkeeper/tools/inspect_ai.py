@@ -11,7 +11,6 @@ header, and would say `started` for ever.
 from __future__ import annotations
 
 import json
-import re
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ import msgspec
 
 from watchkeeper.core.disk.files import open_regular
 from watchkeeper.core.events import Number
+from watchkeeper.core.text import lazy
 from watchkeeper.tools.file_formats import (
     ZIP_ERRORS,
     EmptyError,
@@ -42,8 +42,8 @@ _MAX_WINDOW_BYTES = (
 )  # of a Zstandard frame: what `zstd --ultra` needs at the most, its --long aside
 _ZSTD = 93
 _LOCAL_HEADER_BYTES = 30
-_SAMPLE = re.compile(r"samples/.+\.json")
-_EPOCH = re.compile(r"(?:^|/)epoch_(\d+)/*$")
+_SAMPLE = lazy.pattern(r"samples/.+\.json")
+_EPOCH = lazy.pattern(r"(?:^|/)epoch_(\d+)/*$")
 
 
 def read(path: Path, expected: Expected) -> tuple[dict[str, Number], str, str]:

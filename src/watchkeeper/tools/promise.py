@@ -8,7 +8,6 @@ in it escaped, so that no name ever matches another's files.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from glob import escape
 from typing import Literal
@@ -16,6 +15,7 @@ from typing import Literal
 import msgspec
 
 from watchkeeper.core.events import Evidence, FilePath, FreeText, Number
+from watchkeeper.core.text import lazy
 
 Kind = Literal["checkpoint", "result", "output"]
 Verdict = Literal["good", "missing", "empty", "damaged"]
@@ -32,10 +32,10 @@ RESULT_PLACEHOLDERS = ("folder", "run", "task", "epoch", "cell")
 
 # Formats that a summary may add to the usual ones of weights.
 MOST_FORMATS = 20
-_SUFFIX = re.compile(r"\.[A-Za-z0-9_-]{1,20}")
+_SUFFIX = lazy.pattern(r"\.[A-Za-z0-9_-]{1,20}")
 
-_MAGIC = re.compile(r"[*?[]")
-_PLACEHOLDER = re.compile(r"\{(\w*)\}")
+_MAGIC = lazy.pattern(r"[*?[]")
+_PLACEHOLDER = lazy.pattern(r"\{(\w*)\}")
 
 
 class Training(msgspec.Struct, frozen=True, kw_only=True):

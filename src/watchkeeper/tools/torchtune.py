@@ -21,6 +21,7 @@ import msgspec
 
 from watchkeeper.core.disk.files import open_regular
 from watchkeeper.core.events import Evidence
+from watchkeeper.core.text import lazy
 from watchkeeper.tools import globs
 from watchkeeper.tools.file_formats import printable
 from watchkeeper.tools.promise import Finding, Training
@@ -33,7 +34,7 @@ _LOGS = "logs/log_*.txt"
 _TAIL_BYTES = 256 * 1024
 _MOST_LOGS = 4
 # Every repetition is bounded, so that a line of any length is read in linear time.
-_TOLD = re.compile(
+_TOLD = lazy.pattern(
     r"^Step (?P<row>\d{1,15}) \|(?:[^\n]*?\s)?loss:(?P<row_loss>\S+)"
     r"|\|(?P<step>\d{1,15})\|Loss: (?P<loss>[^\s:]{1,40}):\s{1,20}\d{1,3}%"
     r"\|[^|\r\n]{0,1000}\|\s{0,20}\d{1,15}/(?P<total>\d{1,15})"
@@ -41,7 +42,7 @@ _TOLD = re.compile(
     r"|(?P<saved>Checkpoint saved in )",
     re.MULTILINE,
 )
-_SHARD = re.compile(r".*-(\d{1,15})-of-(\d{1,15})\.[a-z]+")
+_SHARD = lazy.pattern(r".*-(\d{1,15})-of-(\d{1,15})\.[a-z]+")
 
 
 class TrainingLog(msgspec.Struct, frozen=True, kw_only=True):

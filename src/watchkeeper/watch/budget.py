@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
-
 import msgspec
 
 from watchkeeper.core.errors import UsageError
+from watchkeeper.core.text import lazy
 
 _HOUR_S = 3600.0
-_GPU = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,6})?h")
-_JOBS = re.compile(r"[0-9]{1,9}")
+_GPU = lazy.pattern(r"[0-9]{1,9}(?:\.[0-9]{1,6})?h")
+_JOBS = lazy.pattern(r"[0-9]{1,9}")
 _HINT = "write --budget gpu=40h, --budget jobs=200, or both: gpu=40h,jobs=200"
 _MOST_NAMES = 5
 

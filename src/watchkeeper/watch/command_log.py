@@ -36,6 +36,7 @@ from watchkeeper.core.events import (
     Synced,
 )
 from watchkeeper.core.events.choose import all_of, of_kind
+from watchkeeper.core.text import lazy
 from watchkeeper.core.text.redaction import redact, redact_words
 from watchkeeper.core.text.zones import zone_of
 from watchkeeper.publish.wandb.belonging import ids_of, segments_of
@@ -55,7 +56,7 @@ _MOST_OF_ONE_NAME = 1000
 _TRIES = 3  # of an edit, while a person edits the same page
 _SCRIPTS = (".py", ".sh")
 _STDERR = "logs/stderr.log"
-_EXECUTION = re.compile(r"^- execution_id: (\S+)\s*$", re.MULTILINE)
+_EXECUTION = lazy.pattern(r"^- execution_id: (\S+)\s*$", re.MULTILINE)
 _CONFIG = {"command", "cwd"}  # of the runs that `exec` records
 _MOST_COMPLETED = 20  # of the newest logs of one name
 _GONE = "the `exec` that recorded it is gone and wrote no end: how the command ended is not known"

@@ -8,17 +8,17 @@ The hash of an event is in core/chain/tree.py.
 
 from __future__ import annotations
 
-import re
 from hashlib import sha256
 from typing import Any
 
 import msgspec
 
 from watchkeeper.core.chain import tree
+from watchkeeper.core.text import lazy
 
 _START = b"watchkeeper chain 1\0"
 _LINK = b"watchkeeper link 1\0"
-_HEX = re.compile(r"[0-9a-f]*")
+_HEX = lazy.pattern(r"[0-9a-f]*")
 FAULTS = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 """What `hash_line` raises for a line that is no event."""
 

@@ -21,18 +21,19 @@ from typing import NamedTuple
 from watchkeeper.core.code import git, named_files
 from watchkeeper.core.code.git_index import Index
 from watchkeeper.core.disk.files import read_whole
+from watchkeeper.core.text import lazy
 
 MOST_FILES = 50
 MOST_BYTES = 2**20
 """Of one file: a larger one is hardly code that a person wrote."""
 MOST_BYTES_IN_ALL = 8 * 2**20
 PYTHON, SHELL = ".py", ".sh"
-_IMPORT = re.compile(
+_IMPORT = lazy.pattern(
     r"^[ \t]*(?:from[ \t]+(\.*[\w.]*)[ \t]+import[ \t]+(\([^)]*\)|[^#\n]+)|import[ \t]+([^#\n]+))",
     re.MULTILINE,
 )
-_STRING = re.compile(r"""['"]([\w./+@-]+\.(?:py|sh))['"]""")
-_NAME = re.compile(r"[A-Za-z_]\w*(?:\.\w+)*")
+_STRING = lazy.pattern(r"""['"]([\w./+@-]+\.(?:py|sh))['"]""")
+_NAME = lazy.pattern(r"[A-Za-z_]\w*(?:\.\w+)*")
 _INSTALLED = frozenset({"site-packages", "dist-packages"})
 
 

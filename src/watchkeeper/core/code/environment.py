@@ -9,7 +9,6 @@ imported and no program is run.
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
@@ -17,9 +16,11 @@ from pathlib import Path
 
 import msgspec
 
+from watchkeeper.core.text import lazy
+
 VARIABLES = ("VIRTUAL_ENV", "CONDA_DEFAULT_ENV", "CONDA_PREFIX", "LOADEDMODULES", "WANDB_DIR")
-_INSTALLED = re.compile(r"(?P<name>.+?)-(?P<version>[^-]+)\.(?:dist-info|egg-info)")
-_VERSION = re.compile(r"python(3\.\d+)")
+_INSTALLED = lazy.pattern(r"(?P<name>.+?)-(?P<version>[^-]+)\.(?:dist-info|egg-info)")
+_VERSION = lazy.pattern(r"python(3\.\d+)")
 
 
 class Python(msgspec.Struct, frozen=True, kw_only=True):

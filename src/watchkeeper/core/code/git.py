@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from watchkeeper.core.text import lazy
+
 LIMIT_S = 2.0
 DIFF_LIMIT_S = 20.0
 BETWEEN_LIMIT_S = 5.0
@@ -42,10 +44,10 @@ OF_ANOTHER_REPOSITORY = frozenset(
         "GIT_WORK_TREE",
     }
 )
-_SHA = re.compile(r"[0-9a-fA-F]{7,64}")
+_SHA = lazy.pattern(r"[0-9a-fA-F]{7,64}")
 # `https://user:token@host/path`, and scp's form, `git@host:path`.
-_URL = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?P<user>[^/]*@)?(?P<place>[^/@]+/.+)")
-_SCP = re.compile(r"(?P<scheme>)(?P<user>[^/@:]+@)?(?P<place>[^/@:]{2,}:(?!/)[^@]+)")
+_URL = lazy.pattern(r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?P<user>[^/]*@)?(?P<place>[^/@]+/.+)")
+_SCP = lazy.pattern(r"(?P<scheme>)(?P<user>[^/@:]+@)?(?P<place>[^/@:]{2,}:(?!/)[^@]+)")
 _NOT_SAFE = b"dubious ownership"
 _STATUS = (
     "status",

@@ -19,11 +19,12 @@ from pathlib import Path
 from watchkeeper.core.code.git import holder_of
 from watchkeeper.core.code.shell_text import commands, variables
 from watchkeeper.core.disk.files import open_regular, read_most
+from watchkeeper.core.text import lazy
 
 SCRIPT_BYTES = 2**20
-_UNKNOWN = re.compile(r"[$`*?\[]")
-_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
-_BESIDE = re.compile(r"\$\{?SLURM_SUBMIT_DIR\}?|\$\(dirname [^)]*\)")
+_UNKNOWN = lazy.pattern(r"[$`*?\[]")
+_VARIABLE = lazy.pattern(r"\$(?:(\w+)|\{(\w+)\})")
+_BESIDE = lazy.pattern(r"\$\{?SLURM_SUBMIT_DIR\}?|\$\(dirname [^)]*\)")
 """A batch script begins in the folder that it is submitted from: its own."""
 _MOST_FOLDERS = 8
 

@@ -9,9 +9,11 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
 
-_HEREDOC = re.compile(r"<<-?\s*(['\"]?)(\w+)\1")
-_ASSIGNED = re.compile(r"(?:^|[\s;&|(])(?:export\s+|local\s+|readonly\s+)?(\w+)\+?=")
-_SET_OTHERWISE = re.compile(r"\b(?:for|read|select|getopts|mapfile|readarray)\b([^;|&\n]*)")
+from watchkeeper.core.text import lazy
+
+_HEREDOC = lazy.pattern(r"<<-?\s*(['\"]?)(\w+)\1")
+_ASSIGNED = lazy.pattern(r"(?:^|[\s;&|(])(?:export\s+|local\s+|readonly\s+)?(\w+)\+?=")
+_SET_OTHERWISE = lazy.pattern(r"\b(?:for|read|select|getopts|mapfile|readarray)\b([^;|&\n]*)")
 
 
 @lru_cache(maxsize=8)  # one script is read for several questions in a row

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
+from watchkeeper.core.text import lazy
 
-_NUMBER = re.compile(r"[-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
+_NUMBER = lazy.pattern(r"[-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 _CONSTANTS = {"true": "true", "false": "false", "null": "null", "~": "null", "": "null"}
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
+from watchkeeper.core.text import lazy
 
 # Every repetition is bounded, or of letters that the next part lacks: a long line takes linear
 # time.
-_NAMES = re.compile(
+_NAMES = lazy.pattern(
     r"(?P<path>(?:~|\.{1,2})?(?:/[\w.@%+=~-]+)+/?)"
     r"|(?P<hex>\b0x[0-9a-fA-F]+\b|\b(?=[a-f]{0,64}[0-9])[0-9a-f]{6,64}\b)"
     r"|(?P<number>\d+(?:\.\d+)?)"

@@ -13,10 +13,12 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from watchkeeper.core.text import lazy
+
 T = TypeVar("T")
 # Half surrogates stand for the bytes 80 to FF (PEP 383); any other one stands for nothing.
-_HALF = re.compile("[\ud800-\udfff]")
-_SIGN = re.compile("[\U0010f780-\U0010f7ff]")
+_HALF = lazy.pattern("[\ud800-\udfff]")
+_SIGN = lazy.pattern("[\U0010f780-\U0010f7ff]")
 _SURROGATE, _PRIVATE = 0xDC00, 0x10F700
 
 

@@ -13,14 +13,15 @@ import msgspec
 from watchkeeper.core.disk.files import read_whole
 from watchkeeper.core.errors import UsageError
 from watchkeeper.core.ids import name_fault
+from watchkeeper.core.text import lazy
 from watchkeeper.experiment import tree
 from watchkeeper.experiment.draft import Draft, DraftCell, DraftRun, EvalKey
 
 MOST_RUNS = 5_000
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
-_NOT_IN_NAME = re.compile(r"[^A-Za-z0-9.+=-]+")
-_TORCHTUNE = re.compile(r"^[^#\n]*\btune[ \t]+run\b", re.MULTILINE)
-_INSPECT = re.compile(r"^[^#\n]*\binspect[ \t]+eval\b", re.MULTILINE)
+_NAME = lazy.pattern(r"[A-Za-z_][A-Za-z0-9_.-]*")
+_NOT_IN_NAME = lazy.pattern(r"[^A-Za-z0-9.+=-]+")
+_TORCHTUNE = lazy.pattern(r"^[^#\n]*\btune[ \t]+run\b", re.MULTILINE)
+_INSPECT = lazy.pattern(r"^[^#\n]*\binspect[ \t]+eval\b", re.MULTILINE)
 
 
 class Sweep(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from watchkeeper.core.text import lazy
 from watchkeeper.experiment.draft import Draft, DraftCell, DraftRun
 
 _HEAD = """# What this experiment is. docs/experiment.md has every key; `watchkeeper plan` reads it.
@@ -16,7 +16,7 @@ tools:
   preparation: {preparation}  # torchtune or script
   evaluation: {evaluation}  # inspect-ai or script
 """
-_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")
+_PLAIN = lazy.pattern(r"[A-Za-z][A-Za-z0-9_./-]*")
 # What older readers of YAML take for true, false or nothing.
 _NO_TEXT = frozenset({"true", "false", "yes", "no", "on", "off", "y", "n", "null", "none"})
 _OF_A_SCRIPT = (

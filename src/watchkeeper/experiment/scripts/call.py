@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
-from watchkeeper.core.text import redaction
+from watchkeeper.core.text import lazy, redaction
 
 PYTHON = ".py"
 _MOST_SLUG = 60
-_SEPARATORS = re.compile(r"[\s_]+")
-_NOT_IN_SLUG = re.compile(r"[^A-Za-z0-9.=+_]+")
+_SEPARATORS = lazy.pattern(r"[\s_]+")
+_NOT_IN_SLUG = lazy.pattern(r"[^A-Za-z0-9.=+_]+")
 
 
 class ScriptCall(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from watchkeeper.core.errors import Problem, Severity
+from watchkeeper.core.text import lazy
 from watchkeeper.experiment.faults import Faults
 from watchkeeper.reading import markdown
 from watchkeeper.reading.markdown import Row, Section, Table, Text
@@ -17,7 +18,7 @@ EPOCHS = ("epochs", "epoch")
 NOTHING = frozenset({"", "-", "–", "—", "n/a", "na", "none"})
 MOST_EPOCHS = 10_000
 
-_PAIR = re.compile(r"\s*(?P<key>[^:=\n]{1,60}?)\s*[:=]\s*(?P<value>[^\n]*?)\s*")
+_PAIR = lazy.pattern(r"\s*(?P<key>[^:=\n]{1,60}?)\s*[:=]\s*(?P<value>[^\n]*?)\s*")
 
 
 class Page:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
+from watchkeeper.core.text import lazy
 from watchkeeper.experiment import sentences
 from watchkeeper.experiment.draft import DraftCell, DraftRun, EvalKey
 from watchkeeper.experiment.faults import untrained_epoch
@@ -27,7 +28,7 @@ from watchkeeper.reading.yaml import listed
 _PLAN = "the evaluation plan"
 _TASKS = ("tasks", "task", "evaluation tasks")
 # Words that plan, whether or not they name what the tables do.
-_PLANNING = re.compile(r"\bevaluated on\b|^(?:tasks?|runs?)\s*:\s*\S", re.IGNORECASE)
+_PLANNING = lazy.pattern(r"\bevaluated on\b|^(?:tasks?|runs?)\s*:\s*\S", re.IGNORECASE)
 
 
 class _Known(msgspec.Struct, frozen=True):

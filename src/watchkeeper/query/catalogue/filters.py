@@ -13,13 +13,14 @@ from typing import Any
 import msgspec
 
 from watchkeeper.core.errors import UsageError
+from watchkeeper.core.text import lazy
 from watchkeeper.core.text.figures import canonical
 from watchkeeper.query.catalogue.listing import Run, names_in, newest_first
 from watchkeeper.query.ranking import joined
 
 Value = float | str
 
-_CONDITION = re.compile(r"\s*(.+?)\s*(<=|>=|!=|==|=|<|>)\s*(.*?)\s*", re.DOTALL)
+_CONDITION = lazy.pattern(r"\s*(.+?)\s*(<=|>=|!=|==|=|<|>)\s*(.*?)\s*", re.DOTALL)
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "=": operator.eq,
     "==": operator.eq,
@@ -30,7 +31,7 @@ _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     ">=": operator.ge,
 }
 _ORDERS = frozenset({"<", "<=", ">", ">="})
-_AGE = re.compile(r"(\d+(?:\.\d+)?)\s*(m|min|h|d|w)")
+_AGE = lazy.pattern(r"(\d+(?:\.\d+)?)\s*(m|min|h|d|w)")
 _UNITS = {
     "m": timedelta(minutes=1),
     "min": timedelta(minutes=1),

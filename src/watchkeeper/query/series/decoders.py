@@ -4,7 +4,6 @@ dictionary is made of a row, and what is not wanted is skipped.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
@@ -13,11 +12,13 @@ from typing import Annotated, Any
 
 import msgspec
 
+from watchkeeper.core.text import lazy
+
 MOST_NAMES = 4096
 """Of one row: rows with more are decoded as any rows are."""
 Value = float | bool | str | None
 Decoder = msgspec.json.Decoder[Any]
-_PLAIN_NAME = re.compile(r'[^"\\\x00-\x1f]+')
+_PLAIN_NAME = lazy.pattern(r'[^"\\\x00-\x1f]+')
 _Aware = Annotated[datetime, msgspec.Meta(tz=True)]
 
 

@@ -23,6 +23,7 @@ from datetime import datetime
 import msgspec
 
 from watchkeeper.core.errors import Problem
+from watchkeeper.core.text import lazy
 
 ACTIONS = frozenset(
     {
@@ -47,7 +48,7 @@ ACTIONS = frozenset(
     }
 )
 
-_HEAD = re.compile(r"\[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\] ([A-Z][A-Z_]*)(?:: (.*))?")
+_HEAD = lazy.pattern(r"\[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\] ([A-Z][A-Z_]*)(?:: (.*))?")
 _FIELDS = ("Details", "Result", "Duration")
 _TIME = "%Y-%m-%d %H:%M:%S"
 
@@ -89,7 +90,7 @@ def escape(value: str) -> str:
     return "".join(map(_escape_character, value))
 
 
-_ESCAPE = re.compile(r"\\(?:u([0-9a-f]{4})|U([0-9a-f]{8})|(.))")
+_ESCAPE = lazy.pattern(r"\\(?:u([0-9a-f]{4})|U([0-9a-f]{8})|(.))")
 
 
 def unescape(line: str) -> str:

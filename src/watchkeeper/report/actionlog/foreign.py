@@ -12,19 +12,21 @@ import re
 
 import msgspec
 
-_HEAD = re.compile(
+from watchkeeper.core.text import lazy
+
+_HEAD = lazy.pattern(
     r"\s*\W{0,3}(?:\d{4}-\d\d-\d\d[ T]\d\d:\d\d\S*)?\W*"
     r"(?P<action>[A-Z][A-Z]+(?:_[A-Z]+)*)?(?:\s*:\s*(?P<subject>.*?))?\s*"
 )
-_STARTS = re.compile(
+_STARTS = lazy.pattern(
     r"\s*\W{0,3}(?:\d{4}-\d\d-\d\d[ T]\d\d:\d\d|[A-Z]{2,}_[A-Z_]+\b(?=\s*(?::|$)))"
 )
-_JOB = re.compile(
+_JOB = lazy.pattern(
     r"\s*(?:Result\s*:\s*)?(?:Job\s*ID\s*:?|Submitted batch job)\s*(\d+(?:_\d+)?)\b.*",
     re.IGNORECASE,
 )
-_STATE = re.compile(r"\s*Details\s*:.*?(?:→|->|=>)\s*([A-Z_]+)\b.*", re.IGNORECASE)
-_SUBMITS = re.compile(r"SUBMIT|RETRY")
+_STATE = lazy.pattern(r"\s*Details\s*:.*?(?:→|->|=>)\s*([A-Z_]+)\b.*", re.IGNORECASE)
+_SUBMITS = lazy.pattern(r"SUBMIT|RETRY")
 _ENDS = frozenset(
     {
         "COMPLETED",

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Literal
+
+from watchkeeper.core.text import lazy
 
 Better = Literal["more", "less", ""]
 """Which figures are the better ones; "" : it is not known, and the metric has no best."""
 
 NO_RULES: Mapping[str, str] = {}
 _ENDS: Mapping[str, Better] = {"max": "more", "min": "less"}
-_WORD = re.compile(r"[^a-z0-9@]+")
-_LESS = re.compile(
+_WORD = lazy.pattern(r"[^a-z0-9@]+")
+_LESS = lazy.pattern(
     r"\w*loss(?:es)?|\w*errors?|err|perplexity|ppl|[wct]er|r?mse|mae|mape|bp[bcd]|nll|xent|latency"
     r"|\w*time|seconds|duration|elapsed|divergence|kl|fid|regret"
 )
-_MORE = re.compile(
+_MORE = lazy.pattern(
     r"\w*accuracy|acc|(?:acc|f1|pass|hits|recall|precision|ndcg)@\d+|f1|em|exact|match|includes"
     r"|correct|bleu\d?|rouge\w*|chrf|meteor|auc|auroc|auprc|precision|recall|m?ap|ndcg|mrr|scores?"
     r"|rewards?|m?iou|dice|psnr|ssim|r2|throughput|win[_ -]?rate|winrate|top\d"
@@ -25,7 +26,7 @@ _MORE = re.compile(
 
 
 # What is set, counted or spread, whatever it is of: `loss_scale`, `reward_std`.
-_NEITHER = re.compile(
+_NEITHER = lazy.pattern(
     r"scale|weights?|coef\w*|factor|limit|budget|counts?|num|bits|clip|threshold|target|std\w*|var\w*"
 )
 

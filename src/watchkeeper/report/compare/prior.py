@@ -14,6 +14,7 @@ from pathlib import PurePosixPath
 
 import msgspec
 
+from watchkeeper.core.text import lazy
 from watchkeeper.report.runlog import facts
 from watchkeeper.report.runlog.code_state import commit_of
 from watchkeeper.report.runlog.document import Field
@@ -25,7 +26,7 @@ from watchkeeper.report.runlog.standing import standing
 FIELD = "fingerprint"
 _COMMIT = ("commit", "git_commit", "git_sha", "code", "branch", "tag")
 # What a log says beside its commit, in our words of today and of earlier versions.
-_DIRTY = re.compile(r"uncommitted|not committed|not in the commit|dirty")
+_DIRTY = lazy.pattern(r"uncommitted|not committed|not in the commit|dirty")
 CODE_FIELDS = (*_COMMIT, FIELD, "git_branch", "repo", "repository", "worktree")
 
 

@@ -9,10 +9,10 @@ removed does not come back.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 
 from watchkeeper.core.events import Judged
+from watchkeeper.core.text import lazy
 from watchkeeper.report.compose.history import WELL
 from watchkeeper.report.compose.page import format_number
 from watchkeeper.report.runlog.document import Edit, apply, lines
@@ -20,8 +20,8 @@ from watchkeeper.report.runlog.experiments_table import HEAD
 
 MOST = 3
 BEHIND = "val_loss"
-_BAR = re.compile(r"(?<!\\)\|")
-_NAME = re.compile(r"[^|\s][^|\n]{0,39}")
+_BAR = lazy.pattern(r"(?<!\\)\|")
+_NAME = lazy.pattern(r"[^|\s][^|\n]{0,39}")
 _Figure = tuple[str, int, str]
 """(task, epoch or -1, figure as text)"""
 

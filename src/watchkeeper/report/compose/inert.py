@@ -6,16 +6,16 @@ renders HTML and links.
 
 from __future__ import annotations
 
-import re
 import unicodedata
 
 import msgspec
 
+from watchkeeper.core.text import lazy
 from watchkeeper.report.compose.page import JobBlock, Page, Value
 
 # Sections of the user's own text, from the summary or the command line: their links stay links.
 _OWN = frozenset({"mode", "config"})
-_TAG = re.compile(r"(\\*)<(?=[A-Za-z/!?])")
+_TAG = lazy.pattern(r"(\\*)<(?=[A-Za-z/!?])")
 
 
 def visible(text: str) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence, Set
 
 import msgspec
 
+from watchkeeper.core.text import lazy
 from watchkeeper.report.compose.page import (
     ALIASES,
     HEADINGS,
@@ -38,10 +39,10 @@ from watchkeeper.report.runlog.document import (
 
 _ORDER = list(HEADINGS)
 # A field without an answer: empty, pending, or the template's own text.
-_OPEN = re.compile(r"(?:pending|tbd|<[^<>]{1,300}>)?", re.IGNORECASE)
-_DIGIT = re.compile(r"\d")
-_BULLET = re.compile(r"^[ \t]*[-*+][ \t]+")
-_BLANK_LINES_AT_END = re.compile(r"(?:(?<=\n)[ \t]*\r?\n)*\Z")
+_OPEN = lazy.pattern(r"(?:pending|tbd|<[^<>]{1,300}>)?", re.IGNORECASE)
+_DIGIT = lazy.pattern(r"\d")
+_BULLET = lazy.pattern(r"^[ \t]*[-*+][ \t]+")
+_BLANK_LINES_AT_END = lazy.pattern(r"(?:(?<=\n)[ \t]*\r?\n)*\Z")
 
 
 def splice(text: str, page: Page, written: Written) -> Change:

@@ -9,6 +9,7 @@ from datetime import date
 from itertools import chain, pairwise
 from pathlib import PurePosixPath
 
+from watchkeeper.core.text import lazy
 from watchkeeper.report.lint.job_rules import human_findings
 from watchkeeper.report.lint.rules import Finding, finding, quoted
 from watchkeeper.report.runlog.dates import Stamp, day_in, human, human_date, moment, stamp
@@ -19,7 +20,7 @@ from watchkeeper.report.runlog.read import Log, filled, is_row_of
 from watchkeeper.report.runlog.timeline import Entry, Timeline, names, parse_timeline
 
 MOST_IN_ONE_FOLDER = 10
-_AGAIN = re.compile(r"\b(?:resum|re-?run|continu|re-?queue|attempt|second|again)", re.IGNORECASE)
+_AGAIN = lazy.pattern(r"\b(?:resum|re-?run|continu|re-?queue|attempt|second|again)", re.IGNORECASE)
 
 
 def check(root: str, files: list[File], logs: list[Log]) -> Iterator[Finding]:
@@ -324,7 +325,7 @@ def _says_date(entry: Entry) -> bool:
 
 # ── experiments.md
 
-_PLANNED = re.compile(
+_PLANNED = lazy.pattern(
     r"plan\w*|todo|tbd|pending|queued|idea|next|not (?:yet "
     r")?(?:run|started)|reference|baseline|paper"
     r"|external",

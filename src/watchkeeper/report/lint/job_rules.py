@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from datetime import date
 
+from watchkeeper.core.text import lazy
 from watchkeeper.report.lint.order import is_reversed, misplaced
 from watchkeeper.report.lint.rules import Finding, finding, quoted
 from watchkeeper.report.runlog import facts
@@ -54,15 +55,15 @@ from watchkeeper.report.runlog.standing import (
 )
 from watchkeeper.report.runlog.states import is_note, state_of
 
-_REQUEUED = re.compile(
+_REQUEUED = lazy.pattern(
     r"re-?queue|re-?start|preempt|same (?:job|allocation|instance|vm)", re.IGNORECASE
 )
-_SOURCE = re.compile(
+_SOURCE = lazy.pattern(
     r"(?:resum\w*|load|init|continue\w*|warm)(?:_.*)?|(?:re)?start_(?:from|at|ckpt|checkpoint|step).*"
     r"|(?:from_)?(?:checkpoint|ckpt).*"
     r"|from(?:_.*)?|parent.*"
 )
-_FROM = re.compile(
+_FROM = lazy.pattern(
     r"\b(?:resum\w*|continu\w*|restart\w*|load\w*|start\w*|init\w*|picks? up|went "
     r"on)\b[^\n]{0,40}?\b(?:from|at"
     r"|with)\b\s*\S"
@@ -71,32 +72,34 @@ _FROM = re.compile(
     r"|\bauto-?resume",
     re.IGNORECASE,
 )
-_SAYS_WHAT = re.compile(
+_SAYS_WHAT = lazy.pattern(
     r"attempt.*|reason.*|notes?|note_.*|purpose|why|what|change[sd]?.*|re_?run.*|retry.*|fix.*|label|restart.*|description"
 )
-_SUBMISSION = re.compile(
+_SUBMISSION = lazy.pattern(
     r"\b(?:re-?)?(?:submitted|launched|started|queued|queueing|submission)\b(?P<between>[^.;\n\d]{0,30}?)"
     r"\b(?:as|job|jobid|id|slurm)\b[\s:#=`(]*(?P<id>\d{3,})|\b(?:re-?submitted|re-?submission"
     r"|re-?launched)\b[\s:#=`(]{1,3}(?P<bare>\d{4,})"
     r"|\b(?:resumed|continued|restarted)\b[^.;\n\d]{0,20}?\b(?:as|job|jobid)\b[\s:#=`(]*(?P<again>\d{3,})",
     re.IGNORECASE,
 )
-_SENT = re.compile(r"\b(?:submitted|launched|started|queued)\b", re.IGNORECASE)
-_OTHER_JOB = re.compile(
+_SENT = lazy.pattern(r"\b(?:submitted|launched|started|queued)\b", re.IGNORECASE)
+_OTHER_JOB = lazy.pattern(
     r"\b(?:eval\w*|test|data|sync\w*|upload|preprocess\w*|sweep|array|depend\w*|bench\w*"
     r"|embed\w*)\b",
     re.IGNORECASE,
 )
-_BEGINS_SENT = re.compile(r"\W*(?:re-?)?(?:submitted|launched|started|queued)\b", re.IGNORECASE)
-_TO_BE_SUBMITTED = re.compile(
+_BEGINS_SENT = lazy.pattern(r"\W*(?:re-?)?(?:submitted|launched|started|queued)\b", re.IGNORECASE)
+_TO_BE_SUBMITTED = lazy.pattern(
     r"(?:pending|tbd|not (?:yet )?submitted|planned|todo)\b", re.IGNORECASE
 )
-_RESTART = re.compile(r"\(restart \d+\)")
-_ID_IN_TEXT = re.compile(r"\bjob[\s:#`]{1,3}\d{3,}|^[-*+] `?\d{4,}\b", re.IGNORECASE | re.MULTILINE)
-_NO_SCHEDULER = re.compile(
+_RESTART = lazy.pattern(r"\(restart \d+\)")
+_ID_IN_TEXT = lazy.pattern(
+    r"\bjob[\s:#`]{1,3}\d{3,}|^[-*+] `?\d{4,}\b", re.IGNORECASE | re.MULTILINE
+)
+_NO_SCHEDULER = lazy.pattern(
     r"\b(?:no scheduler|locally|local run|interactive|workstation)\b", re.IGNORECASE
 )
-_RUNTIME_IN_TEXT = re.compile(r"\b(?:runtime|elapsed|took|in|after)\b[ :]{1,2}~?\d")
+_RUNTIME_IN_TEXT = lazy.pattern(r"\b(?:runtime|elapsed|took|in|after)\b[ :]{1,2}~?\d")
 _OF_A_RESUMPTION = ("submitted", "submitted_at")
 
 

@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from datetime import date
 
+from watchkeeper.core.text import lazy
 from watchkeeper.report.lint import job_rules, outcome_rules, publish_rules, status_rules
 from watchkeeper.report.lint.rules import Finding, finding, quoted
 from watchkeeper.report.runlog import facts
@@ -40,11 +41,11 @@ SECTIONS = {
 
 _NOT_OF_A_GIVEN_UP_RUN = {"wandb", "results", "next"}
 """The sections that a run that was given up need not have."""
-_COMMAND = re.compile(
+_COMMAND = lazy.pattern(
     r"\b(?:sbatch|srun|torchrun|python3?|accelerate|docker|bash|watchkeeper|wk) \S"
 )
-_CONFIG_IN_COMMAND = re.compile(r"--?config\S*[ =]\S|\.(?:ya?ml|toml|json|gin|cfg|ini)\b")
-_WORKS_ON = re.compile(
+_CONFIG_IN_COMMAND = lazy.pattern(r"--?config\S*[ =]\S|\.(?:ya?ml|toml|json|gin|cfg|ini)\b")
+_WORKS_ON = lazy.pattern(
     r"(?:.*_)?(?:checkpoint|ckpt|model|task|tasks|suite|suites|scenes?|env|environment|episodes|split"
     r"|output|url|weights)"
 )

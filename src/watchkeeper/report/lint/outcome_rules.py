@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from watchkeeper.core.text import lazy
 from watchkeeper.report.lint.rules import Finding, finding, quoted
 from watchkeeper.report.runlog import facts
 from watchkeeper.report.runlog.document import Bullet, Field, Item, Section
@@ -25,24 +26,24 @@ from watchkeeper.report.runlog.states import ABANDONED, CANCELLED, CUT_SHORT
 MOST_URLS = 100
 """How many URLs of one log are looked for in its job blocks."""
 
-_URL = re.compile(r"https?://[^\s`<>)\]|]+")
-_WEIGHTS = re.compile(
+_URL = lazy.pattern(r"https?://[^\s`<>)\]|]+")
+_WEIGHTS = lazy.pattern(
     r"(?:.*_)?(?:checkpoints?|ckpts?|weights|adapter|final_model|best_model|saved_model|model_path|model_dir|saved_to"
     r"|saved_at|output|artifacts?)"
     r"(?:_.*)?|model|saved"
 )
-_OUTPUT = re.compile(
+_OUTPUT = lazy.pattern(
     r"(?:(?:checkpoint|ckpt|save|saving|output|out|run|exp|experiment|work|working|log|result|results|train)_(?:dir"
     r"|folder|path|root)s?"
     r"|output|outputs|output_path|workdir|checkpoints)"
 )
-_PATH = re.compile(r"[/\\]|\.\w|:\S")
-_SAVED = re.compile(
+_PATH = lazy.pattern(r"[/\\]|\.\w|:\S")
+_SAVED = lazy.pattern(
     r"(?:checkpoint|ckpt|weights|adapter|model)s?\b[^\n]{0,60}?[\s`(](?:~?/|\w+://|\./|\.\./|[\w.-]+/)[\w./-]+"
     r"|saved (?:to|at|in|under) `?\S*/\S+",
     re.IGNORECASE,
 )
-_OF_WEIGHTS = re.compile(r"(?:saved |final )?(?:checkpoint|weight|artifact)")
+_OF_WEIGHTS = lazy.pattern(r"(?:saved |final )?(?:checkpoint|weight|artifact)")
 _SENTENCES = (
     "loss_one_liner",
     "one_liner",
@@ -82,14 +83,14 @@ _SNAPSHOTS = (
     "args_file",
     "config_path",
 )
-_SNAPSHOT_FILE = re.compile(
+_SNAPSHOT_FILE = lazy.pattern(
     r"(?:/|`)(?:\.hydra/|wandb/\S*/)?(?:resolved_|merged_|full_|train_|run_)?(?:config|args"
     r"|hparams|params)\S{0,20}\.(?:ya?ml|json|toml)"
 )
-_FIGURE = re.compile(
+_FIGURE = lazy.pattern(
     r"loss|reward|return|success|accuracy|acc|perplexity|ppl|bleu|score|f1|auc|error|mse|iou|wer|nll"
 )
-_FIGURES_ALONE = re.compile(
+_FIGURES_ALONE = lazy.pattern(
     r"(?:train|training|val|valid|validation|eval|test|loss|losses|train_loss|val_loss|eval_loss|the|a|an|and|to|from"
     r"|at|in|on|of|by|for|with|over|after|step|steps|epoch|epochs|iteration|iterations|iter|final|first|last|start"
     r"|end|started|ended|begin|began|initial|best|lowest|min|minimum|is|was|were|it|its|are|as|then|while|both|went"
@@ -98,10 +99,10 @@ _FIGURES_ALONE = re.compile(
     r"|values|respectively|now|finished|hit|hits|about|around|approximately|approx|roughly)"
 )
 """The vocabulary of a sentence that says no more than its figures do."""
-_DYNAMICS = re.compile(r"dynamics|curves?$|loss")
-_NOTE = re.compile(r"notes?|comments?|remarks?|quality|trend")
-_KEY = re.compile(r"[\w /@().-]{1,40}:(?:\s|$)")
-_NUMBER = re.compile(r"\d[\d.,]*(?:e[-+]?\d+)?[km]?\b")
+_DYNAMICS = lazy.pattern(r"dynamics|curves?$|loss")
+_NOTE = lazy.pattern(r"notes?|comments?|remarks?|quality|trend")
+_KEY = lazy.pattern(r"[\w /@().-]{1,40}:(?:\s|$)")
+_NUMBER = lazy.pattern(r"\d[\d.,]*(?:e[-+]?\d+)?[km]?\b")
 
 
 def results(log: Log, stands: Standing) -> Iterator[Finding]:
@@ -253,7 +254,7 @@ def _snapshot(log: Log, fields: list[Field], section: Section | None) -> Iterato
 
 # ── W&B
 
-_UNUSED = re.compile(
+_UNUSED = lazy.pattern(
     r"(?:w&b|wandb|weights (?:&|and) biases)[\s:=`'\"(*-]{0,6}(?:is |was |logging |mode )*[`'\"=: "
     r"]{0,4}(?:disabled|off"
     r"|not used|unused|none|n/?a|no)\b"
@@ -262,8 +263,8 @@ _UNUSED = re.compile(
     r"|comet|aim)\b",
     re.IGNORECASE,
 )
-_NO = re.compile(r"no\b|off\b")
-_RUN_IN_URL = re.compile(r"/runs/([^/?#\s]+)")
+_NO = lazy.pattern(r"no\b|off\b")
+_RUN_IN_URL = lazy.pattern(r"/runs/([^/?#\s]+)")
 
 
 def wandb(log: Log, stands: Standing) -> Iterator[Finding]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
+from watchkeeper.core.text import lazy
 from watchkeeper.report.lint.rules import Finding, finding, quoted
 from watchkeeper.report.runlog import facts
 from watchkeeper.report.runlog.document import Document, Field, Section
@@ -12,34 +13,34 @@ from watchkeeper.report.runlog.read import Log, answers, filled, is_none, nested
 from watchkeeper.report.runlog.standing import Standing
 from watchkeeper.report.runlog.states import ABANDONED
 
-_PASSPORT = re.compile(r"passport", re.IGNORECASE)
-_SIGNOFF = re.compile(r"sign-?_?off(?![ _]verdict)|signed", re.IGNORECASE)
-_DENIED = re.compile(
+_PASSPORT = lazy.pattern(r"passport", re.IGNORECASE)
+_SIGNOFF = lazy.pattern(r"sign-?_?off(?![ _]verdict)|signed", re.IGNORECASE)
+_DENIED = lazy.pattern(
     r"\b(?:no|without|missing|not yet|todo|pending|needs?|still to|to be)\b", re.IGNORECASE
 )
-_REPOSITORY = re.compile(r"https?://\S+|(?<![\w./-])[\w.-]+/[\w.-]+(?![\w/])")
-_HUB = re.compile(
+_REPOSITORY = lazy.pattern(r"https?://\S+|(?<![\w./-])[\w.-]+/[\w.-]+(?![\w/])")
+_HUB = lazy.pattern(
     r"https?://(?:www\.)?(?:huggingface\.co|hf\.co)/(?P<data>datasets/)?(?!spaces/|papers/|blog/"
     r"|docs/)[\w.-]+/[\w.-]+"
 )
-_UPLOADED_AS = re.compile(
+_UPLOADED_AS = lazy.pattern(
     r"(?:.*_)?(?:hub|hf|hugging_?face|upload\w*|publish\w*|pushed|release[d]?)(?:_.*)?|repo|model_card|model_repo|model_url"
 )
-_TAKEN = re.compile(
+_TAKEN = lazy.pattern(
     r"(?:.*_)?(?:base|pretrained|init|teacher|tokenizer|dataset|data|source|parent|backbone|from"
     r"|download\w*|reference)(?:_.*)?"
 )
-_UPLOADED = re.compile(
+_UPLOADED = lazy.pattern(
     r"\b(?:uploaded|published|pushed|released)\b[^\n]{0,60}\b(?:hub|hf|hugging ?face"
     r"|huggingface\.co)",
     re.IGNORECASE,
 )
-_PLANNED = re.compile(
+_PLANNED = lazy.pattern(
     r"\b(?:not (?:yet )?(?:uploaded|published|pushed)|to be (?:uploaded|published)"
     r"|upload (?:is )?(?:pending|planned|later))",
     re.IGNORECASE,
 )
-_SHARES = re.compile(
+_SHARES = lazy.pattern(
     r"(?:^|[,;:→—–(&/]|\b(?:then|and|or|to|next|now|also|please|should|will|can|finally|before|afterwards|directly|quick"
     r"|full|run|do|start|launch)\b)"
     r"\s*(?:run |do |start |submit |launch |schedule )?(?:an? |the |another |full |quick |final "
@@ -51,7 +52,7 @@ _SHARES = re.compile(
     r"|model))\b(?P<rest>[^\n]*)",
     re.IGNORECASE,
 )
-_NOT_OF_WEIGHTS = re.compile(
+_NOT_OF_WEIGHTS = lazy.pattern(
     r"[\s-]*(?:whether|if|how|why|what|which|loss|losses|frequency|interval|every|steps?|set|split|metrics?|results?"
     r"|scripts?|code|harness"
     r"|config\w*|batch|data\w*|options?|ideas?|alternatives?|baselines?|a "
@@ -62,7 +63,7 @@ _NOT_OF_WEIGHTS = re.compile(
     r"|sampler|speed)\b",
     re.IGNORECASE,
 )
-_DENIES = re.compile(
+_DENIES = lazy.pattern(
     r"\b(?:do not|don't|never|no|not|without|skip|instead of|hold off|wait with)\b", re.IGNORECASE
 )
 _VERDICTS = (
@@ -73,14 +74,16 @@ _VERDICTS = (
     "sign_off",
     "signoff_status",
 )
-_WITHOUT_PAPERS = re.compile(r"\b(?:no|without)\b[^.;]{0,30}(?:passport|sign-?off)", re.IGNORECASE)
-_SIGNOFF_WORD = re.compile(r"sign-?off", re.IGNORECASE)
-_CHECKSUMS = re.compile(r"sha-?256|checksum", re.IGNORECASE)
-_OF_REPOSITORY = re.compile(r"repo|hub|^(?:uploaded|published)_to$")
-_ON_PAPERS = re.compile(r"passport|sign-?off")
-_TICKED_OFF = re.compile(r"\s*[-*+] \[[xX]\]")
-_BULLET = re.compile(r"^\s*(?:[-*+]|\d{1,3}[.)])?\s*(?:\[ \])?\s*")
-_DATA = re.compile(r"[\s]*(?:\w+ ){0,2}(?:dataset|data|logs?|curves?|wandb|w&b)\b")
+_WITHOUT_PAPERS = lazy.pattern(
+    r"\b(?:no|without)\b[^.;]{0,30}(?:passport|sign-?off)", re.IGNORECASE
+)
+_SIGNOFF_WORD = lazy.pattern(r"sign-?off", re.IGNORECASE)
+_CHECKSUMS = lazy.pattern(r"sha-?256|checksum", re.IGNORECASE)
+_OF_REPOSITORY = lazy.pattern(r"repo|hub|^(?:uploaded|published)_to$")
+_ON_PAPERS = lazy.pattern(r"passport|sign-?off")
+_TICKED_OFF = lazy.pattern(r"\s*[-*+] \[[xX]\]")
+_BULLET = lazy.pattern(r"^\s*(?:[-*+]|\d{1,3}[.)])?\s*(?:\[ \])?\s*")
+_DATA = lazy.pattern(r"[\s]*(?:\w+ ){0,2}(?:dataset|data|logs?|curves?|wandb|w&b)\b")
 
 
 def published(log: Log, stands: Standing) -> Iterator[Finding]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from watchkeeper.core.text import lazy
 from watchkeeper.report.lint.order import is_reversed, misplaced
 from watchkeeper.report.lint.rules import Finding, finding, quoted
 from watchkeeper.report.runlog.dates import has_day
@@ -13,7 +14,7 @@ from watchkeeper.report.runlog.read import Log, answers, is_none, place
 from watchkeeper.report.runlog.standing import Entry, Standing, entries_of
 from watchkeeper.report.runlog.states import ENDED, RUNNING
 
-_EVIDENCE = re.compile(
+_EVIDENCE = lazy.pattern(
     r"\b(?:steps?|loss|epochs?|iter\w{0,9}|samples?|episodes?|batch(?:es)?|acc\w{0,9}|it/s|s/it|eta|reward|return"
     r"|success|tokens?"
     r"|frames?|rows?|files?|shards?|scenes?|tasks?|trials?|records?|images?|clips?|docs?|documents?|bleu|wer|f1"
@@ -25,16 +26,16 @@ _EVIDENCE = re.compile(
     r"|loss\S{0,9}? {0,3}[=:]? {0,3}\d",
     re.IGNORECASE,
 )
-_MACHINE = re.compile(
+_MACHINE = lazy.pattern(
     r"\b(?:gpus?|cpu|vram|memory|mem|utili[sz]ation|util|disk)\b[^,;\n]{0,40}", re.IGNORECASE
 )
 # An error that the job printed is evidence too.
-_EXCEPTION = re.compile(r"\b[A-Z]\w{1,60}(?:Error|Exception)\b")
-_NOTICE = re.compile(
+_EXCEPTION = lazy.pattern(r"\b[A-Z]\w{1,60}(?:Error|Exception)\b")
+_NOTICE = lazy.pattern(
     r"\b(?:re-?)?(?:started|starting|launched|resumed|submitted|queued|pending|waiting)\b",
     re.IGNORECASE,
 )
-_FIELDS = re.compile(
+_FIELDS = lazy.pattern(
     r"(?:.*_)?(?:state|status|exit_code|exit|outcome|progress|last_\w+|current\w*|latest\w*|checked"
     r"|updated|eta|result|n_a)"
 )

@@ -7,28 +7,29 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from watchkeeper.core.text import lazy
 from watchkeeper.report.runlog import facts
 from watchkeeper.report.runlog.document import Field
 from watchkeeper.report.runlog.read import Log, answers
 
-_FIELD = re.compile(
+_FIELD = lazy.pattern(
     r"(?:^|_)(?:commits?|branch|tag|git|revision|rev|sha|hash|worktree|code|code_state|code_version)(?:_"
     r"|$)"
 )
-_OTHERS = re.compile(
+_OTHERS = lazy.pattern(
     r"(?:data|dataset|model|base|hf|hub|tokenizer|config|weights?|file|checkpoint|ckpt|docker|image"
     r"|env\w*|container)s?_.*"
 )
 _HASH = r"[0-9a-f]{7,40}(?![0-9a-z])"
-_WORDS = re.compile(
+_WORDS = lazy.pattern(
     rf"\b(?:commit|git (?:sha|rev|hash)|sha|rev(?:ision)?|at)[\s:=#(`*]{{1,4}}({_HASH})|@({_HASH})"
     r"|/(?:commit|tree)/([\w./-]+)"
     r"|\b(?:branch|tag)[\s:=(*]{1,3}`([\w./-]+)`|\b(?:branch|tag)[\s:=(*]{1,3}(v?\d[\w./-]*|\w+[/_-][\w./-]+)"
     r"|`([\w./-]+)`[\s*]{1,2}(?:branch|tag)\b",
     re.IGNORECASE,
 )
-_COMMIT = re.compile(rf"(?<![0-9a-zA-Z]){_HASH}")
-_COMMIT_NAMES = re.compile(
+_COMMIT = lazy.pattern(rf"(?<![0-9a-zA-Z]){_HASH}")
+_COMMIT_NAMES = lazy.pattern(
     r"(?:git_|code_|repo_)?(?:commit|sha|hash|rev|revision)(?:_(?:hash|sha|id))?|code|git"
     r"|code_state|code_version"
 )

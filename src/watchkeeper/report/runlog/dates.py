@@ -9,24 +9,26 @@ from typing import TypeGuard
 
 import msgspec
 
+from watchkeeper.core.text import lazy
+
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
-_STAMP = re.compile(
+_STAMP = lazy.pattern(
     r"(?<!\d)(\d{4})-(\d{2})-(\d{2})(?!\d)"
     r"(?:[T ]{1,3}~?(\d{1,2}):(\d{2})(?::(\d{2}))?(?:\.\d{1,9})?(?: ?[-–] "
     r"?\d{1,2}:\d{2}(?::\d{2})?)?"
     r"(?: ?(Z|[+-]\d{2}:?\d{2}|[A-Z]{2,5})(?![A-Za-z]))?)?"
 )
-_OTHER_STAMP = re.compile(
+_OTHER_STAMP = lazy.pattern(
     r"(?<![\w/.-])(\d{4})(?:(?P<sep>[/.])(\d{1,2})(?P=sep)(\d{1,2})|-(\d{2})-(\d{2}))(?![\d/])"
     r"(?:(?:,? {1,3}(?:at )?|_|T| {0,2}[(\[])~?(\d{1,2})[:h](\d{2})(?::(\d{2}))?(?: "
     r"?([ap]m)\b)?(?: ?(Z"
     r"|[A-Z]{2,5})(?![A-Za-z]))?)?",
     re.IGNORECASE,
 )
-_COMPACT = re.compile(r"(?<![\w-])(\d{4})(\d{2})(\d{2})[T_-](\d{2})(\d{2})(\d{2})?(Z?)(?![\w-])")
-_NAMED_MONTH = re.compile(
+_COMPACT = lazy.pattern(r"(?<![\w-])(\d{4})(\d{2})(\d{2})[T_-](\d{2})(\d{2})(\d{2})?(Z?)(?![\w-])")
+_NAMED_MONTH = lazy.pattern(
     r"\b(?:(?P<month>[A-Za-z]{3,9})\.? {1,3}(?P<day>\d{1,2})(?:st|nd|rd|th)?"
     r"|(?P<day2>\d{1,2})(?:st|nd|rd|th)?\.? (?P<month2>[A-Za-z]{3,9}))"
     r"(?:,? {1,3}(?P<year>\d{4}))?(?:(?:,? {1,3}(?:at "
@@ -35,17 +37,17 @@ _NAMED_MONTH = re.compile(
     r"(?: ?(?P<zone>Z|[A-Z]{2,5})(?![A-Za-z]))?)?",
     re.IGNORECASE,
 )
-_CLOCK = re.compile(
+_CLOCK = lazy.pattern(
     r"~?(\d{1,2}):(\d{2})(?::(\d{2}))?(?: ?([ap]m)\b)?(?: ?(Z|[A-Z]{2,5})(?![A-Za-z]))?(?![\d:])",
     re.IGNORECASE,
 )
-_SHORT_DAY = re.compile(r"(\d{1,2})[-/](\d{1,2}) {1,3}~?(\d{1,2}):(\d{2})(?![\d/-])")
-_HUMAN = re.compile(
+_SHORT_DAY = lazy.pattern(r"(\d{1,2})[-/](\d{1,2}) {1,3}~?(\d{1,2}):(\d{2})(?![\d/-])")
+_HUMAN = lazy.pattern(
     r"\b([A-Za-z]{3,9})\.?,?[ \t]{1,4}([A-Za-z]{3,9})\.?[ "
     r"\t]{1,4}(\d{1,2})(st|nd|rd|th)?\b(?:,?[ \t]{1,4}(\d{4})\b)?"
 )
-_RUNTIME = re.compile(r"~?(?:(\d{1,4})(?:-| days?,? ))?(\d{1,4}):(\d{2}):(\d{2})(?![\d:])")
-_SPANS = re.compile(
+_RUNTIME = lazy.pattern(r"~?(?:(\d{1,4})(?:-| days?,? ))?(\d{1,4}):(\d{2}):(\d{2})(?![\d:])")
+_SPANS = lazy.pattern(
     r"~?(\d{1,6}(?:\.\d{1,4})?) ?(d|days?|h|hrs?|hours?|m|mins?|minutes?|s|secs?"
     r"|seconds?)(?![A-Za-z])[, ]{0,2}(?:and )?",
     re.IGNORECASE,

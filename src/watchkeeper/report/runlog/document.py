@@ -21,6 +21,8 @@ from functools import partial
 
 import msgspec
 
+from watchkeeper.core.text import lazy
+
 
 class Span(msgspec.Struct, frozen=True, gc=False):
     """A part of the text: offsets in characters, and where it begins (line and column, from 1)."""
@@ -239,25 +241,25 @@ def lines(text: str) -> Iterator[Line]:
         start = end
 
 
-_HEADING = re.compile(r"\ufeff? {0,3}(#{1,6})(?=[ \t]|$)")
-_FENCE = re.compile(r"[ \t]*(`{3,}|~{3,})([^\n]*)")
-_BULLET = re.compile(r"([ \t]*)(?:[-*+]|\d{1,9}[.)])(?:[ \t]+(?:\[[ xX]\][ \t]+)?|$)")
-_BOLD = re.compile(r"\*\*([^*:`]{1,60})(?::\*\*|\*\*[ \t]?:)(?=[ \t]|$)")
-_PLAIN = re.compile(r"`?([^\s:`*|<>][^:`|]{0,59})`?:(?=[ \t]|$)")
-_STATUS = re.compile(
+_HEADING = lazy.pattern(r"\ufeff? {0,3}(#{1,6})(?=[ \t]|$)")
+_FENCE = lazy.pattern(r"[ \t]*(`{3,}|~{3,})([^\n]*)")
+_BULLET = lazy.pattern(r"([ \t]*)(?:[-*+]|\d{1,9}[.)])(?:[ \t]+(?:\[[ xX]\][ \t]+)?|$)")
+_BOLD = lazy.pattern(r"\*\*([^*:`]{1,60})(?::\*\*|\*\*[ \t]?:)(?=[ \t]|$)")
+_PLAIN = lazy.pattern(r"`?([^\s:`*|<>][^:`|]{0,59})`?:(?=[ \t]|$)")
+_STATUS = lazy.pattern(
     r"[`*]{0,3}(\d{4}-\d{2}-\d{2}(?:[T ]{1,3}~?\d{1,2}:\d{2}(?::\d{2})?(?:[ ]?[-–][ "
     r"]?\d{1,2}:\d{2}(?::\d{2})?)?)?"
     r"(?: ?(?:Z|[A-Z]{2,5}|[+-]\d{2}:?\d{2}))?)[`*]{0,3}(?:[ \t]*(?:[—–:]|-(?=[ \t]|$))[ \t]*|$)"
 )
 _KINDS = (
-    ("mode", re.compile(r"(?:run )?(?:mode|type)")),
-    ("config", re.compile(r"config(?:uration)?")),
-    ("job", re.compile(r"jobs?(?: #?[\w.-]*\d[\w.-]*)?")),
-    ("status", re.compile(r"status(?: (?:log|updates?))?")),
-    ("results", re.compile(r"(?:final )?results?")),
-    ("wandb", re.compile(r"w&b|wandb|weights (?:&|and) biases")),
-    ("huggingface", re.compile(r"hugging ?face|hf")),
-    ("next", re.compile(r"next(?: steps?)?")),
+    ("mode", lazy.pattern(r"(?:run )?(?:mode|type)")),
+    ("config", lazy.pattern(r"config(?:uration)?")),
+    ("job", lazy.pattern(r"jobs?(?: #?[\w.-]*\d[\w.-]*)?")),
+    ("status", lazy.pattern(r"status(?: (?:log|updates?))?")),
+    ("results", lazy.pattern(r"(?:final )?results?")),
+    ("wandb", lazy.pattern(r"w&b|wandb|weights (?:&|and) biases")),
+    ("huggingface", lazy.pattern(r"hugging ?face|hf")),
+    ("next", lazy.pattern(r"next(?: steps?)?")),
 )
 
 

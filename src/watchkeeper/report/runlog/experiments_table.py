@@ -18,6 +18,7 @@ from pathlib import PurePosixPath
 
 import msgspec
 
+from watchkeeper.core.text import lazy
 from watchkeeper.report.runlog.document import Edit, apply, lines
 
 HEAD = ("run", "description", "val_loss", "status", "notes")
@@ -25,7 +26,7 @@ _RUN = (
     "run", "run log", "log", "run_log", "runlog", "experiment", "run name", "run_name", "name",
     "run id", "experiment name", "id", "logs", "training", "variant", "variation",
 )  # fmt: skip
-_LINK = re.compile(r"\[([^\]\[]*)\]\(([^)(\s]+)\)")
+_LINK = lazy.pattern(r"\[([^\]\[]*)\]\(([^)(\s]+)\)")
 _WORDS = (
     "notes",
     "note",
@@ -41,10 +42,10 @@ _WORDS = (
     "next",
 )
 """Columns whose words may speak of any run."""
-_DATED = re.compile(r"\d{4}-\d{2}-\d{2}_[^\s`|\])]+|(?<![\w.+-])[\w.+-]+_\d{4}-\d{2}-\d{2}(?!\d)")
-_DAY = re.compile(r"[`*]*\d{4}-\d{2}-\d{2}[`*]*")
-_OPEN = re.compile(r"(?:pending|tbd|-|—|\?)?", re.IGNORECASE)
-_CELL = re.compile(
+_DATED = lazy.pattern(r"\d{4}-\d{2}-\d{2}_[^\s`|\])]+|(?<![\w.+-])[\w.+-]+_\d{4}-\d{2}-\d{2}(?!\d)")
+_DAY = lazy.pattern(r"[`*]*\d{4}-\d{2}-\d{2}[`*]*")
+_OPEN = lazy.pattern(r"(?:pending|tbd|-|—|\?)?", re.IGNORECASE)
+_CELL = lazy.pattern(
     r"((?:\\.|[^|\\]|\\$)*)(\||$)", re.DOTALL
 )  # as GitHub reads it: in code a bar counts too
 _MOST_KNOWN = 2**15  # names and cells that are remembered

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
+from watchkeeper.core.text import lazy
 from watchkeeper.report.runlog.document import (
     Document,
     Field,
@@ -21,7 +22,7 @@ from watchkeeper.report.runlog.document import (
 )
 
 _ALIASES: dict[str, re.Pattern[str]] = {
-    kind: re.compile(words)
+    kind: lazy.pattern(words)
     for kind, words in {
         "mode": r"run (?:info|information|metadata)|meta(?:data)?|overview|about(?: this run)?",
         "config": r"set-?up|(?:key |training )?settings|hyper-?parameters"
@@ -41,13 +42,13 @@ _ALIASES: dict[str, re.Pattern[str]] = {
         ),
     }.items()
 }
-_FURTHER_JOB = re.compile(
+_FURTHER_JOB = lazy.pattern(
     r"re-?submi(?:ssion|tted)\b.*|resum(?:e|ed|ption)\b.*|re-?(?:run|start|queue)(?:ed)?\b.*"
     r"|(?:second|third|fourth|fifth) (?:job|attempt|run)|attempt #?\d+.*|run #?\d+|continuation.*"
 )
-_ID = re.compile(r"(?:execution|job|slurm(?:_job)?|instance)_?ids?|slurm_job|job|instance")
-_RULE = re.compile(r"[\s|:+-]+")
-_NAMES = re.compile(
+_ID = lazy.pattern(r"(?:execution|job|slurm(?:_job)?|instance)_?ids?|slurm_job|job|instance")
+_RULE = lazy.pattern(r"[\s|:+-]+")
+_NAMES = lazy.pattern(
     r"end\w*|state|status|runtime|elapsed|nodes?|start\w*|\w+_id|steps?|\w*loss|config|dataset|date"
     r"|submitted"
 )
@@ -66,7 +67,7 @@ _GENERIC = frozenset(
         "",
     }
 )
-_CELL = re.compile(r"((?:\\.|[^|\\])*)(?:\||$)")
+_CELL = lazy.pattern(r"((?:\\.|[^|\\])*)(?:\||$)")
 
 
 def head_of(section: Section) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from watchkeeper.core.events import Number
+from watchkeeper.core.text import lazy
 from watchkeeper.core.text.figures import canonical
 from watchkeeper.report.runlog import facts
 from watchkeeper.report.runlog.dates import moment, runtime
@@ -49,7 +50,7 @@ SAME = (
 )
 """Names of one setting, of which people write now this one and now that one."""
 _SAME_NAMES = frozenset().union(*SAME)
-_MARK = re.compile(r"[()\[\]{},;\n]")  # of a list: its separators, and its brackets
+_MARK = lazy.pattern(r"[()\[\]{},;\n]")  # of a list: its separators, and its brackets
 _HEADS = frozenset(
     {
         "optimizer",
@@ -67,35 +68,35 @@ _HEADS = frozenset(
     }
 )
 _NUMBER = r"[-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
-_SUFFIXED = re.compile(r"([-+]?\d+(?:\.\d+)?)([kKM])")
-_THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
-_JOINED = re.compile(r"\s*(?:->|→|x|×|\*|/|\.\.|–|to)\s*$|\s*(?:->|→|x|×|\*|\.\.|to)\s")
-_NOT_A_METRIC = re.compile(
+_SUFFIXED = lazy.pattern(r"([-+]?\d+(?:\.\d+)?)([kKM])")
+_THOUSANDS = lazy.pattern(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
+_JOINED = lazy.pattern(r"\s*(?:->|→|x|×|\*|/|\.\.|–|to)\s*$|\s*(?:->|→|x|×|\*|\.\.|to)\s")
+_NOT_A_METRIC = lazy.pattern(
     r"(?:final_|last_|total_|completed_|global_)?steps?(?:_.*)?|runtime|elapsed|duration|wall_?time|checkpoint.*|ckpt.*"
     r"|(?:start|initial|first|begin)_.*"
     r"|samples|max_?rss|.*_path|exit_code|execution_id|job_?id|epochs?|final_epoch|node|gpus?|.*_(?:start|initial)"
     r"|progress|stopped_at|date"
 )
-_LISTED = re.compile(r"(?:[\w@./-]{1,80} (?:-?\d[\d.e+-]{0,40}|NaN|-?Infinity)(?:, |$)){1,60}")
-_CODE = re.compile(r"(?:^|_)(?:commit|branch|tag|git|sha|revision)(?:_|$)")
+_LISTED = lazy.pattern(r"(?:[\w@./-]{1,80} (?:-?\d[\d.e+-]{0,40}|NaN|-?Infinity)(?:, |$)){1,60}")
+_CODE = lazy.pattern(r"(?:^|_)(?:commit|branch|tag|git|sha|revision)(?:_|$)")
 _SIDES = {"train": r"train(?:ing)?", "val": r"(?:val(?:id(?:ation)?)?|eval|dev)"}
 _ENDS = r"(?:end|final|last)"
 _BESTS = r"(?:best|min(?:imum)?|lowest)"
-_PAIR = re.compile(r"(?<!\S)(?:-{0,2}[A-Za-z_][\w.]*=\S|--[A-Za-z])")
-_ASSIGNED = re.compile(r"([A-Za-z_][^=:()\[\]{}<>]*?)\s*(?:=(?!=)|:(?!//))\s*(\S.*)")
-_WITH_NOTE = re.compile(r"([^()]+?)\s*\(([^()]*(?:\([^()]*\)[^()]*)*)\)")
-_VALUE_FIRST = re.compile(rf"({_NUMBER}[kKM]?)\s*-?\s*([A-Za-z][\w-]*(?: [A-Za-z][\w-]*)?)")
-_NAME_FIRST = re.compile(rf"([A-Za-z_][^()\[\]]*?)\s+(~?(?:{_NUMBER}|\[).*)")
-_FIGURE = re.compile(rf"~?({_THOUSANDS.pattern}|{_NUMBER}[kKM]?)(?![\w.])(?P<rest>.*)", re.DOTALL)
-_TO = re.compile(r"\s*(?:from )?~?\S+ (?:down |up )?to (.+)")
-_AT = re.compile(r"(?:@|\bat|\bstep|\bepoch|\()\s*(?:step |epoch )?(\d[\d,]*k?)")
-_COUNTED = re.compile(r"(?:global_)?steps?|epochs?|iter(?:ation)?s?")
+_PAIR = lazy.pattern(r"(?<!\S)(?:-{0,2}[A-Za-z_][\w.]*=\S|--[A-Za-z])")
+_ASSIGNED = lazy.pattern(r"([A-Za-z_][^=:()\[\]{}<>]*?)\s*(?:=(?!=)|:(?!//))\s*(\S.*)")
+_WITH_NOTE = lazy.pattern(r"([^()]+?)\s*\(([^()]*(?:\([^()]*\)[^()]*)*)\)")
+_VALUE_FIRST = lazy.pattern(rf"({_NUMBER}[kKM]?)\s*-?\s*([A-Za-z][\w-]*(?: [A-Za-z][\w-]*)?)")
+_NAME_FIRST = lazy.pattern(rf"([A-Za-z_][^()\[\]]*?)\s+(~?(?:{_NUMBER}|\[).*)")
+_FIGURE = lazy.pattern(rf"~?({_THOUSANDS.pattern}|{_NUMBER}[kKM]?)(?![\w.])(?P<rest>.*)", re.DOTALL)
+_TO = lazy.pattern(r"\s*(?:from )?~?\S+ (?:down |up )?to (.+)")
+_AT = lazy.pattern(r"(?:@|\bat|\bstep|\bepoch|\()\s*(?:step |epoch )?(\d[\d,]*k?)")
+_COUNTED = lazy.pattern(r"(?:global_)?steps?|epochs?|iter(?:ation)?s?")
 _FINAL_STEPS = (
     "final_step", "final_steps", "last_step", "steps_completed", "completed_steps", "steps_trained",
     "total_steps", "steps", "step", "global_step", "progress", "stopped_at",
 )  # fmt: skip
-_NAMED_STEP = re.compile(r"\bstep\D{0,3}(\d[\d,]*(?:\.\d+)?[kKM]?)")
-_BARE_STEP = re.compile(r"\s*~?(\d[\d,]*(?:\.\d+)?[kKM]?)(?![\w.])")
+_NAMED_STEP = lazy.pattern(r"\bstep\D{0,3}(\d[\d,]*(?:\.\d+)?[kKM]?)")
+_BARE_STEP = lazy.pattern(r"\s*~?(\d[\d,]*(?:\.\d+)?[kKM]?)(?![\w.])")
 _Figure = tuple[str, str, Number]
 """(metric, epoch or step, figure)"""
 
@@ -431,19 +432,19 @@ def _last_row(table: facts.Table) -> list[facts.Cell] | None:
     return last
 
 
-_LOSS = re.compile(
+_LOSS = lazy.pattern(
     rf"(?<![\w@])(?:(?P<side>{_SIDES['train']}|{_SIDES['val']})[_ ])?loss(?![\w@])\s*(?:[:=]|is"
     rf"|at)?\s*~?(?P<figure>{_NUMBER}|nan|inf)",
     re.IGNORECASE,
 )
-_STEP = re.compile(
+_STEP = lazy.pattern(
     r"\b(?:global[_ ])?steps?\b\s*[:=#]?\s*~?(?P<step>\d[\d,]*(?:\.\d+)?[kKM]?)(?![\w.])"
     r"|(?<![\w.,/-])~?(?P<of>\d[\d,]*(?:\.\d+)?[kKM]?)\s*/\s*~?\d[\d,]*(?:\.\d+)?[kKM]?"
     r"(?= ?(?:steps?|it|iterations?)\b)|(?<![\w.,/-])~?(?P<steps>\d[\d,]*(?:\.\d+)?[kKM]?) steps\b",
     re.IGNORECASE,
 )
-_WHOLE = re.compile(r"(?<![\d.,])(\d[\d,]*[kKM]?)\s*/\s*\1(?![\d.,kKM])")
-_OF_ANOTHER = re.compile(
+_WHOLE = lazy.pattern(r"(?<![\d.,])(\d[\d,]*[kKM]?)\s*/\s*\1(?![\d.,kKM])")
+_OF_ANOTHER = lazy.pattern(
     r"\b(?:eval\w*|sync\w*|upload\w*|resum\w*|from|checkpoint kept|pruned|eta)\b", re.IGNORECASE
 )
 

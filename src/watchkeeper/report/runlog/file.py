@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
 import msgspec
 
-SECRET = re.compile(
+from watchkeeper.core.text import lazy
+
+SECRET = lazy.pattern(
     r"\bhf_[A-Za-z0-9]{30,}|\bsk-(?=[A-Za-z_-]{0,40}\d)(?=[a-z0-9_-]{0,40}[A-Z])[A-Za-z0-9_-]{20,}"
     r"|\bgh[pousr]_[A-Za-z0-9]{36}"
     r"|\bAKIA[0-9A-Z]{16}\b|(?i:api[_-]?key|token|secret"

@@ -11,6 +11,7 @@ from typing import TypeGuard
 
 import msgspec
 
+from watchkeeper.core.text import lazy
 from watchkeeper.report.runlog import facts
 from watchkeeper.report.runlog.dates import stamp
 from watchkeeper.report.runlog.document import Document, Field, Section, Span, Verbatim, parse
@@ -84,49 +85,51 @@ OBJECTIVE = (
     "research_question", "motivation", "why", "intent",
 )  # fmt: skip
 
-DATED = re.compile(r"(\d{4}-\d{2}-\d{2})_(.+)\.md", re.DOTALL)
-_REVERSED = re.compile(r"(.+)_(\d{4}-\d{2}-\d{2})\.md", re.DOTALL)
-JOB_ID = re.compile(r"[_-]job[_-]?\d+(?=\.md$|_)")
-_DRAFT = re.compile(
+DATED = lazy.pattern(r"(\d{4}-\d{2}-\d{2})_(.+)\.md", re.DOTALL)
+_REVERSED = lazy.pattern(r"(.+)_(\d{4}-\d{2}-\d{2})\.md", re.DOTALL)
+JOB_ID = lazy.pattern(r"[_-]job[_-]?\d+(?=\.md$|_)")
+_DRAFT = lazy.pattern(
     r"[._].*|(?:.*[_\-. ])?(?:training[_\- ]?log|model[_\- "
     r"]?card|draft|sanitized|publication|read_?me)(?:[_\-. ].*)?"
     r"|(?:hub|hf|hugging_?face|public)[_\- ].*",
     re.DOTALL,
 )
-_FRONT_MATTER = re.compile(
+_FRONT_MATTER = lazy.pattern(
     r"\ufeff?---\r?\n(?:.*\n){0,40}?(?:license|library_name|base_model|pipeline_tag"
     r"|model-index)\s*:"
 )
-_OTHER_WORK = re.compile(
+_OTHER_WORK = lazy.pattern(
     r"evals?|evaluat\w*|bench\w*|inference|infer|tests?|testing|smoke|data|dataset|prep|preprocess\w*|embed\w*"
     r"|tokeniz\w*|conver[ts]\w*"
     r"|export\w*|download\w*|extract\w*|filter\w*|generate|rollouts?|deploy\w*|upload|profil\w*|dedup\w*|score|scoring"
 )
-_TRAINING_WORK = re.compile(
+_TRAINING_WORK = lazy.pattern(
     r"train|training|finetun\w*|tune|tuning|pretrain|pretraining|sft|dpo|rl|ppo|grpo|distill\w*"
 )
-_RUN_TYPE = re.compile(r"\W{0,4}(replicat\w*|experiments?|pipeline)\b.*", re.IGNORECASE | re.DOTALL)
-_EVALUATES = re.compile(r"\b(?:eval\w*|benchmark\w*|inference)\b")
+_RUN_TYPE = lazy.pattern(
+    r"\W{0,4}(replicat\w*|experiments?|pipeline)\b.*", re.IGNORECASE | re.DOTALL
+)
+_EVALUATES = lazy.pattern(r"\b(?:eval\w*|benchmark\w*|inference)\b")
 _INDEXES = ("timeline.md", "experiments.md", "readme.md")
-_DATED_DRAFT = re.compile(
+_DATED_DRAFT = lazy.pattern(
     r"(?:.*[_\-])?(?:training[_\-]?log|model[_\-]?card)(?:[_\-](?:draft|public))?"
 )
-PLACEHOLDER = re.compile(r"<(?!https?://)[^<>]{1,300}>")
-_OPEN = re.compile(
+PLACEHOLDER = lazy.pattern(r"<(?!https?://)[^<>]{1,300}>")
+_OPEN = lazy.pattern(
     (
         r"(?:(?:pending|tbd|todo|unknown|not yet)(?:\W.*)?|(?:still )?running|in "
         r"progress|ongoing|queued|\?+|-+|—|\.\.\.|…)?"
     ),
     re.DOTALL | re.IGNORECASE,
 )
-_NONE = re.compile(
+_NONE = lazy.pattern(
     (
         r"(?:n/?a|none|not applicable|no|disabled|not used|unused|off|not logged|nothing|not "
         r"needed)(?:\W.*)?"
     ),
     re.DOTALL | re.IGNORECASE,
 )
-_SANITIZED = re.compile(
+_SANITIZED = lazy.pattern(
     r"<(?:redacted|removed|hidden|masked|unk|pad|bos|eos|mask|s|/s|user|none|null|\S+@\S+)>",
     re.IGNORECASE,
 )

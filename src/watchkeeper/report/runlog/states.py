@@ -13,6 +13,8 @@ from collections.abc import Iterator
 
 import msgspec
 
+from watchkeeper.core.text import lazy
+
 COMPLETED = "completed"
 FAILED = "failed"
 CANCELLED = "cancelled"
@@ -51,7 +53,7 @@ class Claim(msgspec.Struct, frozen=True):
         return self.state in ENDS
 
 
-_CLAUSES = re.compile(
+_CLAUSES = lazy.pattern(
     r"[;,](?=\s|$)|\.(?=\s|$)|\s[-–—|]+\s|[—–|()]|:(?=\s|$)|->|→|\b(?:but|then|and)\b"
 )
 _OTHERS = (
@@ -66,44 +68,44 @@ _OTHER_JOBS = (
     r"|eval\w*|tests?|bench\w*|inference|rollouts?|convert\w*|conversion|export\w*|preprocess\w*"
     r"|smoke"
 )
-_HYPOTHETICAL = re.compile(
+_HYPOTHETICAL = lazy.pattern(
     r"\b(?:will|would|should|could|can|may|might|must|to|be|if|once|when|until|till|before|unless"
     r"|after|needs?|wait(?:ing)? for|expect\w*|hop(?:e|ing)|plan\w*|risk(?: of)?|avoid\w*"
     r"|prevent\w*|against|fix(?:e[ds]|ing)?|debug\w*|in case(?: of)?|without|no|zero|0|since"
     r"|despite|likely|unlikely)(?:\s+(?:it|the|a|an|is|was|has|be|been|job|run|training|more|any"
     r"|get|it's|last|first|earlier|previous|further)){0,3}\s*$"
 )
-_NOT = re.compile(
+_NOT = lazy.pattern(
     r"\b(?:not|never|n't|didn't|don't|isn't|hasn't|wasn't"
     r"|cannot)\b(?:\s+(?:been|be|fully|really|yet|quite|even))*\s*$"
 )
-_PARTLY = re.compile(
+_PARTLY = lazy.pattern(
     r"(?:\b(?:half|halfway|partly|partially|mostly|nearly|almost|roughly|about)\b"
     r"|(?<!\d)(?!100(?:\.0+)? ?%)\d+(?:\.\d+)? ?%)(?:\s+(?:is|are|of \S+))*\s*$"
 )
-_SOME_OF = re.compile(
+_SOME_OF = lazy.pattern(
     r"\s*(?:epochs?|steps?|iterations?|shards?|tasks?|files?)?\s*~?(\d[\d,.]*[km]?)\s*(?:/|of"
     r"|out of)\s*~?(\d[\d,.]*[km]?)\b"
 )
-_COUNTED = re.compile(
+_COUNTED = lazy.pattern(
     r"(?<![\d.])~?(\d[\d,.]*[km]?)\s*(?:/|of|out of)\s*~?(\d[\d,.]*[km]?)\s*(?:\w+\s*){0,2}$"
 )
-_EXIT = re.compile(
+_EXIT = lazy.pattern(
     r"\b(?:exit(?:ed|s)?(?:[ _-]?(?:code|status))?|exit_code|rc|return(?:ed)?[ _-]?code"
     r"|returncode)\b(?:\s+with)?(?:\s+(?:code"
     r"|status))?\s*[:=]?\s*`?(-?\d{1,3})(?::(\d{1,3}))?(?![\d.])"
 )
-_PART_OF_JOB = re.compile(
+_PART_OF_JOB = lazy.pattern(
     r"\b(?:one|a|another|single|some|few)\b(?:\s+[\w-]+){1,3}\s*$|\bdata ?loader\b[^,;]*$"
 )
 _ADVERBS = r"(?:\s+(?:successfully|cleanly|normally|fine|early|again|now|ok))*"
-_WORK = re.compile(
+_WORK = lazy.pattern(
     r"\s+(?:train\w*|fine-?tun\w*|pre-?train\w*|running|the (?:run|job|training)|all\b|in\b|at\b"
     r"|after\b|on\b)"
 )
 
 _WORDS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
-    (state, re.compile(pattern))
+    (state, lazy.pattern(pattern))
     for state, pattern in (
         (UNFINISHED, r"\b(?:incomplete|unfinished|did(?: not|n't) (?:finish|complete|succeed)"
          r"|never (?:finished|completed))\b"),
@@ -134,12 +136,12 @@ _WORDS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         (STOPPED, r"\bstopped\b|\bterminated\b"),
     )
 )  # fmt: skip
-_AGAIN = re.compile(
+_AGAIN = lazy.pattern(
     r"\b(?:re-?submitted|re-?started|re-?launched|re-?queued|resumed|re-?running|re-?ran"
     r"|running again|started again|submitted again|continued from|continues from|picked up again)\b"
 )
-_SUBMITTED = re.compile(r"\b(?:submitted|queued|launched|pending|in queue|waiting|scheduled)\b")
-_RUNNING = re.compile(
+_SUBMITTED = lazy.pattern(r"\b(?:submitted|queued|launched|pending|in queue|waiting|scheduled)\b")
+_RUNNING = lazy.pattern(
     r"\b(?:running|in progress|progressing|healthy|advancing|ongoing|still (?:going|training|at it)"
     r"|going (?:well|fine|on|strong))\b|^\s*(?:still )?training\b(?=\s*$"
     r"|\s+(?:at|well|fine|normally|on|step|epoch|ok|steadily|smoothly))|\bstarted\b"
@@ -153,19 +155,19 @@ _SLURM = {
     "succeeded": COMPLETED, "passed": COMPLETED, "good": COMPLETED, "complete": COMPLETED,
     "✅": COMPLETED, "error": FAILED, "dead": FAILED, "❌": FAILED,
 }  # fmt: skip
-_STATE_NAMES = re.compile(
+_STATE_NAMES = lazy.pattern(
     r"(?:(?:job|slurm|run|final|end|last|current)_)*(?:state|status|outcome)|sacct(?:_state)?"
     r"|ended_as|end_state|how_it_ended|verdict_of_run"
 )
-_EXIT_NAMES = re.compile(
+_EXIT_NAMES = lazy.pattern(
     r"(?:slurm_|job_|final_)*(?:exit(?:_code|_status)?|rc|return_?code|exitcode)"
 )
 
-_PLACE_OF_END = re.compile(r"\b(?:at|after|on|in|by|near|around)\b")
-_OF_OTHERS = re.compile(rf"\b(?:{_OTHERS}{_OTHER_JOBS})\b")
-_OF_PARTS = re.compile(rf"\b(?:{_OTHERS}{_OTHER_JOBS}{_PARTS})\b")
-_OF_OTHER_WORK = re.compile(rf"\b(?:{_OTHERS})\b")
-_OF_ITS_PARTS = re.compile(rf"\b(?:{_OTHERS}{_PARTS})\b")
+_PLACE_OF_END = lazy.pattern(r"\b(?:at|after|on|in|by|near|around)\b")
+_OF_OTHERS = lazy.pattern(rf"\b(?:{_OTHERS}{_OTHER_JOBS})\b")
+_OF_PARTS = lazy.pattern(rf"\b(?:{_OTHERS}{_OTHER_JOBS}{_PARTS})\b")
+_OF_OTHER_WORK = lazy.pattern(rf"\b(?:{_OTHERS})\b")
+_OF_ITS_PARTS = lazy.pattern(rf"\b(?:{_OTHERS}{_PARTS})\b")
 
 
 def is_note(text: str) -> bool:

@@ -16,23 +16,24 @@ from itertools import pairwise
 
 import msgspec
 
+from watchkeeper.core.text import lazy
 from watchkeeper.report.runlog.dates import day_in, human, human_date, stamp
 from watchkeeper.report.runlog.document import Edit, Line, Span, apply, lines
 from watchkeeper.report.runlog.facts import Cell, cells_of
 
-_NUMBERED = re.compile(r"[ \t]*(\d{1,9})[.)][ \t]+")
-_BULLET = re.compile(r"[ \t]*[-*+][ \t]+")
-_NAME = re.compile(
+_NUMBERED = lazy.pattern(r"[ \t]*(\d{1,9})[.)][ \t]+")
+_BULLET = lazy.pattern(r"[ \t]*[-*+][ \t]+")
+_NAME = lazy.pattern(
     r"\[[^\]\[\n]{1,300}\]\((?P<link>[^)\n]{1,300})\)|`(?P<code>[^`\n]{1,300})`|(?P<file>[^\s`\[(|*]{1,300}\.md)(?![\w/])"
     r"|(?P<stem>(?<![\w/-])(?:[\w.-]{1,80}/){0,4}\d{4}-\d{2}-\d{2}_[\w.+=-]{1,200})"
 )
-_STEM = re.compile(r"(?:.*/)?\d{4}-\d{2}-\d{2}_[^/]+", re.DOTALL)
-_DAY = re.compile(r"[`*]{0,2}(\d{4}-\d{2}-\d{2})[`*]{0,2}")
-_HEADING = re.compile(r"\ufeff? {0,3}#{1,6}[ \t]+")
+_STEM = lazy.pattern(r"(?:.*/)?\d{4}-\d{2}-\d{2}_[^/]+", re.DOTALL)
+_DAY = lazy.pattern(r"[`*]{0,2}(\d{4}-\d{2}-\d{2})[`*]{0,2}")
+_HEADING = lazy.pattern(r"\ufeff? {0,3}#{1,6}[ \t]+")
 _MOST_LETTERS = 2000  # of a line that are looked through for a name
-_RULE = re.compile(r"[\s|:+-]+")
-_TASK = re.compile(r"`?[\w.+-]*[A-Za-z_][\w.+-]*`?")
-_NOTES = re.compile(r"(?:[ \t]+\S[^\n]*(?:\n|\Z))*")
+_RULE = lazy.pattern(r"[\s|:+-]+")
+_TASK = lazy.pattern(r"`?[\w.+-]*[A-Za-z_][\w.+-]*`?")
+_NOTES = lazy.pattern(r"(?:[ \t]+\S[^\n]*(?:\n|\Z))*")
 
 
 class Entry(msgspec.Struct, frozen=True):

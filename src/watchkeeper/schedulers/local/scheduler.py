@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import getpass
 import os
-import re
 import shlex
 import subprocess
 import sys
@@ -35,6 +34,7 @@ from watchkeeper.core.events import SchedulerFacts
 from watchkeeper.core.journal import Clock, utc_now
 from watchkeeper.core.processes import ProcessName
 from watchkeeper.core.settings import state_folder
+from watchkeeper.core.text import lazy
 from watchkeeper.schedulers import arrays
 from watchkeeper.schedulers.base import TERMINAL, UNKNOWN, Job, Receipt, Snapshot
 from watchkeeper.schedulers.local.records import (
@@ -54,7 +54,7 @@ from watchkeeper.schedulers.site import Site
 
 # One more than the highest number of a task: Slurm's MaxArraySize where no site sets another.
 MAX_ARRAY = 1001
-_TOKEN = re.compile(r"[A-Za-z0-9_-]+")
+_TOKEN = lazy.pattern(r"[A-Za-z0-9_-]+")
 
 
 def default_spool(environment: Mapping[str, str] = os.environ) -> Path:

@@ -46,6 +46,7 @@ from watchkeeper.core.disk import files
 from watchkeeper.core.errors import UnavailableError
 from watchkeeper.core.events import SchedulerFacts
 from watchkeeper.core.processes import ProcessName
+from watchkeeper.core.text import lazy
 from watchkeeper.schedulers import arrays
 from watchkeeper.schedulers.local.records import (
     DamagedRecordError,
@@ -61,7 +62,7 @@ Standing = Literal["absent", "pending", "held", "orphaned", "elsewhere", "ended"
 # An array is what the first of these is that one of its tasks is.
 _OF_SEVERAL: tuple[Standing, ...] = ("pending", "held", "orphaned", "elsewhere", "ended")
 # `17`, or task 3 of the array 17: `17_3`.
-_ID = re.compile(r"[0-9]{1,18}(?:_[0-9]{1,10})?", re.ASCII)
+_ID = lazy.pattern(r"[0-9]{1,18}(?:_[0-9]{1,10})?", re.ASCII)
 _TASKS = "tasks"
 
 

@@ -25,6 +25,7 @@ import msgspec
 from watchkeeper.core.disk import files
 from watchkeeper.core.errors import RefusedError, StorageError, UnavailableError, UsageError
 from watchkeeper.core.events import SchedulerFacts
+from watchkeeper.core.text import lazy
 from watchkeeper.core.text.odd_bytes import as_text
 from watchkeeper.schedulers import arrays
 from watchkeeper.schedulers.base import (
@@ -52,8 +53,10 @@ _ENV = {"SLURM_TIME_FORMAT": "%s", "SLURM_BITSTR_LEN": "0"}
 _SUBMIT_TIMEOUT_S = 240.0
 _QUERY_TIMEOUT_S = 90.0
 _MOST_SHOWN = 10  # ids in a query as people see it
-_NEVER_RETURNS = re.compile(rb"^#SBATCH(?:[^#\n]*\s)?(--wait|-W|--test-only)(?=\s|$)", re.MULTILINE)
-_NOT_LIVE = re.compile(r"Invalid job id|already completing or completed|Job/step already")
+_NEVER_RETURNS = lazy.pattern(
+    rb"^#SBATCH(?:[^#\n]*\s)?(--wait|-W|--test-only)(?=\s|$)", re.MULTILINE
+)
+_NOT_LIVE = lazy.pattern(r"Invalid job id|already completing or completed|Job/step already")
 # What a person says in the environment of how to submit; as options they mean the same, and are
 # seen.
 _AS_OPTIONS = {

@@ -24,6 +24,7 @@ from watchkeeper.core.errors import (
     UnreachedError,
 )
 from watchkeeper.core.events import SchedulerFacts
+from watchkeeper.core.text import lazy
 from watchkeeper.core.text.odd_bytes import as_text
 from watchkeeper.schedulers import arrays
 from watchkeeper.schedulers.base import TERMINAL, UNKNOWN
@@ -55,7 +56,7 @@ _STATES = {
 _NOTHING = frozenset({"", "None", "(null)", "N/A", "n/a", "Unknown", "None assigned", "none"})
 _UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4, "P": 1024**5}
 # `17`, `27_3`, `27_[2-5%2]`; `17+1` is a component of a heterogeneous job.
-_ID = re.compile(r"([0-9]{1,10})([_+]\S+)?")
+_ID = lazy.pattern(r"([0-9]{1,10})([_+]\S+)?")
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -343,36 +344,36 @@ def first_error(done: Done, command: str) -> str:
 # ── sbatch's answer
 
 # Messages as in slurm_errno.c.
-_DOUBT = re.compile(
+_DOUBT = lazy.pattern(
     r"timed out|timeout|Zero Bytes|Unexpected message|Connection reset|Broken pipe"
     r"|\((?:send|receive|shutdown) failure\)|Communication (?:connection|shutdown)|Insane "
     r"message|Transport endpoint",
     re.IGNORECASE,
 )
-_UNREACHED = re.compile(
+_UNREACHED = lazy.pattern(
     (
         r"connect failure|Connection refused|No route to host|Network is unreachable|Unable to "
         r"(?:establish|open) .*connection"
     ),
     re.IGNORECASE,
 )
-_UNASKED = re.compile(
+_UNASKED = lazy.pattern(
     (
         r"Munge encode failed|authentication (?:error|credential)|configuration "
         r"(?:file|source)|standby mode"
     ),
     re.IGNORECASE,
 )
-_BUSY = re.compile(
+_BUSY = lazy.pattern(
     r"temporarily un(?:able|available)|I/O error writing script|No space left on device|Disk quota "
     r"exceeded"
     r"|Required (?:partition|node) not available|[Dd]atabase is busy"
     r"|(?:QOS|Assoc)\w*Max\w*(?:Submit|Jobs)\w*|(?:QOS|Assoc)Grp(?:Submit)?Jobs\w*"
     r"|job queue full|Too many (?:jobs|requests)|Job creation delayed",
 )
-_POLICY = re.compile(r"violates accounting/QOS policy")
-_LIMIT = re.compile(r"\b(?:QOS|Assoc)[A-Z]\w+")
-_REFUSED = re.compile(
+_POLICY = lazy.pattern(r"violates accounting/QOS policy")
+_LIMIT = lazy.pattern(r"\b(?:QOS|Assoc)[A-Z]\w+")
+_REFUSED = lazy.pattern(
     r"^sbatch: (?:error:|fatal:|unrecognized option|invalid option|option )", re.MULTILINE
 )
 

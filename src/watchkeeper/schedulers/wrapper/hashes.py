@@ -16,11 +16,12 @@ import msgspec
 
 from watchkeeper.core.disk.files import read_if_any
 from watchkeeper.core.errors import StorageError
+from watchkeeper.core.text import lazy
 from watchkeeper.schedulers.wrapper.claims import executions
 
 _MOST_BYTES = 64 * 2**20
-_SEEN = re.compile(rb"file (\d{1,20}) (-?\d{1,20})(?:\.(\d{1,20}))? (.+)", re.DOTALL)
-_HASHED = re.compile(rb"([0-9a-f]{64}) [ *](.+)", re.DOTALL)
+_SEEN = lazy.pattern(rb"file (\d{1,20}) (-?\d{1,20})(?:\.(\d{1,20}))? (.+)", re.DOTALL)
+_HASHED = lazy.pattern(rb"([0-9a-f]{64}) [ *](.+)", re.DOTALL)
 
 
 class HashedFile(msgspec.Struct, frozen=True):

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from watchkeeper.core.text import lazy
+
 _PREFIX = "wk-"
 _SUFFIX = ".sh"
-_NAME = re.compile(rf"\.?{_PREFIX}([A-Za-z0-9_-]+){re.escape(_SUFFIX)}")
+_NAME = lazy.pattern(rf"\.?{_PREFIX}([A-Za-z0-9_-]+){re.escape(_SUFFIX)}")
 
 
 def wrapper_name(token: str) -> str:

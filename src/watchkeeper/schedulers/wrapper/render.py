@@ -21,7 +21,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from watchkeeper.core.text import redaction
+from watchkeeper.core.text import lazy, redaction
 from watchkeeper.schedulers.sbatch_head import Head, read_head
 from watchkeeper.schedulers.wrapper.claims import CANNOT_TELL, FINISHED, NOT_READY, TWIN
 from watchkeeper.schedulers.wrapper.heartbeat import beat_s, stale_s
@@ -35,7 +35,7 @@ RESUME_VARIABLE = "WATCHKEEPER_RESUME_FROM"
 
 # Read once, so that a package updated under a running program cannot mix two versions.
 _TEMPLATE = Path(__file__).with_name("wrapper.sh").read_bytes()
-_PLACE = re.compile(rb"__([A-Z]+(?:_[A-Z]+)*)__")
+_PLACE = lazy.pattern(rb"__([A-Z]+(?:_[A-Z]+)*)__")
 _NO_VARIABLES: Mapping[str, str] = {}
 
 

@@ -12,6 +12,7 @@ from typing import TextIO
 import click
 import msgspec
 
+from watchkeeper.core.text import lazy
 from watchkeeper.query.catalogue.entry import medians
 from watchkeeper.show.text import shorten, wrap
 
@@ -31,7 +32,7 @@ _GLYPHS = {
     "unknown": ("?", "?", "magenta"),
 }
 _KIND_OF_GLYPH = {glyph: kind for kind, glyphs in _GLYPHS.items() for glyph in glyphs[:2]}
-_GLYPH = re.compile(rf"(?<!\S)[{re.escape(''.join(_KIND_OF_GLYPH))}](?!\S)")
+_GLYPH = lazy.pattern(rf"(?<!\S)[{re.escape(''.join(_KIND_OF_GLYPH))}](?!\S)")
 _KINDS = {
     "finished": "done",
     "done": "done",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from watchkeeper.core.text import lazy
+
 _NAMED = {
     b"\x1b[A": "up",
     b"\x1b[B": "down",
@@ -21,7 +23,7 @@ _NAMED = {
     b"\x04": "interrupt",
     b"\x0c": "redraw",
 }
-_SEQUENCE = re.compile(rb"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|O.)|[^\x1b]", re.DOTALL)
+_SEQUENCE = lazy.pattern(rb"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|O.)|[^\x1b]", re.DOTALL)
 _ESCAPE = b"\x1b"
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import html
-import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
+from watchkeeper.core.text import lazy
+
 MOST_CHARACTERS = 4_000
 """Of one line of recorded text; the rest is cut, and counted."""
-_COLOUR_CODE = re.compile(r"\x1b\[[0-9;:]*m")
+_COLOUR_CODE = lazy.pattern(r"\x1b\[[0-9;:]*m")
 _EMPTY = frozenset({"meta", "br", "path", "line", "rect", "circle"})
 _PICTURES_OF_CONTROLS = 0x2400
 _DELETE = "\x7f"

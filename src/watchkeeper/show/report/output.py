@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from pathlib import Path
 
 from watchkeeper.core.disk import files
 from watchkeeper.core.errors import UsageError
+from watchkeeper.core.text import lazy
 
-_SEAL = re.compile(rb"<!-- watchkeeper report sha256 ([0-9a-f]{64}) -->\n\Z")
+_SEAL = lazy.pattern(rb"<!-- watchkeeper report sha256 ([0-9a-f]{64}) -->\n\Z")
 _MOST_BYTES = 64 * 2**20
 
 

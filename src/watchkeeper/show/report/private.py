@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from watchkeeper.core.events.private import sensitive_fields
+from watchkeeper.core.text import lazy
 
 PageT = TypeVar("PageT", bound=msgspec.Struct)
 
@@ -26,8 +27,8 @@ _COMMON = frozenset({"", "localhost", "local", "root", "127.0.0.1"})
 _SHORTEST_JOB_ID = 4
 """A shorter one is searched only behind the word job: it may be any number."""
 _NO_END = r"[^\s:'\"`()<>\[\],;|]*"
-_ABSOLUTE = re.compile(rf"(?:file://|(?<![\w.~/]))(?:~|/(?=[A-Za-z_.])){_NO_END}/{_NO_END}")
-_JOB = re.compile(
+_ABSOLUTE = lazy.pattern(rf"(?:file://|(?<![\w.~/]))(?:~|/(?=[A-Za-z_.])){_NO_END}/{_NO_END}")
+_JOB = lazy.pattern(
     r"\b(jobs? (?:id )?|(?:execution_id|job_id|SLURM_JOB_ID)[:=] ?)\d+(?:_\d+)?\b"
     r"|(slurm-)\d+(?:_\d+)?(?=\.out\b)",
     re.IGNORECASE,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
 import msgspec
 
+from watchkeeper.core.text import lazy
 from watchkeeper.query.views.pages import Experiment, Overview, RunningRow, WorkRow
 from watchkeeper.query.views.shared import Need
 from watchkeeper.show.listing.grid import one_line
@@ -28,11 +28,11 @@ _WIDE_PLACE = 10
 # State of a job → what is said of it in the place of "failed".
 _VERBS = {NOT_SUBMITTED: NOT_SUBMITTED, "CANCELLED": "cancelled", "TIMEOUT": "timed out"}
 _NOT_RETRIED = "not tried again by itself: "
-_EXCEPTION = re.compile(r"[\w.]*(?:Error|Exception|Interrupt|Exit): (?=\S)")
-_PARENTHESIS = re.compile(r" \([^()]*\)")
+_EXCEPTION = lazy.pattern(r"[\w.]*(?:Error|Exception|Interrupt|Exit): (?=\S)")
+_PARENTHESIS = lazy.pattern(r" \([^()]*\)")
 _KINDS = {"failed": "failed", "invalid": "failed", "lost": "failed", "unknown": "unknown"}
 _ALONE = (*_KINDS, "unhealthy")
-_AT_STEP = re.compile(r"(?:^|, )at step ([\d,]+)(?: of ([\d,]+))?$")
+_AT_STEP = lazy.pattern(r"(?:^|, )at step ([\d,]+)(?: of ([\d,]+))?$")
 
 
 def kind_of(need: Need) -> str:

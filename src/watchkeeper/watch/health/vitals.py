@@ -35,6 +35,7 @@ from watchkeeper.core.events import (
 )
 from watchkeeper.core.events.choose import all_of
 from watchkeeper.core.journal import Journal
+from watchkeeper.core.text import lazy
 from watchkeeper.core.text.figures import gib
 from watchkeeper.runfolder.executions import is_of_training
 from watchkeeper.runfolder.link import read_link
@@ -53,7 +54,7 @@ STATUS_BYTES = 1_048_576
 STATUS = Path("status/training_status.json")
 WORK = (layout.TABLES, layout.EXAMPLES)
 _MOST_FAULTS = 100  # of one job, told once each
-_CHECKPOINT = re.compile(
+_CHECKPOINT = lazy.pattern(
     r"checkpoint[^\n\r]*\bsaved\b|\bsav(?:ed|ing)\b[^\n\r]*checkpoint", re.IGNORECASE
 )
 _OF_THE_SIDECAR = (Stalled, Advanced, Vanished, Opened, Chained, Sealed)

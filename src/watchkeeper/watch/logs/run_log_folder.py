@@ -14,6 +14,7 @@ import msgspec
 
 from watchkeeper.core.disk import files
 from watchkeeper.core.errors import StorageError, UsageError
+from watchkeeper.core.text import lazy
 from watchkeeper.report.lint.lint import lint
 from watchkeeper.report.lint.rules import Finding
 from watchkeeper.report.runlog.document import apply, decode, encode
@@ -30,7 +31,7 @@ HINT = (
 )
 
 _NEVER_ENTERED = ("node_modules", "__pycache__")
-_LIKE_A_LOG = re.compile(
+_LIKE_A_LOG = lazy.pattern(
     r"\d{4}-\d{2}-\d{2}_.+\.md|.+_\d{4}-\d{2}-\d{2}\.md|timeline\.md", re.DOTALL
 )
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 import msgspec
 
 from watchkeeper.core.errors import UsageError
+from watchkeeper.core.text import lazy
 from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.report.runlog import read
 from watchkeeper.report.runlog.document import decode
 from watchkeeper.report.runlog.file import File
 from watchkeeper.watch.logs.run_log_folder import HINT, read_log
 
-MODE = re.compile(r"replication|experiment|pipeline(?: \([^()\n]+\))?")
+MODE = lazy.pattern(r"replication|experiment|pipeline(?: \([^()\n]+\))?")
 MODES = "replication, experiment, pipeline (kind)"
 
 

@@ -9,7 +9,6 @@ jobs work in, a run is this job's only where W&B itself names the job.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
@@ -20,11 +19,12 @@ import msgspec
 from watchkeeper.core.code.shell_text import variables
 from watchkeeper.core.disk.files import open_regular, read_most
 from watchkeeper.core.events import RunItem
+from watchkeeper.core.text import lazy
 from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.publish.wandb.offline import SUFFIX, machine_of
 from watchkeeper.schedulers.sbatch_head import read_head
 
-_NAME = re.compile(r"(?:offline-)?run-(\d{8}_\d{6}-(\S+))")
+_NAME = lazy.pattern(r"(?:offline-)?run-(\d{8}_\d{6}-(\S+))")
 _SCRIPT_BYTES = 2**20
 _METADATA = Path("files/wandb-metadata.json")
 _METADATA_BYTES = 2**20

@@ -12,6 +12,7 @@ import re
 import msgspec
 
 from watchkeeper.core.events import Cause
+from watchkeeper.core.text import lazy
 from watchkeeper.watch.verdict.endings import End
 
 
@@ -114,13 +115,13 @@ _LINES: tuple[tuple[str, Cause, str], ...] = (
         "a bad configuration",
     ),
 )
-_CANCELLED = re.compile(r"CANCELLED by (\d+)")
-_EXCEPTION = re.compile(r"^(?:[\w.]{1,200}\.)?(\w{0,100}(?:Error|Exception|Interrupt|Exit)\b.*)$")
+_CANCELLED = lazy.pattern(r"CANCELLED by (\d+)")
+_EXCEPTION = lazy.pattern(r"^(?:[\w.]{1,200}\.)?(\w{0,100}(?:Error|Exception|Interrupt|Exit)\b.*)$")
 KILLED = 137  # 128 + SIGKILL
 PROGRAM_ERROR = "an error of the program: "
 """What stands before the exception that ended a program, in words."""
 _TEXT_LIMIT = 300
-_MISSING_FILE = re.compile(r"can't open file |: No such file or directory$")
+_MISSING_FILE = lazy.pattern(r"can't open file |: No such file or directory$")
 # How a recorder or a wrapper reports an operation that failed once: no cause of anything.
 _WORKED = "; the second try worked: check that disk"
 
@@ -205,8 +206,8 @@ _CLASSES: dict[Cause, str] = {
     "install": "import",
     "config": "config",
 }
-_LINE = re.compile(r"[^\r\n]+")
-_ANY = re.compile("|".join(f"(?:{pattern})" for pattern, cause, _ in _LINES if cause in _CLASSES))
+_LINE = lazy.pattern(r"[^\r\n]+")
+_ANY = lazy.pattern("|".join(f"(?:{pattern})" for pattern, cause, _ in _LINES if cause in _CLASSES))
 
 
 def classify(line: str) -> tuple[str, str] | None:

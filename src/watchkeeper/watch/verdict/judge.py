@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from itertools import chain
 
 import msgspec
 
 from watchkeeper.core.events import Cause, Evidence, Judged, Number, Outcome
+from watchkeeper.core.text import lazy
 from watchkeeper.tools.promise import Finding
 from watchkeeper.watch.verdict.causes import PROGRAM_ERROR, Named
 from watchkeeper.watch.verdict.endings import End
@@ -23,7 +23,7 @@ LAST_LINE = "last line: "
 """What stands before a job's last line of output, among the reasons of a verdict."""
 _CODE = "exit code "
 # The line that names a cause, behind the cause in words.
-_IN_BRACKETS = re.compile(r" \((.+)\)$")
+_IN_BRACKETS = lazy.pattern(r" \((.+)\)$")
 _UNNAMED = Named()
 
 

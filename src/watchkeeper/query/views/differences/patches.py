@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from watchkeeper.core.code import git
 from watchkeeper.core.disk.objects import read_kept
+from watchkeeper.core.text import lazy
 from watchkeeper.core.text.redaction import redact
 from watchkeeper.query.views.pages import Diff
 from watchkeeper.report.compare.sides import Side
@@ -20,8 +21,8 @@ MOST_DIFFS = 8
 _MOST_FILE_BYTES = 256 * 1024
 _MOST_NAMES = 50
 _CONTEXT = 3
-_CHANGED_FILE = re.compile(r"^diff --git .* b/(.*)$", re.MULTILINE)
-_HUNK = re.compile(r"@@ -\d+(?:,\d+)? \+\d+(?:,\d+)? @@")
+_CHANGED_FILE = lazy.pattern(r"^diff --git .* b/(.*)$", re.MULTILINE)
+_HUNK = lazy.pattern(r"@@ -\d+(?:,\d+)? \+\d+(?:,\d+)? @@")
 
 
 class Extent(NamedTuple):

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from watchkeeper.core.disk.files import open_regular, read_most
 from watchkeeper.core.journal import Journal
+from watchkeeper.core.text import lazy
 from watchkeeper.query.views.pages import LogLine
 from watchkeeper.report.actionlog.block_format import Block, parse
 from watchkeeper.report.actionlog.render import EXPERIMENT_LOG, log_names
@@ -17,7 +18,7 @@ from watchkeeper.report.actionlog.render import EXPERIMENT_LOG, log_names
 MOST_LINES = 200
 _TAIL_BYTES = 65_536
 _MOST_BYTES = 64 * 2**20
-_HEAD = re.compile(rb"^\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\] [A-Z_]+", re.MULTILINE)
+_HEAD = lazy.pattern(rb"^\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\] [A-Z_]+", re.MULTILINE)
 
 
 def log_of(folder: Path, read: Journal, zone: str) -> tuple[list[LogLine], int]:

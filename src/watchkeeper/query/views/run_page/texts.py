@@ -18,6 +18,7 @@ from watchkeeper.core.disk.files import open_regular
 from watchkeeper.core.errors import UsageError
 from watchkeeper.core.events import Documented
 from watchkeeper.core.events.choose import of_kind
+from watchkeeper.core.text import lazy
 from watchkeeper.query.views.pages import Text, TextFile, TextLine
 from watchkeeper.query.views.run_page.failure import outputs_of
 from watchkeeper.query.views.run_page.files import shown_path
@@ -30,14 +31,14 @@ MOST_BYTES = 256 * 1024
 """Of one answer."""
 MOST_LINES = 2_000
 """Of one answer."""
-_LINE = re.compile(
+_LINE = lazy.pattern(
     r"(?P<at>\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2},\d{3}) (?P<level>[A-Z]\w*) "
     r"\[[^\]\n]* (?P<step>[^\]\s]+)\] (?P<text>.*)",
     re.DOTALL,
 )
 _FILES = {"run.log": "logs/run.log", "stdout": "logs/stdout.log", "stderr": "logs/stderr.log"}
 # A field, and the note that the machine may put behind its value.
-_FIELD = re.compile(r"\s*[-*]\s+[^:]{1,80}:\s*(?P<value>`[^`]*`(?= \(.*\)$)|.*)(?: \(.*\))?")
+_FIELD = lazy.pattern(r"\s*[-*]\s+[^:]{1,80}:\s*(?P<value>`[^`]*`(?= \(.*\)$)|.*)(?: \(.*\))?")
 
 
 _BULLET = "-* \t"

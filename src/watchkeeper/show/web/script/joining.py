@@ -10,11 +10,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from watchkeeper.core.text import lazy
+
 ENTRY = "app.js"
 """The module that begins."""
-_IMPORT = re.compile(r"^import \{[^}]*\} from '\./(\w+\.js)';\n", re.MULTILINE)
-_COMMENT = re.compile(r"^ *(?:/\*(?:[^*]|\*(?!/))*\*/|//[^\n]*)\n", re.MULTILINE)
-_EXPORT = re.compile(r"^export ", re.MULTILINE)
+_IMPORT = lazy.pattern(r"^import \{[^}]*\} from '\./(\w+\.js)';\n", re.MULTILINE)
+_COMMENT = lazy.pattern(r"^ *(?:/\*(?:[^*]|\*(?!/))*\*/|//[^\n]*)\n", re.MULTILINE)
+_EXPORT = lazy.pattern(r"^export ", re.MULTILINE)
 
 
 def page_script(folder: Path) -> str:
