@@ -107,7 +107,8 @@ def test_a_look_at_an_experiment_imports_nothing_that_reads_run_logs():
     took a third of the start.
     """
     code = (
-        "import sys, watchkeeper.show.cli.look.status, watchkeeper.show.cli.look.top\n"
+        "import sys\n"
+        "from watchkeeper.show.cli.look.bodies import status, top\n"
         "heavy = {'watchkeeper.report.lint', 'watchkeeper.report.runlog.figures'}\n"
         "sys.exit(' '.join(sys.modules.keys() & heavy))"
     )

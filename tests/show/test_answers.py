@@ -28,9 +28,9 @@ from watchkeeper.launch.plan import HALTED
 from watchkeeper.query.rows import Row
 from watchkeeper.query.views.experiment import experiment
 from watchkeeper.show.cli import _FLAGS_OF_EXEC, COMMANDS, LazyGroup, main
-from watchkeeper.show.cli.answering import command_errors
+from watchkeeper.show.cli.errors import command_errors
 from watchkeeper.show.cli.verify.lint import LintData, PlainFinding
-from watchkeeper.show.cli.work.plan import PlanData
+from watchkeeper.show.cli.work.bodies.plan import PlanData
 from watchkeeper.show.envelope import Answer, line_of, plain
 from watchkeeper.show.schemas import schemas
 from watchkeeper.show.standing import StandingData, most_urgent_first, problems_of

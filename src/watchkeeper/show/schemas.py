@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Sequence
 from typing import Any
 
-from watchkeeper.show.cli import COMMANDS, module_of
+from watchkeeper.show.cli import COMMANDS, body_of
 from watchkeeper.show.envelope_schema import envelope_schema
 
 ENVELOPE = "envelope"
@@ -16,7 +16,7 @@ def schemas() -> dict[str, dict[str, Any]]:
     """Each command's name → the schema of its answer; `envelope` → that of any answer."""
     made = {ENVELOPE: _schema(ENVELOPE, None)}
     for name in COMMANDS:
-        module = importlib.import_module(module_of(name))
+        module = importlib.import_module(body_of(name))
         made[name] = _schema(name, module.ANSWERS)
     return made
 

@@ -25,7 +25,6 @@ import fcntl
 import os
 import secrets
 import stat
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from io import BufferedReader
@@ -206,20 +205,6 @@ def _skip_to_end(file: BinaryIO, most: int) -> bytes:
         if piece.endswith(b"\n"):
             return b"\n"
     return b""
-
-
-def fill_stdio() -> None:
-    """Open the null device in the place of a closed stdin, stdout or stderr, for a program of ours:
-    no file that it or a child of its opens takes their place.
-    """
-    for fd in range(STDERR + 1):
-        try:
-            os.fstat(fd)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # it gets the lowest number that is free: this one
-            os.set_inheritable(fd, True)
-    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115 - for the life of the program
-    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
 
 
 def fsync_folder(folder: Path) -> None:

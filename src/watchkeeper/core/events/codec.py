@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+import functools
+from collections.abc import Callable
+from typing import Any, Literal, get_args
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -92,9 +94,10 @@ DURABLE = frozenset(
     }
 )
 KINDS: dict[str, type[Event]] = {kind.__struct_config__.tag: kind for kind in get_args(AnyEvent)}
+_KINDS_IN_BYTES = {name.encode(): kind for name, kind in KINDS.items()}
 
 _encoder = msgspec.json.Encoder()
-_decoder: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
+_KIND_AT = len(b'{"kind":"')  # in every line that `encode` makes
 
 
 class _Head(msgspec.Struct, frozen=True):
@@ -130,6 +133,36 @@ def encode(event: AnyEvent) -> bytes:
     return _encoder.encode(event) + b"\n"
 
 
+class _Decoders(dict[bytes, Callable[[bytes], AnyEvent]]):
+    """Kind → what decodes its lines, made when the first comes: that of all kinds at once costs as
+    much as the rest of a short command's start.
+    """
+
+    def __missing__(self, kind: bytes) -> Callable[[bytes], AnyEvent]:
+        if kind not in _KINDS_IN_BYTES:
+            return _decoder_of_all().decode
+        decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_KINDS_IN_BYTES[kind])
+        self[kind] = decoder.decode
+        return decoder.decode
+
+
+@functools.cache
+def _decoder_of_all() -> msgspec.json.Decoder[AnyEvent]:
+    return msgspec.json.Decoder(AnyEvent)
+
+
+_decoders = _Decoders()
+
+
+def _decode(line: bytes) -> AnyEvent:
+    """Raises one of `_FAULTS`: the line is no event of a known kind."""
+    kind = line[_KIND_AT : line.find(b'"', _KIND_AT)]
+    try:
+        return _decoders[kind](line)
+    except _FAULTS:
+        return _decoder_of_all().decode(line)  # another writer may have put another field first
+
+
 def decode(line: bytes) -> AnyEvent | Unknown:
     """The event on a journal's line.
 
@@ -137,7 +170,7 @@ def decode(line: bytes) -> AnyEvent | Unknown:
         DamagedLineError: it is none.
     """
     try:
-        return _decoder.decode(line)
+        return _decode(line)
     except _FAULTS as error:
         try:
             head = _head_decoder.decode(line)

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from watchkeeper.core.disk import standard_streams
 from watchkeeper.core.version import __version__
 
 # name → its one line in `watchkeeper --help`, so that help imports no command.
@@ -107,9 +108,25 @@ GROUPS: dict[str, str] = {
 }
 
 
+# Commands whose module holds the options alone, so that `--help` costs no more than they do: what
+# the command does is a module of the same name in `bodies/`, imported when the command is called.
+_WITH_BODIES = frozenset({"plan", "status", "ls", "top", "compare", "export", "trace", "log"})
+
+
 def module_of(name: str) -> str:
-    """The module of a command, by its name."""
-    return f"watchkeeper.show.cli.{_FOLDERS[name]}.{name.rsplit(maxsplit=1)[-1]}"
+    """The module of a command, by its name: it has the options."""
+    return f"{_folder_of(name)}.{name.rsplit(maxsplit=1)[-1]}"
+
+
+def body_of(name: str) -> str:
+    """The module of what a command does, by its name: it has `ANSWERS`, the kinds of its answer."""
+    if name in _WITH_BODIES:
+        return f"{_folder_of(name)}.bodies.{name}"
+    return module_of(name)
+
+
+def _folder_of(name: str) -> str:
+    return f"watchkeeper.show.cli.{_FOLDERS[name]}"
 
 
 _FLAGS_OF_EXEC = ("--json", "--end-stalled", "--open", "-q", "--quiet")
@@ -219,9 +236,7 @@ def main() -> None:
 
     Example: watchkeeper run examples/digits
     """
-    from watchkeeper.core.disk import files  # not for --help
-
-    files.fill_stdio()
+    standard_streams.fill()
     # Thousands of runs are a million small values, which a collector would walk again and again.
     gc.set_threshold(100_000, 50, 50)
     if isinstance(sys.stdout, io.TextIOWrapper):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
@@ -23,12 +22,10 @@ from watchkeeper.core.errors import (
     WatchkeeperError,
 )
 from watchkeeper.core.text import redaction
+from watchkeeper.show.cli.options import JSON, PAGE, QUIET
 from watchkeeper.show.envelope import PROGRAM, Answer, Page, line_of
 from watchkeeper.show.text import printable
 
-_PAGE = "watchkeeper.page"
-_QUIET = "watchkeeper.quiet"
-_JSON = "watchkeeper.json"
 _PROBLEMS = "watchkeeper.problems"
 _ANSWERED = "watchkeeper.answered"
 # Of errors that the system gives; any other is "system".
@@ -41,60 +38,12 @@ _CODES_OF_THE_SYSTEM = {
 }
 
 
-def stream_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """`--json` and `--quiet`, which every command has."""
-    for option in (
-        click.option(
-            "-q",
-            "--quiet",
-            is_flag=True,
-            expose_value=False,
-            callback=_keep(_QUIET),
-            help="Print only the result; errors and warnings still go to standard error.",
-        ),
-        click.option(
-            "--json",
-            "as_json",
-            is_flag=True,
-            callback=_keep(_JSON),
-            help="Answer with one line of JSON on standard output.",
-        ),
-    ):
-        command = option(command)
-    return command
-
-
-def answer_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """`stream_options`, and `--limit`, for commands whose answer can have long lists."""
-    limit = click.option(
-        "--limit",
-        type=click.IntRange(min=0),
-        metavar="N",
-        expose_value=False,
-        callback=_keep(f"{_PAGE}.limit"),
-        help="With --json: entries of each list; 0: all. Default: what fits into 8 KB.",
-    )
-    return stream_options(limit(command))
-
-
-def page_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """`answer_options`, and `--cursor`, for commands that can be asked again for the rest."""
-    cursor = click.option(
-        "--cursor",
-        metavar="TOKEN",
-        expose_value=False,
-        callback=_keep(f"{_PAGE}.cursor"),
-        help="With --json: go on where the answer before ended, as its `more` says.",
-    )
-    return answer_options(cursor(command))
-
-
 def echo_problems(problems: Iterable[Problem]) -> None:
     """Say findings about the user's data: on standard error, without the notes where `--quiet` is
     given, or with `--json` in the answer.
     """
     meta = click.get_current_context().meta
-    if meta.get(_JSON):
+    if meta.get(JSON):
         meta.setdefault(_PROBLEMS, []).extend(problems)
         return
     for problem in problems:
@@ -110,17 +59,17 @@ def echo_expectations(expected: Iterable[Expectation]) -> None:
 
 def is_quiet() -> bool:
     """Whether only the result is to be printed."""
-    return bool(click.get_current_context().meta.get(_QUIET))
+    return bool(click.get_current_context().meta.get(QUIET))
 
 
 def shows_progress() -> bool:
     """Whether standard error may say how far the command is: not with `--json` or `--quiet`."""
-    return not is_quiet() and not click.get_current_context().meta.get(_JSON)
+    return not is_quiet() and not click.get_current_context().meta.get(JSON)
 
 
 def is_whole() -> bool:
     """Whether all of a list is asked for, with `--limit 0`."""
-    return click.get_current_context().meta.get(f"{_PAGE}.limit") == 0
+    return click.get_current_context().meta.get(f"{PAGE}.limit") == 0
 
 
 def say(text: str) -> None:
@@ -177,29 +126,22 @@ def answer(
     return exit_code
 
 
-def command_errors(function: Callable[..., int]) -> Callable[..., None]:
-    """Run a command's function: its result is the exit code. An error becomes a message, or with
-    `--json` the envelope, and never a traceback.
-    """
-
-    @functools.wraps(function)
-    def wrapped(*args: Any, **kwargs: Any) -> None:
-        try:
-            _refuse_a_page_of_text()
-            code = function(*args, **kwargs)
-        except BrokenPipeError:
-            # The reader (`| head`) has what it wanted.
-            sys.stderr.close()
-            code = EXIT_OK
-        except (WatchkeeperError, OSError) as error:
-            fail(error, as_json=bool(kwargs.get("as_json")))
-        except Exception as error:
-            if kwargs.get("as_json"):
-                _answer_failure(EXIT_FAILED, [Problem(where="", message=repr(error), code="bug")])
-            raise
-        sys.exit(code)
-
-    return wrapped
+def end_with(work: Callable[[], int], as_json: bool) -> NoReturn:
+    """Do the work of a command, and exit with its code, or with what its error means."""
+    try:
+        _refuse_a_page_of_text()
+        code = work()
+    except BrokenPipeError:
+        # The reader (`| head`) has what it wanted.
+        sys.stderr.close()
+        code = EXIT_OK
+    except (WatchkeeperError, OSError) as error:
+        fail(error, as_json=as_json)
+    except Exception as error:
+        if as_json:
+            _answer_failure(EXIT_FAILED, [Problem(where="", message=repr(error), code="bug")])
+        raise
+    sys.exit(code)
 
 
 def _refuse_a_page_of_text() -> None:
@@ -209,10 +151,10 @@ def _refuse_a_page_of_text() -> None:
         UsageError: one of them was given without `--json`.
     """
     meta = click.get_current_context().meta
-    if meta.get(_JSON):
+    if meta.get(JSON):
         return
     for name in ("limit", "cursor"):
-        value = meta.get(f"{_PAGE}.{name}")
+        value = meta.get(f"{PAGE}.{name}")
         if value is not None:
             raise UsageError(f"--{name} {value} is for --json", hint="add --json, or leave it out")
 
@@ -292,7 +234,7 @@ def _answer_failure(code: int, problems: Sequence[Problem]) -> bool:
     name = _name_of(context)
     placed = [_with_place(problem, f"{PROGRAM} {name}") for problem in problems]
     placed += context.meta.get(_PROBLEMS, ())
-    context.meta.pop(f"{_PAGE}.cursor", None)
+    context.meta.pop(f"{PAGE}.cursor", None)
     _print(_failure(name, code, placed), context)
     return True
 
@@ -310,7 +252,7 @@ def _failure(name: str, code: int, problems: Sequence[Problem]) -> Answer:
 
 def _print(said: Answer, context: click.Context) -> None:
     page = Page(
-        limit=context.meta.get(f"{_PAGE}.limit"), cursor=context.meta.get(f"{_PAGE}.cursor") or ""
+        limit=context.meta.get(f"{PAGE}.limit"), cursor=context.meta.get(f"{PAGE}.cursor") or ""
     )
     line = line_of(said, page)
     context.meta[_ANSWERED] = True
@@ -347,16 +289,3 @@ def _own_words(context: click.Context) -> tuple[str, ...]:
         if "--cursor" not in (before, word) and not word.startswith("--cursor="):
             kept.append(word)
     return tuple(redaction.redact_words(kept))
-
-
-def _keep(name: str) -> Callable[[click.Context, click.Parameter, Any], Any]:
-    """A callback that keeps an option's value for the answer, so that no command has to pass it
-    on.
-    """
-
-    def keep(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
-        del parameter
-        context.meta[name] = value
-        return value
-
-    return keep

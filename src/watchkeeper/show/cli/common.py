@@ -24,6 +24,30 @@ dry_run_option = click.option(
     "--dry-run", is_flag=True, help="Print the exact commands and do nothing."
 )
 
+keep_going_option = click.option(
+    "--keep-going",
+    is_flag=True,
+    help="Keep submitting even if the first jobs all fail by one cause.",
+)
+allow_unsigned_option = click.option(
+    "--allow-unsigned",
+    is_flag=True,
+    help="Use checkpoints from elsewhere also where nobody has signed them; it is recorded.",
+)
+budget_option = click.option(
+    "--budget",
+    default="",
+    metavar="LIMITS",
+    help="Submit nothing more once the experiment has used this: gpu=40h, jobs=200, or both.",
+)
+expect_option = click.option(
+    "--expect",
+    "expect",
+    multiple=True,
+    metavar="CRITERION",
+    help="What evaluations are to report, stated before the first is submitted: 'accuracy >= 0.9'.",
+)
+
 
 def selection_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that choose work: `--runs`, `--evals`, `--retry-failed`, `--queue-ahead`,

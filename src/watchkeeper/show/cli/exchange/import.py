@@ -12,14 +12,9 @@ from watchkeeper.core.errors import EXIT_FAILED, EXIT_OK, Problem, WatchkeeperEr
 from watchkeeper.publish.wandb.importing import ImportedRun, import_run
 from watchkeeper.publish.wandb.offline import Segment, grouped, wandb_files
 from watchkeeper.record.writing import manifest
-from watchkeeper.show.cli.answering import (
-    answer,
-    answer_options,
-    command_errors,
-    echo_problems,
-    is_quiet,
-    say,
-)
+from watchkeeper.show.cli.answering import answer, echo_problems, is_quiet, say
+from watchkeeper.show.cli.errors import command_errors
+from watchkeeper.show.cli.options import answer_options
 from watchkeeper.show.text import printable
 
 DEFAULT_ROOT = Path("artifacts", "imported")

@@ -22,15 +22,10 @@ from watchkeeper.publish.wandb.token import find_token
 from watchkeeper.query.wandb.owners import files_of
 from watchkeeper.schedulers.choose import profile_of
 from watchkeeper.schedulers.shell import Here, Ssh
-from watchkeeper.show.cli.answering import (
-    answer,
-    answer_options,
-    command_errors,
-    echo_problems,
-    is_quiet,
-    say,
-)
+from watchkeeper.show.cli.answering import answer, echo_problems, is_quiet, say
+from watchkeeper.show.cli.errors import command_errors
 from watchkeeper.show.cli.exchange.pages import Kept, keep_pages
+from watchkeeper.show.cli.options import answer_options
 from watchkeeper.show.text import printable
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import click
-
 from watchkeeper.core import criteria, journal, layout
 from watchkeeper.core.criteria import Criterion, Standing
 from watchkeeper.core.errors import Problem
@@ -14,31 +12,6 @@ from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.watch import budget
 from watchkeeper.watch.budget import Budget
 from watchkeeper.watch.spending import Spending
-
-keep_going_option = click.option(
-    "--keep-going",
-    is_flag=True,
-    help="Keep submitting even if the first jobs all fail by one cause.",
-)
-allow_unsigned_option = click.option(
-    "--allow-unsigned",
-    is_flag=True,
-    help="Use checkpoints from elsewhere also where nobody has signed them; it is recorded.",
-)
-budget_option = click.option(
-    "--budget",
-    default="",
-    metavar="LIMITS",
-    help="Submit nothing more once the experiment has used this: gpu=40h, jobs=200, or both.",
-)
-
-expect_option = click.option(
-    "--expect",
-    "expect",
-    multiple=True,
-    metavar="CRITERION",
-    help="What evaluations are to report, stated before the first is submitted: 'accuracy >= 0.9'.",
-)
 
 
 def parse_criteria(texts: Sequence[str], experiment: Experiment) -> dict[str, list[Criterion]]:

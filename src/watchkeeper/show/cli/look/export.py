@@ -5,19 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-import msgspec
 
-from watchkeeper.core.errors import EXIT_FAILED, EXIT_OK
-from watchkeeper.query import frames
-from watchkeeper.query.recording import load
-from watchkeeper.show.cli.answering import (
-    answer,
-    answer_options,
-    command_errors,
-    echo_problems,
-    is_quiet,
-)
-from watchkeeper.show.text import printable
+from watchkeeper.show.cli.errors import command_errors
+from watchkeeper.show.cli.options import answer_options
 
 
 @click.command("export")
@@ -47,33 +37,6 @@ def command(
 
     Example: watchkeeper export artifacts/training -o rows.csv
     """
-    recording = load(*paths, all_rows=all_rows)
-    frames.write(recording.columns, output, replace=force)
-    runs, rows = len(recording), len(recording.rows)
-    code = EXIT_FAILED if recording.problems else EXIT_OK
-    word = "run" if runs == 1 else "runs"
-    summary = f"{output}: {rows:,} rows of {runs:,} {word}"
-    if not as_json:
-        click.echo(printable(str(output) if is_quiet() else summary))
-    echo_problems(recording.problems)
-    if not as_json:
-        return code
-    columns = [column.name for column in recording.columns]
-    return answer(
-        code,
-        summary=summary,
-        counts={"rows": rows, "runs": runs, "columns": len(columns)},
-        data=ExportData(file=str(output), rows=rows, runs=recording.names, columns=columns),
-    )
+    from watchkeeper.show.cli.look.bodies.export import perform
 
-
-class ExportData(msgspec.Struct, frozen=True, kw_only=True):
-    """The file that was written: how many rows, of which runs, and its columns in order."""
-
-    file: str
-    rows: int
-    runs: list[str]
-    columns: list[str]
-
-
-ANSWERS = (ExportData,)
+    return perform(paths, output, all_rows, force, as_json)

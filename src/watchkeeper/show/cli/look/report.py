@@ -12,13 +12,9 @@ from watchkeeper.core import layout
 from watchkeeper.core.disk import files
 from watchkeeper.core.errors import EXIT_OK, UsageError
 from watchkeeper.query.catalogue.enclosing import enclosing_place, taken_note
-from watchkeeper.show.cli.answering import (
-    answer,
-    answer_options,
-    command_errors,
-    echo_problems,
-    is_quiet,
-)
+from watchkeeper.show.cli.answering import answer, echo_problems, is_quiet
+from watchkeeper.show.cli.errors import command_errors
+from watchkeeper.show.cli.options import answer_options
 from watchkeeper.show.text import printable
 
 _LEFT_OUT = "absolute paths, users, hosts and job ids are left out (--private keeps them)"

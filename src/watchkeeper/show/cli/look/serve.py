@@ -14,8 +14,10 @@ import msgspec
 from watchkeeper.core import processes
 from watchkeeper.core.errors import EXIT_OK, UsageError
 from watchkeeper.core.processes import ProcessName
-from watchkeeper.show.cli.answering import answer, command_errors, is_quiet, stream_options
+from watchkeeper.show.cli.answering import answer, is_quiet
+from watchkeeper.show.cli.errors import command_errors
 from watchkeeper.show.cli.keeping.opening import check_extra
+from watchkeeper.show.cli.options import stream_options
 
 _NICE = 10
 

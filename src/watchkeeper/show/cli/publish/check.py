@@ -13,7 +13,9 @@ from watchkeeper.publish.package.check import bytes_to_hash, check_package
 from watchkeeper.publish.package.opening import check_openings, read_openings
 from watchkeeper.publish.signing.signers import Signers, read_signers
 from watchkeeper.publish.signoff.document import Signoff, read_signoff
-from watchkeeper.show.cli.answering import answer, command_errors, page_options, say
+from watchkeeper.show.cli.answering import answer, say
+from watchkeeper.show.cli.errors import command_errors
+from watchkeeper.show.cli.options import page_options
 from watchkeeper.show.cli.trust.shown import (
     CheckEntry,
     HashingProgress,

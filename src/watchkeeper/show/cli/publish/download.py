@@ -23,7 +23,9 @@ from watchkeeper.publish.hub.plan import BYTES_PER_S
 from watchkeeper.publish.hub.token import find_token_if_any
 from watchkeeper.publish.package.check import bytes_to_hash, check_package
 from watchkeeper.publish.signing.signers import Signers, read_signers
-from watchkeeper.show.cli.answering import answer, answer_options, command_errors, say
+from watchkeeper.show.cli.answering import answer, say
+from watchkeeper.show.cli.errors import command_errors
+from watchkeeper.show.cli.options import answer_options
 from watchkeeper.show.cli.publish.upload import is_watched, time_for, timeout_option
 from watchkeeper.show.cli.trust.shown import (
     CheckEntry,

@@ -9,7 +9,9 @@ import msgspec
 
 from watchkeeper.core.errors import EXIT_OK
 from watchkeeper.publish.package.opening import journals_of, open_in, write_openings
-from watchkeeper.show.cli.answering import answer, answer_options, command_errors, is_quiet
+from watchkeeper.show.cli.answering import answer, is_quiet
+from watchkeeper.show.cli.errors import command_errors
+from watchkeeper.show.cli.options import answer_options
 from watchkeeper.show.text import printable
 
 

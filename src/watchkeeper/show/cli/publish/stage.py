@@ -23,7 +23,9 @@ from watchkeeper.publish.package.staging import (
     stage,
 )
 from watchkeeper.publish.signoff.sign import NoReasonError, NotSignedError
-from watchkeeper.show.cli.answering import answer, answer_options, command_errors, is_quiet, say
+from watchkeeper.show.cli.answering import answer, is_quiet, say
+from watchkeeper.show.cli.errors import command_errors
+from watchkeeper.show.cli.options import answer_options
 from watchkeeper.show.cli.publish.sources import source_of
 from watchkeeper.show.cli.publish.stories import story_of
 from watchkeeper.show.cli.trust.key_options import key_options, load_key

@@ -20,15 +20,9 @@ from watchkeeper.publish.hub.upload import Uploaded, look, records_of, send
 from watchkeeper.publish.manifest import files
 from watchkeeper.publish.manifest.files import FileRecord
 from watchkeeper.publish.package.check import check_package
-from watchkeeper.show.cli.answering import (
-    answer,
-    answer_options,
-    command_errors,
-    echo_problems,
-    is_quiet,
-    say,
-    shows_progress,
-)
+from watchkeeper.show.cli.answering import answer, echo_problems, is_quiet, say, shows_progress
+from watchkeeper.show.cli.errors import command_errors
+from watchkeeper.show.cli.options import answer_options
 from watchkeeper.show.cli.publish.recording import Recorded, owner_of, record
 from watchkeeper.show.cli.trust.shown import HashingProgress, echo_checks, problems_of
 from watchkeeper.show.text import printable

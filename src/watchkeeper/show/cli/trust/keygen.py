@@ -10,7 +10,9 @@ import msgspec
 from watchkeeper.core.errors import EXIT_OK, UsageError
 from watchkeeper.publish.signing import keys
 from watchkeeper.publish.signing.passphrases import file_of, passphrase_source
-from watchkeeper.show.cli.answering import answer, answer_options, command_errors, is_quiet
+from watchkeeper.show.cli.answering import answer, is_quiet
+from watchkeeper.show.cli.errors import command_errors
+from watchkeeper.show.cli.options import answer_options
 from watchkeeper.show.cli.trust.key_options import asker, passphrase_option
 from watchkeeper.show.text import printable
 

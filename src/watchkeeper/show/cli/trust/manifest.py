@@ -19,7 +19,9 @@ from watchkeeper.publish.manifest import cache, sums
 from watchkeeper.publish.manifest.document import write_manifest
 from watchkeeper.publish.manifest.files import FileRecord, Listed, list_files
 from watchkeeper.publish.manifest.hashing import hash_files
-from watchkeeper.show.cli.answering import answer, answer_options, command_errors, is_quiet
+from watchkeeper.show.cli.answering import answer, is_quiet
+from watchkeeper.show.cli.errors import command_errors
+from watchkeeper.show.cli.options import answer_options
 from watchkeeper.show.cli.trust.shown import HashingProgress, echo_checks, problems_of
 from watchkeeper.show.text import printable
 

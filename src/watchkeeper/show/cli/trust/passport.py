@@ -23,13 +23,9 @@ from watchkeeper.publish.passport.health import record
 from watchkeeper.publish.passport.reference import program, vector
 from watchkeeper.publish.passport.repository import facts_of_creation
 from watchkeeper.publish.passport.run import facts_of_run
-from watchkeeper.show.cli.answering import (
-    answer,
-    command_errors,
-    echo_problems,
-    is_quiet,
-    page_options,
-)
+from watchkeeper.show.cli.answering import answer, echo_problems, is_quiet
+from watchkeeper.show.cli.errors import command_errors
+from watchkeeper.show.cli.options import page_options
 from watchkeeper.show.cli.trust.shown import (
     CheckEntry,
     HashingProgress,

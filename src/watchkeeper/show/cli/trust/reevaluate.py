@@ -9,7 +9,9 @@ import msgspec
 
 from watchkeeper.core.errors import EXIT_FAILED, EXIT_OK, UsageError
 from watchkeeper.publish.passport.reference.answers import Difference, differences
-from watchkeeper.show.cli.answering import answer, command_errors, page_options
+from watchkeeper.show.cli.answering import answer
+from watchkeeper.show.cli.errors import command_errors
+from watchkeeper.show.cli.options import page_options
 from watchkeeper.show.text import printable
 from watchkeeper.tools import inspect_ai
 from watchkeeper.tools.file_formats import FaultError

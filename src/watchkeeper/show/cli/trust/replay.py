@@ -13,7 +13,9 @@ from watchkeeper.core.errors import UsageError
 from watchkeeper.publish.checks import Status, exit_code, verdict
 from watchkeeper.publish.passport.reference import program, vector
 from watchkeeper.publish.passport.rules.output_spec import VECTOR, dummy_fault
-from watchkeeper.show.cli.answering import answer, command_errors, page_options
+from watchkeeper.show.cli.answering import answer
+from watchkeeper.show.cli.errors import command_errors
+from watchkeeper.show.cli.options import page_options
 from watchkeeper.show.cli.trust.shown import CheckEntry, echo_checks, entries_of, problems_of
 from watchkeeper.show.text import printable
 

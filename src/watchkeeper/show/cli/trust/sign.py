@@ -14,13 +14,9 @@ from watchkeeper.publish.signoff import origin
 from watchkeeper.publish.signoff.document import Signoff, StatedCriterion
 from watchkeeper.publish.signoff.files import bytes_to_hash
 from watchkeeper.publish.signoff.sign import NoReasonError, NotSignedError, sign
-from watchkeeper.show.cli.answering import (
-    answer,
-    answer_options,
-    command_errors,
-    echo_problems,
-    say,
-)
+from watchkeeper.show.cli.answering import answer, echo_problems, say
+from watchkeeper.show.cli.errors import command_errors
+from watchkeeper.show.cli.options import answer_options
 from watchkeeper.show.cli.trust.key_options import key_options, load_key
 from watchkeeper.show.cli.trust.shown import (
     CheckEntry,

@@ -14,7 +14,9 @@ from watchkeeper.publish.signing.signers import read_signers
 from watchkeeper.publish.signoff.document import Signoff
 from watchkeeper.publish.signoff.files import bytes_to_hash
 from watchkeeper.publish.signoff.validate import validate_with_signoff
-from watchkeeper.show.cli.answering import answer, command_errors, page_options, say
+from watchkeeper.show.cli.answering import answer, say
+from watchkeeper.show.cli.errors import command_errors
+from watchkeeper.show.cli.options import page_options
 from watchkeeper.show.cli.trust.shown import (
     CheckEntry,
     HashingProgress,

@@ -16,7 +16,9 @@ from watchkeeper.publish.manifest import cache
 from watchkeeper.publish.manifest.document import Manifest, read_manifest
 from watchkeeper.publish.manifest.files import FileRecord
 from watchkeeper.publish.manifest.verify import verify_manifest
-from watchkeeper.show.cli.answering import answer, command_errors, page_options
+from watchkeeper.show.cli.answering import answer
+from watchkeeper.show.cli.errors import command_errors
+from watchkeeper.show.cli.options import page_options
 from watchkeeper.show.cli.trust.shown import (
     CheckEntry,
     HashingProgress,

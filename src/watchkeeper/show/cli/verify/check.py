@@ -14,7 +14,9 @@ from watchkeeper.query import check
 from watchkeeper.query.check import Report
 from watchkeeper.record.audit import audit, traces
 from watchkeeper.runfolder.rows import read_rows
-from watchkeeper.show.cli.answering import answer, command_errors, page_options, say
+from watchkeeper.show.cli.answering import answer, say
+from watchkeeper.show.cli.errors import command_errors
+from watchkeeper.show.cli.options import page_options
 from watchkeeper.show.envelope import ProblemEntry, entry_of
 from watchkeeper.show.text import printable
 

@@ -24,8 +24,10 @@ from watchkeeper.launch.doctor import Check
 from watchkeeper.schedulers.base import SubmitHost
 from watchkeeper.schedulers.choose import scheduler_of
 from watchkeeper.schedulers.site import Site
-from watchkeeper.show.cli.answering import answer, answer_options, command_errors, is_quiet
+from watchkeeper.show.cli.answering import answer, is_quiet
 from watchkeeper.show.cli.common import cluster_option
+from watchkeeper.show.cli.errors import command_errors
+from watchkeeper.show.cli.options import answer_options
 from watchkeeper.show.text import printable
 
 

@@ -10,7 +10,9 @@ import msgspec
 
 from watchkeeper.core.errors import EXIT_FAILED, EXIT_OK, Problem, Severity
 from watchkeeper.report.lint.rules import Finding
-from watchkeeper.show.cli.answering import answer, command_errors, page_options, say
+from watchkeeper.show.cli.answering import answer, say
+from watchkeeper.show.cli.errors import command_errors
+from watchkeeper.show.cli.options import page_options
 from watchkeeper.show.envelope import PROGRAM
 from watchkeeper.show.text import printable
 from watchkeeper.watch.logs import run_log_folder

@@ -14,7 +14,9 @@ from watchkeeper.experiment import experiment as experiments
 from watchkeeper.query import copies
 from watchkeeper.query.check import no_journal, watched_by
 from watchkeeper.record.writing import manifest
-from watchkeeper.show.cli.answering import answer, answer_options, command_errors, is_quiet, say
+from watchkeeper.show.cli.answering import answer, is_quiet, say
+from watchkeeper.show.cli.errors import command_errors
+from watchkeeper.show.cli.options import answer_options
 from watchkeeper.show.cli.verify.check import incomplete
 from watchkeeper.watch.logs import action_logs
 from watchkeeper.watch.logs import run_logs as runbook

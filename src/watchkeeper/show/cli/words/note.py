@@ -11,7 +11,9 @@ from watchkeeper.core.errors import EXIT_OK, UsageError
 from watchkeeper.core.events import Documented, Noted
 from watchkeeper.core.words import Note, note_fault, on_one_line, words_of
 from watchkeeper.query.check import watched_by
-from watchkeeper.show.cli.answering import answer, answer_options, command_errors, say
+from watchkeeper.show.cli.answering import answer, say
+from watchkeeper.show.cli.errors import command_errors
+from watchkeeper.show.cli.options import answer_options
 from watchkeeper.show.cli.words.subject import Subject, find_subject
 from watchkeeper.show.text import printable
 

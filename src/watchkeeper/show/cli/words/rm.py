@@ -16,7 +16,9 @@ from watchkeeper.core.errors import EXIT_OK, StorageError, WatchkeeperError
 from watchkeeper.core.ids import run_id
 from watchkeeper.core.journal import utc_now
 from watchkeeper.query.catalogue.removal import check_removable
-from watchkeeper.show.cli.answering import answer, answer_options, command_errors, is_quiet
+from watchkeeper.show.cli.answering import answer, is_quiet
+from watchkeeper.show.cli.errors import command_errors
+from watchkeeper.show.cli.options import answer_options
 from watchkeeper.show.text import printable
 
 TRASH = ".watchkeeper-trash"

@@ -10,7 +10,9 @@ import msgspec
 from watchkeeper.core.errors import EXIT_OK, UsageError
 from watchkeeper.core.events import Tagged
 from watchkeeper.core.words import tag_fault
-from watchkeeper.show.cli.answering import answer, answer_options, command_errors, say
+from watchkeeper.show.cli.answering import answer, say
+from watchkeeper.show.cli.errors import command_errors
+from watchkeeper.show.cli.options import answer_options
 from watchkeeper.show.cli.words.subject import Subject, find_subject
 from watchkeeper.show.text import printable
 

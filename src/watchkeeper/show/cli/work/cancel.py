@@ -19,8 +19,10 @@ from watchkeeper.experiment import experiment as experiments
 from watchkeeper.query import copies
 from watchkeeper.schedulers.base import Scheduler
 from watchkeeper.schedulers.choose import scheduler_of
-from watchkeeper.show.cli.answering import answer, answer_options, command_errors, is_quiet, say
+from watchkeeper.show.cli.answering import answer, is_quiet, say
 from watchkeeper.show.cli.common import cluster_option, experiment_argument
+from watchkeeper.show.cli.errors import command_errors
+from watchkeeper.show.cli.options import answer_options
 
 
 @click.command("cancel")

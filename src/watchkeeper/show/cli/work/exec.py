@@ -9,8 +9,10 @@ import click
 import msgspec
 
 from watchkeeper.core.errors import Problem, UsageError
-from watchkeeper.show.cli.answering import answer, answer_options, command_errors, is_quiet
+from watchkeeper.show.cli.answering import answer, is_quiet
+from watchkeeper.show.cli.errors import command_errors
 from watchkeeper.show.cli.keeping.opening import check_extra, open_option, open_page
+from watchkeeper.show.cli.options import answer_options
 from watchkeeper.show.text import printable
 
 if TYPE_CHECKING:

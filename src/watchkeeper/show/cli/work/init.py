@@ -15,7 +15,9 @@ from watchkeeper.experiment.drafting.found import draft_of
 from watchkeeper.experiment.drafting.sweep import Sweep, parse_values, sweep_of
 from watchkeeper.experiment.drafting.text import text_of
 from watchkeeper.experiment.summary_names import SUMMARY_MD, SUMMARY_YAML, SUMMARY_YML
-from watchkeeper.show.cli.answering import answer, answer_options, command_errors, is_quiet
+from watchkeeper.show.cli.answering import answer, is_quiet
+from watchkeeper.show.cli.errors import command_errors
+from watchkeeper.show.cli.options import answer_options
 from watchkeeper.show.text import printable
 
 _SWEEP = "sweep"

@@ -14,8 +14,10 @@ from watchkeeper.core.errors import EXIT_FAILED, EXIT_OK, Problem
 from watchkeeper.launch import reproduce
 from watchkeeper.launch.reproduce import Part, Recipe, Restored, Submodule
 from watchkeeper.query.trace import attempt_of
-from watchkeeper.show.cli.answering import answer, answer_options, command_errors, is_quiet
+from watchkeeper.show.cli.answering import answer, is_quiet
 from watchkeeper.show.cli.common import experiment_argument
+from watchkeeper.show.cli.errors import command_errors
+from watchkeeper.show.cli.options import answer_options
 from watchkeeper.show.text import printable
 
 

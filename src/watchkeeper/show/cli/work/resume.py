@@ -19,11 +19,18 @@ from watchkeeper.launch.plan import UNSIGNED, Selection, check_selection
 from watchkeeper.launch.retries import Rules
 from watchkeeper.publish.gate import UnsignedError
 from watchkeeper.query.status import decide
-from watchkeeper.show.cli.answering import answer_options, command_errors, echo_problems
-from watchkeeper.show.cli.common import cluster_option, experiment_argument, glob_options
+from watchkeeper.show.cli.answering import echo_problems
+from watchkeeper.show.cli.common import (
+    allow_unsigned_option,
+    cluster_option,
+    expect_option,
+    experiment_argument,
+    glob_options,
+)
+from watchkeeper.show.cli.errors import command_errors
 from watchkeeper.show.cli.keeping.keep import keep
-from watchkeeper.show.cli.keeping.limits import allow_unsigned_option, expect_option
 from watchkeeper.show.cli.keeping.scripts import Target
+from watchkeeper.show.cli.options import answer_options
 from watchkeeper.show.standing import StandingData
 
 ANSWERS = (StandingData,)

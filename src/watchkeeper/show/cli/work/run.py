@@ -18,22 +18,21 @@ from watchkeeper.launch import watch_job
 from watchkeeper.launch.watch_job import TIME
 from watchkeeper.schedulers.choose import scheduler_of
 from watchkeeper.schedulers.sbatch_head import time_limit_s
-from watchkeeper.show.cli.answering import answer, answer_options, command_errors, is_quiet, say
+from watchkeeper.show.cli.answering import answer, is_quiet, say
 from watchkeeper.show.cli.common import (
+    allow_unsigned_option,
+    budget_option,
     cluster_option,
     dry_run_option,
+    expect_option,
+    keep_going_option,
     run_log_options,
     selection_options,
     verbose_option,
 )
+from watchkeeper.show.cli.errors import command_errors
 from watchkeeper.show.cli.keeping.dry_run import DryRunData, show_script_commands
 from watchkeeper.show.cli.keeping.keep import keep
-from watchkeeper.show.cli.keeping.limits import (
-    allow_unsigned_option,
-    budget_option,
-    expect_option,
-    keep_going_option,
-)
 from watchkeeper.show.cli.keeping.opening import check_extra, open_option
 from watchkeeper.show.cli.keeping.scripts import (
     ScriptCommand,
@@ -43,6 +42,7 @@ from watchkeeper.show.cli.keeping.scripts import (
     target_of,
     targets_argument,
 )
+from watchkeeper.show.cli.options import answer_options
 from watchkeeper.show.standing import StandingData
 from watchkeeper.watch.leaving import SENTINEL
 

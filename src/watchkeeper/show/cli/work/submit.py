@@ -7,21 +7,19 @@ from typing import Any
 
 import click
 
-from watchkeeper.show.cli.answering import answer_options, command_errors
 from watchkeeper.show.cli.common import (
+    allow_unsigned_option,
+    budget_option,
     cluster_option,
     dry_run_option,
+    expect_option,
+    keep_going_option,
     run_log_options,
     selection_options,
 )
+from watchkeeper.show.cli.errors import command_errors
 from watchkeeper.show.cli.keeping.dry_run import DryRunData, show_script_commands
 from watchkeeper.show.cli.keeping.keep import keep
-from watchkeeper.show.cli.keeping.limits import (
-    allow_unsigned_option,
-    budget_option,
-    expect_option,
-    keep_going_option,
-)
 from watchkeeper.show.cli.keeping.scripts import (
     ScriptCommand,
     is_folder_named,
@@ -30,6 +28,7 @@ from watchkeeper.show.cli.keeping.scripts import (
     target_of,
     targets_argument,
 )
+from watchkeeper.show.cli.options import answer_options
 from watchkeeper.show.standing import StandingData
 
 ANSWERS = (StandingData, DryRunData)

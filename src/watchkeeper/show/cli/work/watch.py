@@ -9,16 +9,17 @@ import click
 
 from watchkeeper.experiment import experiment as experiments
 from watchkeeper.launch.plan import Selection, check_selection
-from watchkeeper.show.cli.answering import answer_options, command_errors
 from watchkeeper.show.cli.common import (
     cluster_option,
+    expect_option,
     experiment_argument,
     glob_options,
     verbose_option,
 )
+from watchkeeper.show.cli.errors import command_errors
 from watchkeeper.show.cli.keeping.keep import keep
-from watchkeeper.show.cli.keeping.limits import expect_option
 from watchkeeper.show.cli.keeping.scripts import Target
+from watchkeeper.show.cli.options import answer_options
 from watchkeeper.show.standing import StandingData
 
 ANSWERS = (StandingData,)

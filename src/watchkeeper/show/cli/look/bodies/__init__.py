@@ -1,0 +1,1 @@
+"""What these commands do: a module each, imported when the command is called."""

@@ -1,0 +1,231 @@
+"""What `watchkeeper status` does, imported when it is called."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from watchkeeper.core import criteria
+from watchkeeper.core.collector import collector_paused
+from watchkeeper.core.errors import (
+    EXIT_DETACHED,
+    EXIT_FAILED,
+    EXIT_OK,
+    EXIT_UNKNOWN,
+    ExperimentError,
+    Problem,
+    UsageError,
+)
+from watchkeeper.core.events import Number
+from watchkeeper.core.settings import distrusted, load
+from watchkeeper.experiment import experiment as experiments
+from watchkeeper.experiment.experiment import Experiment
+from watchkeeper.experiment.tree import is_experiment
+from watchkeeper.launch.plan import Selection, check_selection
+from watchkeeper.launch.retries import Rules
+from watchkeeper.query.catalogue.enclosing import enclosing_place, taken_note
+from watchkeeper.query.recording import Recording
+from watchkeeper.query.recording import load as load_recording
+from watchkeeper.query.rows import exit_code
+from watchkeeper.query.status import Standing, look
+from watchkeeper.query.views.experiment import page_of_chosen, site_seen
+from watchkeeper.query.views.pages import Experiment as ExperimentPage
+from watchkeeper.query.views.parts.needs import needs_of
+from watchkeeper.query.views.parts.running import running_rows
+from watchkeeper.query.views.parts.site import Site
+from watchkeeper.query.views.parts.waiting import waiting_rows
+from watchkeeper.query.views.parts.watcher import watcher_of, words_of
+from watchkeeper.runfolder.values import Metric
+from watchkeeper.show.cli.answering import answer, echo_expectations, echo_problems, is_quiet
+from watchkeeper.show.cli.picture import drawn
+from watchkeeper.show.recorded_table import facts_of, newest_first, recorded_table
+from watchkeeper.show.standing import (
+    StandingData,
+    counts_of,
+    most_urgent_first,
+    problems_of,
+    totals,
+)
+from watchkeeper.watch.outcome import compute
+
+
+@collector_paused()
+def perform(
+    experiment: Path, runs: str | None, evals: str | None, cluster: str | None, as_json: bool
+) -> int:
+    """Do what `status` is asked for; the arguments are its options."""
+    folder = experiment
+    recorded = _recorded(folder)
+    taken = None
+    if recorded is None:
+        taken = enclosing_place(experiment)
+    if taken is not None:
+        echo_problems([taken_note(experiment, taken)])
+        folder = taken
+        recorded = _recorded(folder)
+    if recorded is None:
+        chosen = Selection(runs=runs, evals=evals)
+        return _show_experiment(folder, chosen, cluster, as_json=as_json)
+    if runs or evals or cluster:
+        raise UsageError(
+            f"{folder} holds recorded runs; --runs, --evals and --cluster are for an experiment's",
+            hint="name the folder of one run, or leave them out",
+        )
+    return _show_recorded(recorded, as_json=as_json)
+
+
+def _show_experiment(folder: Path, wanted: Selection, cluster: str | None, *, as_json: bool) -> int:
+    found = experiments.read(folder)
+    settings = load(found.folder, acts=False, cluster=cluster)
+    selection = Selection(gate=settings.gate, rules=Rules.of(settings))
+    chosen = msgspec.structs.replace(selection, runs=wanted.runs, evals=wanted.evals)
+    check_selection(found, chosen)
+    standing = _chosen(look(found, selection), chosen)
+    notes = (*filter(None, [distrusted(found.folder)]), *standing.notes)
+    echo_problems((*found.problems, *notes))
+    code = _exit_code(found, standing)
+    if is_quiet() and not as_json:
+        click.echo(totals(standing.rows))
+        return code
+    site = site_seen(standing.examined, standing.read, "", str(folder), standing.page_notes)
+    if as_json:
+        return _answer(site, standing, code)
+    click.echo(drawn(page_of_chosen(site, frozenset(row.key for row in standing.rows))))
+    echo_expectations(criteria.standings(standing.read.events))
+    return code
+
+
+def _chosen(standing: Standing, selection: Selection) -> Standing:
+    """The standing of what was asked for. What the rest does is not lost: it is left out."""
+    if selection.runs is None and selection.evals is None:
+        return standing
+    rows = [row for row in standing.rows if selection.has(row.phase, row.run, row.key)]
+    active = sum(row.standing == "running" for row in rows)
+    return msgspec.structs.replace(standing, rows=rows, active=active)
+
+
+def _exit_code(experiment: Experiment, standing: Standing) -> int:
+    if standing.active:
+        return EXIT_DETACHED
+    errors = any(problem.severity == "error" for problem in experiment.problems)
+    return exit_code(standing.rows, selected=[row.key for row in standing.rows], problems=errors)
+
+
+def _answer(site: Site, standing: Standing, code: int) -> int:
+    folder = str(site.looked.experiment.folder)
+    chosen = site.of_rows(standing.rows)
+    watcher = watcher_of(site.looked.experiment.folder, standing.read)
+    running = running_rows(chosen)
+    words = words_of(watcher, standing.active)
+    keys = frozenset(row.key for row in standing.rows)
+    took = compute.read(site.looked.experiment, site.looked.state)
+    return answer(
+        code,
+        summary=f"{totals(standing.rows)}. {words}",
+        counts=counts_of(standing.rows),
+        problems=problems_of(standing.rows, folder, standing.cluster),
+        data=StatusData(
+            experiment=site.name,
+            folder=folder,
+            rows=most_urgent_first(standing.rows),
+            watcher=words,
+            compute=[row for row in took if row.key in keys],
+            needs=needs_of(chosen, watcher, running),
+            running=running,
+            waiting=waiting_rows(chosen),
+            watched=watcher,
+            expected=criteria.standings(standing.read.events),
+            page=page_of_chosen(site, keys),
+        ),
+    )
+
+
+class StatusData(StandingData, frozen=True, kw_only=True):
+    """Where an experiment stands. `page` is the object of its page, as `serve` has it
+    (`/api/1/experiment/ID`), without ids: of what was chosen with --runs and --evals.
+    """
+
+    page: ExperimentPage
+
+
+def _recorded(folder: Path) -> Recording | None:
+    """The recorded runs at or below a folder that is no experiment's; None if there are none."""
+    if is_experiment(folder) or not folder.is_dir():
+        return None
+    try:
+        experiments.read(folder)
+    except ExperimentError:
+        pass
+    else:
+        return None
+    try:
+        return load_recording(folder)
+    except UsageError:
+        return None
+
+
+def _show_recorded(recording: Recording, *, as_json: bool) -> int:
+    runs = [facts_of(run) for run in newest_first(recording)]
+    counts = Counter(run["state"] for run in runs)
+    summary = ", ".join(f"{count} {state}" for state, count in counts.items())
+    code = _exit_code_of_recorded(set(counts), recording)
+    echo_problems(recording.problems)
+    if as_json:
+        runs.sort(key=lambda run: run["state"] not in _FIRST)
+        data = RecordedData(
+            runs=[RecordedRun(**run | {"run_id": run["run_id"] or None}) for run in runs]
+        )
+        return answer(code, summary=summary, counts=counts, problems=_ends(runs), data=data)
+    click.echo(summary if is_quiet() else recorded_table(runs))
+    return code
+
+
+class RecordedRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A recorded run. `run_id` and `started` are null where its journal does not say them, `step`
+    where it logged none; `last` has each metric's last value.
+    """
+
+    name: str
+    run_id: str | None
+    folder: str
+    state: str
+    started: datetime | None
+    rows: int
+    step: Metric
+    last: dict[str, Metric]
+    totals: dict[str, Number]
+
+
+class RecordedData(msgspec.Struct, frozen=True, kw_only=True):
+    """The recorded runs at or below a folder: those that failed or run first, then the newest."""
+
+    runs: list[RecordedRun]
+
+
+ANSWERS = (StatusData, RecordedData)
+_BAD_ENDS = ("failed", "interrupted", "died")
+_FIRST = (*_BAD_ENDS, "not ended", "running")
+
+
+def _ends(runs: list[dict[str, Any]]) -> list[Problem]:
+    """A problem for each run that ended badly."""
+    return [
+        Problem(where=run["folder"], message=f"the run {run['state']}", code=f"run-{run['state']}")
+        for run in runs
+        if run["state"] in _BAD_ENDS
+    ]
+
+
+def _exit_code_of_recorded(states: set[str], recording: Recording) -> int:
+    if "running" in states:
+        return EXIT_DETACHED
+    if states & set(_BAD_ENDS) or recording.problems:
+        return EXIT_FAILED
+    if "not ended" in states:
+        return EXIT_UNKNOWN
+    return EXIT_OK
