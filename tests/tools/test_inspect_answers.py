@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from watchkeeper.tools.inspect_ai import Sample, read_answers
+from watchkeeper.tools.inspect_ai import Described, Sample, describe, read_answers
 
 
 def log_of(path: Path, *samples: Any) -> Path:
@@ -47,3 +47,18 @@ def test_samples_come_in_the_order_of_their_ids(tmp_path: Path) -> None:
     assert (answers.task, answers.model) == ("t", "m")
     order = [(sample.id, sample.epoch) for sample in answers.samples]
     assert order == [("", 1), ("2", 1), ("2", 2), ("10", 1)]
+
+
+def test_a_log_says_what_was_evaluated_and_when(tmp_path: Path) -> None:
+    """Task, time, dataset and samples; of a log that says nothing of them, nothing."""
+    header = {
+        "eval": {"task": "t", "created": "2026-03-11T12:00:00+00:00", "dataset": {"name": "d"}},
+        "results": {"completed_samples": 100},
+    }
+    with zipfile.ZipFile(tmp_path / "whole.eval", "w") as log:
+        log.writestr("header.json", json.dumps(header))
+    assert describe(tmp_path / "whole.eval") == Described(
+        task="t", created="2026-03-11T12:00:00+00:00", dataset="d", samples=100
+    )
+    started = log_of(tmp_path / "started.eval", {"id": 1}, {"id": 2})
+    assert describe(started) == Described(task="t", samples=2)
