@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from watchkeeper.publish.sanitize.known import Known
 from watchkeeper.publish.sanitize.text import (
@@ -47,3 +49,99 @@ def test_what_cannot_be_searched_is_a_finding():
     """Bytes that are no text, and a text that is too large, are taken for private."""
     assert [one.line for one in find_private(b"\xff", known())] == [0]
     assert [one.line for one in find_secrets(b"x" * (MOST_BYTES + 1))] == [0]
+
+
+@given(st.text(max_size=300))
+@settings(max_examples=80, deadline=None)
+def test_any_text_can_be_searched(text):
+    """Whatever a text holds, nothing is raised, and a second hiding changes nothing."""
+    once = hide(text, known()).text
+    assert hide(once, known()).text == once
+    assert find_private(once, known()) == []
+
+
+PIECES = st.sampled_from(
+    [
+        *("/home/ann/x", "node17", "ann@node17", "job 70900", "%2F", "\\", "/", "'", '"', "`", "|"),
+        *("token=", "Bearer ", "https://", "wandb.ai/a/b", "\u200b", " ", "\n", "x", "1", ".", "<"),
+        *(
+            "<host-1>",
+            ">",
+            "-A proj7",
+            "*",
+            "password: ",
+            "a1B2" * 8,
+            "é",
+            "模型",
+            "(",
+            "]",
+            "@",
+            ":",
+        ),
+    ]
+)
+
+
+@given(st.lists(PIECES, max_size=14).map("".join))
+@settings(max_examples=150, deadline=None)
+def test_pieces_of_private_details_in_any_order_are_hidden_once(text):
+    """Whatever stands beside a private detail, hiding it twice is hiding it once."""
+    once = hide(text, known()).text
+    assert hide(once, known()).text == once
+    assert find_private(once, known()) == []
+    for value in ("node17", "/home/ann"):
+        assert value not in once
+
+
+def test_public_links_stay_unless_they_hold_a_secret():
+    """A link that is given as public stays as it is, and a token in it does not."""
+    link = "https://wandb.ai/lab/open/runs/abc12345"
+    text = f"curves: {link}, private: https://wandb.ai/lab/inner/runs/abc99999"
+    assert hide(text, known(), keep_links=[link]).text == f"curves: {link}, private: <wandb-1>"
+    signed = f"{link}?accessToken=s3cr3tvalue"
+    assert "s3cr3tvalue" not in hide(signed, known(), keep_links=[signed]).text
+
+
+def test_what_one_text_teaches_is_hidden_in_the_next():
+    """A name that stood where only a user stands is that user's in the other files as well."""
+    values = Known()
+    assert hide("ssh zed42@login01", values).text == "ssh <address-1>"
+    assert hide("zed42 was here", values).text == "<user-1> was here"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("on node18 and node[01-04]", "on <host-2> and <host-3>"),
+        ("node17.cluster.example", "<host-1>"),
+        ("NODE17:8080", "<host-1>:8080"),
+        ("slurm-70900.out", "slurm-<job-1>.out"),
+        ("loss 0.70900 at 1.70900e5", "loss 0.70900 at 1.70900e5"),
+        ("70900_3 and 70900.batch", "<job-1> and <job-1>"),
+        ("proj7/ann", "<account-1>/<user-1>"),
+        ("announce", "announce"),
+    ],
+)
+def test_a_known_value_is_known_in_its_other_forms(text, expected):
+    """Hosts beside a known one, its full name and its other case, and the steps of a job."""
+    values = known()
+    for kind, value in (("host", "node17"), ("job", "70900"), ("user", "ann")):
+        values.names.name(kind, value)
+    values.names.name("account", "proj7")
+    assert hide(text, values).text == expected
+
+
+def test_a_commit_is_no_key():
+    """Forty hexadecimal digits are a key of W&B unless something calls them a commit."""
+    digits = "4f2c1aa9d3e5b7f60718293a4b5c6d7e8f901234"
+    assert hide(f"commit {digits}", Known()).text == f"commit {digits}"
+    assert hide(f"| {digits} |", Known(commits=[digits])).text == f"| {digits} |"
+    assert hide(f"| {digits} |", Known()).text == "| <redacted> |"
+
+
+def test_public_keys_and_hashes_stay():
+    """What others need to verify a package is no secret."""
+    body = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE" + "aB3dE5fG7hI9jK1lM3nOpQ5rS7tU9vW1xY3z"
+    key = f"-----BEGIN PUBLIC KEY-----\n{body}\n-----END PUBLIC KEY-----"
+    text = f'{key}\n"sig": "{"aB3dE5fG" * 8}"\nsha256 {"ab12" * 16}'
+    assert hide(text, Known()).text == text

@@ -95,7 +95,7 @@ _ALWAYS = (
     "accesstoken", "webhook", "connectionstring", "bearer",
 )  # fmt: skip
 # What every name of a secret has in it.
-_HINTS = (
+HINTS = (
     "key", "token", "pass", "secret", "auth", "credential", "webhook", "bearer", "cookie",
     "connection", "jwt", "dsn", "pat", "pwd",
 )  # fmt: skip
@@ -181,7 +181,7 @@ def is_name(name: str) -> bool:
     `PGPASSWORD`; neither `tokenizer`, `max_tokens` and `pad_token` nor `sort_key` and `token_file`.
     """
     hint = name.lower()
-    if not any(part in hint for part in _HINTS):
+    if not any(part in hint for part in HINTS):
         return False
     words = [word.lower() for word in _pattern(_WORDS).findall(name[-200:])]
     while words and words[-1].isdigit():
@@ -244,27 +244,23 @@ class SecretPlace(NamedTuple):
 
 
 def secrets_in(text: str) -> Iterator[SecretPlace]:
-    """Where the secrets stand that `redact` leaves out. They may overlap."""
-    for match in _pattern(_PRIVATE_KEY).finditer(text):
-        yield SecretPlace(*match.span(), "a private key")
-    for match in _pattern(_LOGIN).finditer(text):
-        yield SecretPlace(match.start(), match.end() - 1, "a login in an address")
-    for match in _pattern(_SIGNED).finditer(text):
-        yield SecretPlace(match.end(1), match.end(), "a signature in an address")
-    for match in _pattern(_START + _any_form()).finditer(text):
-        yield SecretPlace(*match.span(), "the form of a known token")
-    for match in _pattern(_BEARER).finditer(text):
-        yield SecretPlace(match.end(1), match.end(), "a credential of a request")
-    for expression in (_ASSIGNED, _OPTION):
-        for match in _pattern(expression).finditer(text):
-            name, value = match["name"], match["value"]
-            if not value.startswith(REDACTED) and is_secret(name, value):
-                yield SecretPlace(*match.span("value"), "the value of a secret's name")
-
-
-@functools.cache
-def _any_form() -> str:
-    return f"(?:{'|'.join(_expression(*form) for form in FORMS)})"
+    """Where private keys, logins and signatures in addresses and tokens of known forms stand in a
+    text. They may overlap; what is assigned to a secret's name is not among them.
+    """
+    if "-----BEGIN" in text:
+        for match in _pattern(_PRIVATE_KEY).finditer(text):
+            yield SecretPlace(*match.span(), "a private key")
+    if "://" in text and "@" in text:
+        for match in _pattern(_LOGIN).finditer(text):
+            yield SecretPlace(match.start(), match.end() - 1, "a login in an address")
+    if "=" in text and ("?" in text or "&" in text):
+        for match in _pattern(_SIGNED).finditer(text):
+            yield SecretPlace(match.end(1), match.end(), "a signature in an address")
+    for beginnings, rest in FORMS:
+        for beginning in beginnings:
+            if beginning in text:
+                for match in _pattern(_START + _expression((beginning,), rest)).finditer(text):
+                    yield SecretPlace(*match.span(), "the form of a known token")
 
 
 def redact(text: str) -> str:
@@ -280,7 +276,7 @@ def redact(text: str) -> str:
     lower = text.lower()
     if "bearer " in lower or "basic " in lower:
         text = _pattern(_BEARER).sub(rf"\1{REDACTED}", text)
-    if any(part in lower for part in _HINTS):
+    if any(part in lower for part in HINTS):
         text = _without_assigned(text)
     return text
 

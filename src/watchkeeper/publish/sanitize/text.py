@@ -13,9 +13,10 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 import msgspec
 
 from watchkeeper.core.errors import UsageError
-from watchkeeper.publish.sanitize import secrets, values
+from watchkeeper.publish.sanitize import views
 from watchkeeper.publish.sanitize.known import Known
 from watchkeeper.publish.sanitize.pseudonyms import FORM
+from watchkeeper.publish.sanitize.rules import addresses, jobs, places, secrets, tables, values
 from watchkeeper.publish.sanitize.spans import Kind, Lines, Span, merge, outside
 
 MOST_BYTES = 64 * 2**20
@@ -24,7 +25,13 @@ HIDDEN_LINE = "<redacted>"
 _ROUNDS = 4
 _LETTER = re.compile(r"[^\W_]")
 Rule = Callable[[str, Known], Iterable[Span]]
-_RULES: tuple[Rule, ...] = (values.find,)
+_RULES: tuple[Rule, ...] = (
+    values.find,
+    places.find,
+    addresses.find,
+    jobs.find,
+    tables.find,
+)
 
 
 class Redaction(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,14 +157,24 @@ def _findings(text: str, spans: Sequence[Span]) -> list[Finding]:
 
 def _private_spans(text: str, known: Known, keep_links: Collection[str]) -> list[Span]:
     """What is private in the text, in order. Names that are learned from it are kept in `known`."""
-    spans = [span for rule in _RULES for span in rule(text, known)]
-    hidden = list(secrets.find(text, known))
+    plain = list(views.plain_lines(text))
+    spans = [span for rule in _RULES for span in _everywhere(rule, text, plain, known)]
+    hidden = list(_everywhere(secrets.find, text, plain, known))
     if any(span.word for span in spans):
         known.learn(spans)
-        spans += values.find(text, known)
+        spans += _everywhere(values.find, text, plain, known)
     pseudonyms = _pseudonyms_in(text)
     stays = _merge_places([*pseudonyms, *_places_of(text, keep_links)])
     return merge(itertools.chain(outside(spans, stays), outside(hidden, pseudonyms)))
+
+
+def _everywhere(rule: Rule, text: str, plain: Iterable[views.View], known: Known) -> Iterator[Span]:
+    """What a rule sees in a text, and in its lines as they read without escapes."""
+    yield from rule(text, known)
+    for view in plain:
+        for span in rule(view.text, known):
+            start, end = view.place(span.start, span.end)
+            yield span._replace(start=start, end=end)
 
 
 def _pseudonyms_in(text: str) -> list[tuple[int, int]]:

@@ -1,0 +1,1 @@
+"""What private details look like: each module finds those of its kind in a text."""

@@ -1,0 +1,177 @@
+"""The first layer: names that are known to be private, wherever they stand in a text.
+
+A text is read once as pieces of letters and of digits; each piece is looked up among the first
+pieces of all values, so the number of values costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from watchkeeper.publish.sanitize.known import Known
+from watchkeeper.publish.sanitize.rules import near
+from watchkeeper.publish.sanitize.rules.sites import is_public
+from watchkeeper.publish.sanitize.rules.words import words
+from watchkeeper.publish.sanitize.spans import Kind, Span
+
+_PIECE = re.compile(r"[a-z]+|[0-9]+|[^\W\d_a-z]+")
+_SHORTEST_NUMBER = 5
+"""A shorter job id is any number: it is hidden where the text calls it one (jobs.py)."""
+_WORDS = words(
+    """
+    me you localhost local root user users admin nobody ubuntu none default null test train training
+    eval evaluation data model run runs gpu gpus cpu node nodes host step steps epoch loss log
+    logs job jobs task script home scratch work project research lab group general normal debug
+    batch main long short low high small large shared standard free priority dev prod will may
+    mark max min art dean rob bill grace hope rose frank sandy summer april june august the and
+    for with from this that was are has had not but all one two new old out end best last first
+    next seed base demo example sample config
+    """
+)
+"""Words that are no names: as a user or an account they are hidden only where the text says so."""
+_JOB_WORDS = frozenset({"job", "jobid", "id", "slurm", "j", "jobs", "pbs"})
+_RANGE = re.compile(r"\[[\d,-]{1,200}\]")
+_DOMAIN = re.compile(r"(?:\.[a-z0-9][\w-]{0,62}){1,8}")
+_DIGITS = re.compile(r"\d{1,8}")
+_NUMBERED = re.compile(r"(?P<stem>.*[a-z][-_]?)\d{1,8}")
+_PLAIN_PATH = re.compile(r"(?:/[\w.@%+=~-]+)+/?")
+REASONS: dict[Kind, str] = {
+    "path": "a path that the journal names",
+    "host": "a host that is named elsewhere",
+    "job": "a job id that is named elsewhere",
+    "user": "a user who is named elsewhere",
+    "account": "an account that is named elsewhere",
+    "secret": "a secret of the journal",
+}
+
+
+class Value(NamedTuple):
+    """A private value as texts are searched for it, in lower case. `is_stem`: of numbered hosts,
+    and digits or a range follow.
+    """
+
+    kind: Kind
+    text: str
+    is_stem: bool = False
+
+
+def find(text: str, known: Known) -> Iterator[Span]:
+    """Where the known values stand in a text."""
+    index = _index(known)
+    if not index:
+        return
+    lower = near.lower(text)
+    for match in _PIECE.finditer(lower):
+        for value, offset in index.get(match[0], ()):
+            span = _span_at(lower, match.start() - offset, value)
+            if span is not None:
+                yield span
+
+
+def _index(known: Known) -> dict[str, list[tuple[Value, int]]]:
+    """The values by their first piece, each with how far into it that piece begins."""
+    index: dict[str, list[tuple[Value, int]]] = {}
+    for value in set(_searched(known)):
+        first = _PIECE.search(value.text)
+        if first is not None:
+            index.setdefault(first[0], []).append((value, first.start()))
+    return index
+
+
+def _searched(known: Known) -> Iterator[Value]:
+    for kind in REASONS:
+        for value in known.values(kind):
+            text = near.lower(unicodedata.normalize("NFC", value)).strip()
+            yield from _spellings(kind, text)
+
+
+def _spellings(kind: Kind, text: str) -> Iterator[Value]:
+    """What a text is searched for, to find one value."""
+    if kind == "host":
+        for name in re.split(r"[,\s]+(?![^\[]*\])", text):
+            yield from _of_host(name)
+    elif kind == "job":
+        for number in (text, re.split(r"[_.\[]", text)[0]):
+            if len(number) >= _SHORTEST_NUMBER:
+                yield Value(kind, number)
+    elif kind == "path":
+        is_absolute = text.startswith(("/", "~", "\\")) or re.match(r"[a-z]:[\\/]", text)
+        if is_absolute and len(text) > 3 and not _PLAIN_PATH.fullmatch(text):
+            yield Value(kind, text.rstrip("/"))
+    elif kind == "secret":
+        if len(text) > 3:
+            yield Value(kind, text)
+    elif len(text) > 1 and text not in _WORDS:
+        yield Value(kind, text)
+
+
+def _of_host(name: str) -> Iterator[Value]:
+    name = name.strip(".")
+    short, _, domain = _RANGE.sub("", name).partition(".")
+    if len(short) > 2 and short not in _WORDS and not short.isdigit():
+        yield Value("host", short)
+    if domain.count(".") and not is_public(domain):
+        yield Value("host", domain)
+    numbered = _NUMBERED.fullmatch(short)
+    stem = numbered["stem"] if numbered else ""
+    if "[" in name:
+        stem = name.partition("[")[0]
+    if len(stem.strip("-_")) > 2 and stem.strip("-_") not in _WORDS:
+        yield Value("host", stem, is_stem=True)
+
+
+def _span_at(text: str, start: int, value: Value) -> Span | None:
+    """The value at `start`; None: it is not there, or it is part of a longer word."""
+    if start < 0 or not text.startswith(value.text, start):
+        return None
+    end = start + len(value.text)
+    if value.kind == "secret":
+        return Span(start, end, "secret", "", REASONS["secret"])
+    if value.is_stem:
+        number = _DIGITS.match(text, end) or _RANGE.match(text, end)
+        if number is None:
+            return None
+        end = number.end()
+    if not _is_word(text, start, end, value.kind):
+        return None
+    name = text[start:end]
+    if value.kind == "host":
+        further = _DOMAIN.match(text, end)
+        end = further.end() if further else end
+    elif value.kind == "path":
+        end = _path_end(text, end)
+    elif value.kind == "job":
+        name = re.split(r"[_.\[]", name)[0]
+    return Span(start, end, value.kind, name, REASONS[value.kind])
+
+
+def _is_word(text: str, start: int, end: int, kind: Kind) -> bool:
+    """Whether what stands there is no part of a longer word or number."""
+    before, after = text[max(0, start - 1) : start], text[end : end + 1]
+    if kind == "job":
+        return _is_whole_number(text, start, end)
+    if kind == "path":
+        return not _is_letter(after)
+    return not _is_letter(before) and not _is_letter(after)
+
+
+def _is_letter(sign: str) -> bool:
+    """A letter or digit of a name; one of a script without spaces between words ends a name."""
+    return sign.isascii() and sign.isalnum()
+
+
+def _is_whole_number(text: str, start: int, end: int) -> bool:
+    before, after = text[max(0, start - 8) : start], text[end : end + 1]
+    if _is_letter(after) or before[-1:].isdigit() or re.search(r"\d[.,]$", before):
+        return False
+    if _is_letter(before[-1:]):
+        return re.split(r"[^a-z]", before)[-1] in _JOB_WORDS
+    return True
+
+
+def _path_end(text: str, end: int) -> int:
+    further = re.compile(r"[/\\][^\s\"'`<>|;,)\]}]{0,1000}").match(text, end)
+    return further.end() if further else end
