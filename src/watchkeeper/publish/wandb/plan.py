@@ -119,7 +119,7 @@ def _staging(folders: Iterable[Path]) -> list[Staging]:
 
 def _refusal(segments: Sequence[Segment], now_s: float, *, is_done: bool) -> str:
     """Why a run is not sent, "" if it is."""
-    if _overlap(segments):
+    if overlap(segments):
         return "two runs have this id: their times overlap; give one of the folders alone"
     if not all(segment.begin.resumes for segment in segments[1:]):
         return (
@@ -135,7 +135,7 @@ def _refusal(segments: Sequence[Segment], now_s: float, *, is_done: bool) -> str
     return ""
 
 
-def _overlap(segments: Sequence[Segment]) -> bool:
+def overlap(segments: Sequence[Segment]) -> bool:
     """Whether a segment began before the one before it had logged its last row."""
     for earlier, later in pairwise(segments):
         if earlier.last_time is None or later.begin.started is None:

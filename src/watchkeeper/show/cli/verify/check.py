@@ -8,12 +8,14 @@ import click
 import msgspec
 
 from watchkeeper.core import journal, layout
-from watchkeeper.core.errors import EXIT_FAILED, EXIT_OK, EXIT_UNKNOWN, Problem
+from watchkeeper.core.errors import EXIT_FAILED, EXIT_OK, EXIT_UNKNOWN, Problem, UsageError
 from watchkeeper.core.journal import Journal
 from watchkeeper.query import check
 from watchkeeper.query.check import Report
+from watchkeeper.query.wandb.agreement import check_run
 from watchkeeper.record.audit import audit, traces
 from watchkeeper.runfolder.rows import read_rows
+from watchkeeper.runfolder.search import run_folders
 from watchkeeper.show.cli.answering import answer, say
 from watchkeeper.show.cli.errors import command_errors
 from watchkeeper.show.cli.options import page_options
@@ -23,19 +25,27 @@ from watchkeeper.show.text import printable
 
 @click.command("check")
 @click.argument("path", type=click.Path(path_type=Path))
+@click.option(
+    "--wandb",
+    "with_wandb",
+    is_flag=True,
+    help="Compare each recorded run in PATH with what W&B kept of it on this disk, row by row.",
+)
 @page_options
 @command_errors
-def command(path: Path, as_json: bool) -> int:
+def command(path: Path, with_wandb: bool, as_json: bool) -> int:
     """Verify an experiment or a recorded run: the lines and seals of its journal, the logs and
     manifests made from it, the files that verdicts rest on, and the rows of metrics and tables by
     count and hash. Changes nothing.
 
     Exit code: 0 if all is sound, 1 if something is missing or was changed, 4 if that cannot be
-    determined: a run that died wrote no counts and no hashes.
+    determined: a run that died wrote no counts and no hashes, or no W&B run is known to be its own.
 
     Example: watchkeeper check examples/digits
     """
     report = verify(path)
+    if with_wandb:
+        report = _with_wandb(path, report)
     code = _exit_code(report)
     if as_json:
         return answer(
@@ -109,6 +119,20 @@ def verify(path: Path) -> Report:
         problems=(*report.problems, *damaged, *found.problems),
         incomplete=(*report.incomplete, *found.incomplete),
         unverified=(*report.unverified, *found.unverified),
+    )
+
+
+def _with_wandb(path: Path, report: Report) -> Report:
+    """The report, with what W&B kept of each recorded run held against our rows."""
+    folders, _ = run_folders(path.resolve())
+    checked = [check_run(folder) for folder in folders]
+    if not checked:
+        raise UsageError(f"no run was recorded in {path}", hint="give a recorded run's folder")
+    return Report(
+        verified=(*report.verified, *(words for one in checked for words in one.verified)),
+        problems=(*report.problems, *(problem for one in checked for problem in one.problems)),
+        incomplete=report.incomplete,
+        unverified=(*report.unverified, *(doubt for one in checked for doubt in one.unverified)),
     )
 
 

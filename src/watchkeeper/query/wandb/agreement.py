@@ -1,0 +1,265 @@
+"""The same history twice: the rows of a recorded run against those that W&B kept beside it, value
+by value. Each execution is held against the segments that ran while it ran, and against no others.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from watchkeeper.core import journal, layout
+from watchkeeper.core.errors import Problem
+from watchkeeper.publish.wandb.belonging import ids_of, segments_of
+from watchkeeper.publish.wandb.offline import Segment, read_segment
+from watchkeeper.publish.wandb.plan import overlap
+from watchkeeper.publish.wandb.records import Row
+from watchkeeper.runfolder.losses import TRAIN_LOSS, VAL_LOSS
+from watchkeeper.runfolder.metric_rows import ExecutionFiles, execution_files, value_of
+from watchkeeper.runfolder.rows import read_file
+
+Curves = dict[str, dict[float, float]]
+"""Metric → step → its value; of several at one step the last."""
+
+MOST_NAMED = 10
+"""How many differences of one run are named; all are counted."""
+TOLERANCE = 1e-6
+"""By how much of the larger two values may differ: a figure of 32 bits is spelled in two ways."""
+_STEPS = ("train/global_step", "global_step")
+"""Where a library puts the training step that W&B's own step is not."""
+_STEP_FROM_0 = "trainer/global_step"
+_ALIASES = {"loss": TRAIN_LOSS, "val_loss": VAL_LOSS}
+
+
+class Difference(msgspec.Struct, frozen=True, kw_only=True):
+    """A metric at a step, with our value and W&B's."""
+
+    step: float
+    metric: str
+    ours: float
+    theirs: float
+
+
+class Agreement(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of a comparison: how many values both have, which of them differ, the metrics that
+    both have by our name and W&B's, and for each the steps that one side lacks.
+    """
+
+    compared: int
+    differences: tuple[Difference, ...]
+    pairs: dict[str, str]
+    we_lack: dict[str, int]
+    they_lack: dict[str, int]
+
+
+def compare(ours: Curves, theirs: Curves) -> Agreement:
+    """Hold both histories against each other, metric by metric and step by step."""
+    pairs = pair_names(ours, theirs)
+    differences: list[Difference] = []
+    compared = 0
+    we_lack: dict[str, int] = {}
+    they_lack: dict[str, int] = {}
+    for name, other in pairs.items():
+        mine, its = ours[name], theirs[other]
+        common = sorted(mine.keys() & its.keys())
+        compared += len(common)
+        differences += [
+            Difference(step=step, metric=name, ours=mine[step], theirs=its[step])
+            for step in common
+            if not _is_same(mine[step], its[step])
+        ]
+        we_lack[name] = len(its) - len(common)
+        they_lack[name] = len(mine) - len(common)
+    return Agreement(
+        compared=compared,
+        differences=tuple(sorted(differences, key=lambda one: (one.step, one.metric))),
+        pairs=pairs,
+        we_lack={name: count for name, count in we_lack.items() if count},
+        they_lack={name: count for name, count in they_lack.items() if count},
+    )
+
+
+def _is_same(one: float, other: float) -> bool:
+    if math.isnan(one) or math.isnan(other):
+        return math.isnan(one) and math.isnan(other)
+    return math.isclose(one, other, rel_tol=TOLERANCE, abs_tol=0.0)
+
+
+def pair_names(ours: Iterable[str], theirs: Iterable[str]) -> dict[str, str]:
+    """Which of our metrics is which of W&B's: by the same name; by the name without the folder that
+    transformers puts before it (`train/loss`, `eval/loss`); losses by any of their names.
+    """
+    left = dict.fromkeys(theirs)
+    pairs = {name: name for name in ours if name in left}
+    for name in pairs:
+        del left[name]
+    by_plain_name = {_plain(other): other for other in left}
+    for name in ours:
+        if name in pairs:
+            continue
+        known = (name, *_ALIASES.get(name, ()))
+        other = next((by_plain_name[one] for one in known if one in by_plain_name), None)
+        if other is not None and other not in pairs.values():
+            pairs[name] = other
+    return pairs
+
+
+def _plain(name: str) -> str:
+    """`eval/loss` → `eval_loss`, `train/loss` → `loss`, as transformers itself calls them."""
+    folder, _, rest = name.partition("/")
+    if not rest:
+        return name
+    if folder == "train":
+        return rest
+    return f"{folder}_{rest}" if folder in ("eval", "test") else name
+
+
+def curves_of(rows: Iterable[tuple[object, Mapping[str, object]]]) -> Curves:
+    """The figures of rows, each a step and its values. A row without a step is passed over."""
+    curves: Curves = {}
+    for step, values in rows:
+        at = value_of(step)
+        if at is None or not math.isfinite(at):
+            continue
+        for name, figure in values.items():
+            value = value_of(figure)
+            if value is not None:
+                curves.setdefault(name, {})[at] = value
+    return curves
+
+
+def compare_with_segments(ours: Curves, segments: Sequence[Segment]) -> Agreement:
+    """Hold our history against W&B's rows. Their step is the training step where a library logged
+    it. Lightning counts its steps from 0, and our logger for it from 1: the count is taken in which
+    more steps are those of both.
+
+    Raises:
+        UsageError, OSError: a file cannot be read any more.
+    """
+    rows: list[Row] = []
+    for segment in segments:
+        read_segment(segment.path, rows.append)
+    values = [(row, _flat(row.values)) for row in rows]
+    by_count = [
+        compare(ours, curves_of((_step_of(row, own, first), own) for row, own in values))
+        for first in (0, 1)
+    ]
+    return max(by_count, key=lambda agreement: agreement.compared)
+
+
+def _step_of(row: Row, values: Mapping[str, object], first: int) -> object:
+    """The training step of a row; `first` is the number of Lightning's first step."""
+    step = value_of(values.get(_STEP_FROM_0))
+    if step is not None:
+        return step + first
+    return next((values[name] for name in _STEPS if name in values), row.step)
+
+
+def _flat(values: Mapping[str, object], before: str = "") -> dict[str, object]:
+    """Values by one name, as ours are: `a/b` for b in the object a."""
+    flat: dict[str, object] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{before}{name}/")
+        else:
+            flat[f"{before}{name}"] = value
+    return flat
+
+
+class Checked(msgspec.Struct, frozen=True, kw_only=True):
+    """What `check --wandb` says of a recorded run: in words what was verified, what is wrong, and
+    what cannot be known.
+    """
+
+    verified: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    unverified: tuple[Problem, ...] = ()
+
+
+def check_run(run: Path) -> Checked:
+    """Hold a recorded run against the W&B runs that ran while it ran."""
+    events = journal.read(run / layout.JOURNAL).events
+    by_writer = segments_of(run)
+    verified: list[str] = []
+    problems: list[Problem] = []
+    unverified: list[Problem] = []
+    for execution in execution_files(run, events):
+        segments = _segments(execution, by_writer)
+        doubt = _doubt(segments)
+        if doubt:
+            unverified.append(_unknown(run, doubt))
+            continue
+        agreement = compare_with_segments(_ours(execution), segments)
+        name = segments[0].begin.run_id
+        if not agreement.compared:
+            unverified.append(_unknown(run, f"no value is both here and in W&B's {name}"))
+        verified.append(f"{agreement.compared:,} values beside W&B's {name}")
+        problems += _problems(run, name, agreement)
+    return Checked(verified=tuple(verified), problems=tuple(problems), unverified=tuple(unverified))
+
+
+def _segments(
+    execution: ExecutionFiles, by_writer: Mapping[str, Sequence[Segment]]
+) -> Sequence[Segment]:
+    if execution.started is None:
+        return ()
+    return by_writer.get(execution.started.writer, ())
+
+
+def _doubt(segments: Sequence[Segment]) -> str:
+    """Why there is nothing to compare with, "" if there is."""
+    ids = ids_of(segments)
+    if not ids:
+        return "no run of W&B ran beside it"
+    if len(ids) > 1:
+        return f"several runs of W&B ran beside it: {', '.join(ids[:5])}"
+    if overlap(segments):
+        return f"two runs of W&B with the id {ids[0]} ran beside it at once"
+    return ""
+
+
+def _unknown(run: Path, doubt: str) -> Problem:
+    hint = (
+        "its folder is looked for in `wandb/` beside the run, above it, and where WANDB_DIR pointed"
+    )
+    return Problem(where=str(run), message=doubt, hint=hint, code="wandb-unknown")
+
+
+def _ours(execution: ExecutionFiles) -> Curves:
+    """Our figures. A damaged line is named by `check` itself."""
+    rows = [row for path in execution.files for row in read_file(path)[0]]
+    return curves_of((row.step, row.metrics) for row in rows)
+
+
+def _problems(run: Path, name: str, agreement: Agreement) -> list[Problem]:
+    problems = [
+        Problem(
+            where=f"{run}: step {one.step:g}, {one.metric}",
+            message=f"{one.ours!r} here, {one.theirs!r} in W&B's {name}",
+            hint="one of the two was logged otherwise, or its file was changed",
+            code="wandb-differs",
+        )
+        for one in agreement.differences[:MOST_NAMED]
+    ]
+    more = len(agreement.differences) - len(problems)
+    if more > 0:
+        message = f"{more:,} more values differ from W&B's {name}"
+        problems.append(Problem(where=str(run), message=message, code="wandb-differs"))
+    for metric, count in agreement.they_lack.items():
+        problems.append(_lack(run, f"W&B's {name} lacks {metric} at {_steps(count)}"))
+    for metric, count in agreement.we_lack.items():
+        problems.append(_lack(run, f"{metric} is at {_steps(count)} in W&B's {name} alone"))
+    return problems
+
+
+def _steps(count: int) -> str:
+    return f"{count:,} step{'' if count == 1 else 's'}"
+
+
+def _lack(run: Path, message: str) -> Problem:
+    hint = "the two may log at other steps; a file that lost rows looks the same"
+    return Problem(
+        where=str(run), message=message, hint=hint, severity="warning", code="wandb-lacks"
+    )
