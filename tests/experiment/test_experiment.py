@@ -261,6 +261,29 @@ def test_the_longest_checkpoint_formats_are_read(tmp_path: Path) -> None:
     assert experiment.checkpoints["r8/epoch_0"].formats == tuple(suffixes)
 
 
+def test_a_contract_is_a_file_beside_the_summary(tmp_path: Path) -> None:
+    """`output.contract` names it; one that is not there yet is a warning, and keeps nothing from
+    being submitted.
+    """
+    assert small(tmp_path).contract is None
+    experiment = small(tmp_path, f"{SMALL}output: {{contract: contract.toml}}\n")
+    assert experiment.contract == experiment.folder / "contract.toml"
+    (problem,) = [one for one in experiment.problems if one.severity == "warning"]
+    assert "which is no file there" in problem.message
+    experiment.contract.write_text("")
+    problems = read(experiment.folder).problems
+    assert [one for one in problems if one.severity == "warning"] == []
+
+
+@pytest.mark.parametrize("name", ["contract.py", "~/contract.toml", '""'])
+def test_a_contract_that_no_file_can_be_is_refused(tmp_path: Path, name: str) -> None:
+    """Another format, and a name that nobody expands, are errors with their line."""
+    with pytest.raises(ExperimentError) as caught:
+        small(tmp_path, f"{SMALL}output: {{contract: {name}}}\n")
+    (problem,) = [one for one in caught.value.problems if one.severity == "error"]
+    assert "output.contract cannot be" in problem.message
+
+
 def test_no_promise_is_said_aloud(tmp_path: Path) -> None:
     """Evaluations by a plain script without `output.result` promise nothing, and a note says how to
     change that.

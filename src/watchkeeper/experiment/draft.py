@@ -97,7 +97,8 @@ class DraftCell(msgspec.Struct, frozen=True, kw_only=True):
 class Output(msgspec.Struct, frozen=True, kw_only=True):
     """Where jobs leave what they promise, as patterns. `result` is () where the user gave none: the
     tool's own then. `…_where` is the place of a pattern that the user gave. `checkpoint_formats`
-    are suffixes that count as weights beside the usual ones.
+    are suffixes that count as weights beside the usual ones. `contract` is the file, relative to
+    the experiment, with what is declared of every checkpoint; "": nothing is.
     """
 
     checkpoint: tuple[str, ...] = CHECKPOINT_PATTERNS
@@ -105,6 +106,7 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
     checkpoint_formats: tuple[str, ...] = ()
     result: tuple[str, ...] = ()
     result_where: str = ""
+    contract: str = ""
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):

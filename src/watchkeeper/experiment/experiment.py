@@ -61,7 +61,8 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     key → the seconds that its summary expects it to take. `invocations`: a run → how its script is
     started; one that is absent runs without arguments in its own folder. `eval_only`: the runs that
     a summary calls so.
-    `expect` are criteria on what the evaluations report, as written.
+    `expect` are criteria on what the evaluations report, as written. `contract` is the file with
+    what is declared of every checkpoint, None where nothing is.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     invocations: Mapping[str, Invocation] = {}
     eval_only: frozenset[str] = frozenset()
     expect: tuple[str, ...] = ()
+    contract: Path | None = None
 
     def workdir_of(self, item: RunItem) -> Path:
         """The folder that a job runs in: its script's, unless something else was asked for."""
@@ -311,6 +313,7 @@ def _assemble(
         problems=problems,
     )
     invocations = _invocations(folder, draft, jobs)
+    contract = _contract(folder, draft, summary, problems)
     estimates: dict[str, float] = {}
     for run in draft.runs:
         if run.has_job and run.estimate_s is not None:
@@ -335,7 +338,26 @@ def _assemble(
         outputs=promises.outputs_of(plan, {run: one.workdir for run, one in invocations.items()}),
         invocations=invocations,
         eval_only=frozenset(run.name for run in draft.runs if summary and run.type == "eval-only"),
+        contract=contract,
     )
+
+
+def _contract(folder: Path, draft: Draft, summary: str, problems: list[Problem]) -> Path | None:
+    """The file with what is declared of every checkpoint; one that is not there is a problem."""
+    if not draft.output.contract:
+        return None
+    path = folder / draft.output.contract
+    if not path.is_file():
+        problems.append(
+            Problem(
+                where=str(folder / summary),
+                message=f"output.contract names {draft.output.contract}, which is no file there",
+                hint="write it, or correct its path: it is relative to the experiment's folder",
+                severity="warning",
+                code="bad-experiment",
+            )
+        )
+    return path
 
 
 def _settings(draft: Draft) -> dict[str, str]:

@@ -20,7 +20,7 @@ from watchkeeper.experiment.draft import Draft
 
 LEAST_BYTES = 32 * 2**10
 """Of a summary that is worth it: a shorter one is read in some milliseconds."""
-_FORMAT = 1  # to rise with each change of how a summary is read
+_FORMAT = 2  # to rise with each change of how a summary is read
 
 
 class _Kept(msgspec.Struct, frozen=True, array_like=True):

@@ -62,6 +62,7 @@ _OUTPUT: Schema = {
     "checkpoint": "text",
     "checkpoint_formats": "list",
     "result": "text",
+    "contract": "text",
 }
 _RUN: Schema = {
     "name": "text!",
@@ -493,7 +494,21 @@ class _Reader:
             pattern = item.text() or ""
             self.check_pattern(item, "output.result", pattern, *_RESULT)
             output = replace(output, result=(pattern,), result_where=item.where)
+        if "contract" in values:
+            output = replace(output, contract=self.contract(values["contract"]))
         return output
+
+    def contract(self, item: Located) -> str:
+        """The file with what is declared of every checkpoint; "" for one that cannot be."""
+        name = item.text() or ""
+        fault = promise.path_fault(name)
+        if not fault and not name.endswith((".toml", ".json")):
+            fault = "it is neither .toml nor .json"
+        if not fault:
+            return name
+        message = f"output.contract cannot be {item.words}: {fault}"
+        self.blame(item.problem(message, "name a file beside the summary: contract.toml"))
+        return ""
 
     def checkpoint_formats(self, item: Located) -> tuple[str, ...]:
         """The suffixes of weights that the experiment adds to the usual ones."""

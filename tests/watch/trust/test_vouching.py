@@ -144,3 +144,32 @@ def test_the_tasks_of_an_array_hash_what_they_promise_together(tmp_path):
     text = wrapper.read_text()
     assert "local promises=()" in text
     assert f"{folder}/one/artifacts/epoch_0" in text.partition("local checkpoints=(")[2]
+
+
+def declare(folder, text):
+    """Let an experiment declare this of its checkpoints, in a file beside its summary."""
+    summary = folder / "experiment_summary.yaml"
+    plan = json.loads(summary.read_text())
+    plan["output"]["contract"] = "contract.toml"
+    summary.write_text(json.dumps(plan))
+    (folder / "contract.toml").write_text(text)
+
+
+def test_what_an_experiment_declares_stands_in_each_passport(tmp_path):
+    """How a model is fed is declared once, marked as declared, and no soft signal any more."""
+    folder = write(tmp_path / "exp", is_said=False)
+    declare(folder, "[input_contract.language]\nmax_sequence_length = 7\n")
+    word = run(folder)
+    passport = json.loads((folder / "one/artifacts/epoch_0/MODEL_PASSPORT.json").read_text())
+    assert passport["input_contract"]["language"]["max_sequence_length"] == 7
+    assert "declared" in passport["field_sources"].values()
+    assert "how the model is fed" not in word.why
+
+
+def test_a_contract_that_cannot_be_read_is_said_and_signs_nothing(tmp_path):
+    """The checkpoint is not checked, and the journal names the file."""
+    folder = write(tmp_path / "exp", is_said=True)
+    declare(folder, "input_contract =")
+    word = run(folder)
+    assert (word.verdict, word.signed) == ("not_checked", False)
+    assert "contract.toml is not TOML" in word.why

@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from watchkeeper.core import layout
 from watchkeeper.core.errors import WatchkeeperError
@@ -23,6 +24,7 @@ from watchkeeper.publish import names
 from watchkeeper.publish.chain.heads import Head, HeadsMemory
 from watchkeeper.publish.checks import verdict
 from watchkeeper.publish.passport.checks import check_passport
+from watchkeeper.publish.passport.declared import read_declared
 from watchkeeper.publish.passport.document import Facts
 from watchkeeper.publish.passport.generate import generate, write_passport
 from watchkeeper.publish.passport.repository import facts_of_creation
@@ -138,7 +140,14 @@ class Vouching:
         if len(known) < len(weights):
             return {"verdict": "not_checked", "why": _NOT_HASHED}
         run = facts_of_known_run(root, self._experiment.folder, attempt.key, self._known(attempt))
-        made = generate(root, now=self._clock(), run=run, creation=self._where_made(), known=known)
+        made = generate(
+            root,
+            now=self._clock(),
+            run=run,
+            creation=self._where_made(),
+            declared=self._declared(),
+            known=known,
+        )
         write_passport(root, made.document)
         passport = {"passport_sha256": sha256_of(root / names.PASSPORT)}
         try:
@@ -162,6 +171,16 @@ class Vouching:
             log=self._log_of(attempt.key),
             heads=self._heads.heads(Head(writer.id, events, chain)),
         )
+
+    def _declared(self) -> dict[str, Any] | None:
+        """What the experiment declares of its checkpoints; None: nothing.
+
+        Raises:
+            WatchkeeperError, OSError: the file cannot be read.
+        """
+        if self._experiment.contract is None:
+            return None
+        return read_declared(self._experiment.contract)
 
 
 def _is_well(attempt: Attempt) -> bool:
