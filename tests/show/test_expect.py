@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -124,6 +125,17 @@ def test_the_action_log_has_them_from_their_statement_to_their_outcome(done: Pat
     assert "from --expect" in stated[0].result
     (first, *_) = [block for block in blocks if block.action == "VALIDATE"]
     assert "accuracy < 0.9: met by one/clean/epoch0 (0.5); stated before" in first.details
+
+
+def test_the_report_has_a_table_of_them(done: Path, tmp_path: Path) -> None:
+    """One row for each: when it was stated, its verdict, and who met and who missed it."""
+    page = tmp_path / "r.html"
+    assert CliRunner().invoke(main, ["report", str(done), "-o", str(page)]).exit_code == 0
+    table = page.read_text().partition("What was expected")[2].partition("</table>")[0]
+    rows = [re.sub(r"<[^>]+>+", "|", row) for row in table.split("<tr>")[2:]]
+    assert "accuracy &gt;= 0.75" in rows[0] and "missed" in rows[0]
+    assert "accuracy &lt; 0.9" in rows[1] and "one/clean/epoch0 0.5" in rows[1]
+    assert all("before the first evaluation" in row for row in rows[:2])
 
 
 def test_plan_and_watch_take_them_too(tmp_path: Path) -> None:

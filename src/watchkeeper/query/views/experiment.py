@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from watchkeeper.core import journal, layout
+from watchkeeper.core import criteria, journal, layout
 from watchkeeper.core.errors import Problem
 from watchkeeper.core.journal import Journal
 from watchkeeper.core.settings import load
@@ -138,6 +138,7 @@ def page_of(site: Site) -> Experiment:
         array_tasks=array_task_rows(site),
         zone=state.zone,
         problems=[*planned.problems, *site.read.problems, *_notes(site)],
+        expected=criteria.standings(site.read.events),
     )
 
 

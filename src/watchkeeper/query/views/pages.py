@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from watchkeeper.core.criteria import Standing as Expectation
 from watchkeeper.core.errors import Problem
 from watchkeeper.core.events import FilePath, JobId
 from watchkeeper.query.views.shared import (
@@ -210,6 +211,7 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     has one figure per task; `slots`: how many jobs ran at once; `tasks` and `metrics` make up the
     matrix. `log` are the last blocks of all its action logs, the newest last, of `actions`.
     `array_tasks`: a row for each task of an array, by the key of the array and its number.
+    `expected`: each criterion that was stated, and what came of it in all evaluations.
     """
 
     id: str
@@ -238,6 +240,7 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     array_tasks: list[WorkRow] = []
     zone: str = "UTC"
     problems: list[Problem] = []
+    expected: list[Expectation] = []
 
 
 # ── run

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
+from watchkeeper.core.events import Number
 from watchkeeper.query.views.origin import Origin
 from watchkeeper.query.views.pages import Experiment, LogLine, Run, Series, Text
 from watchkeeper.show.report.drawing.curves import chart
@@ -27,6 +28,7 @@ from watchkeeper.show.report.wording import Clock, duration, figure
 
 MOST_LOG_LINES = 40
 MOST_ROWS = 200
+MOST_VALUES = 8
 
 
 def sentence_of(experiment: Experiment) -> tuple[str, str]:
@@ -61,6 +63,7 @@ def sections_of(
     """
     yield from needs_section(experiment.needs)
     yield from matrix_sections(experiment)
+    yield from _expected_section(experiment)
     yield from _without_figures(experiment)
     yield from _loss_section(series)
     yield from _jobs_section(experiment, now)
@@ -71,6 +74,24 @@ def sections_of(
         others = sum(bool(run.texts) for run in runs.values()) - 1
         yield run_log_section(log[0], log[1], others)
     yield from _log_section(experiment)
+
+
+def _expected_section(experiment: Experiment) -> Iterator[Section]:
+    """What was expected before the first evaluation, and what came of it."""
+    rows = []
+    for one in experiment.expected:
+        when = "before the first evaluation" if one.before else "after an evaluation"
+        rows.append((one.criterion, when, one.verdict, _values(one.met), _values(one.missed)))
+    table = Table(("Criterion", "Stated", "Verdict", "Met by", "Missed by"), rows)
+    yield from table_section("What was expected", table)
+
+
+def _values(values: Mapping[str, Number]) -> str:
+    """`r8/clean/epoch0 0.91` of each, the first few by name."""
+    named = [f"{key} {figure(value)}" for key, value in sorted(values.items())[:MOST_VALUES]]
+    if len(values) > MOST_VALUES:
+        named.append(f"and {len(values) - MOST_VALUES} more")
+    return ", ".join(named)
 
 
 def _without_figures(experiment: Experiment) -> Iterator[Section]:
