@@ -147,3 +147,13 @@ def test_a_checkpoint_in_parts_is_one(tmp_path):
         assert used(root, f"python eval.py {place}") == [root]
     (root / "MODEL_PASSPORT.json").unlink()
     assert used(root, "python eval.py {root}") == []
+
+
+@pytest.mark.parametrize(
+    "name", ["conf.yaml", "./conf.yaml", "$PWD/conf.yaml", "${{HERE:-.}}/conf.yaml"]
+)
+def test_a_configuration_counts_however_a_training_names_it(root, name, monkeypatch):
+    """By its name, by a path, and by a path with a variable in it."""
+    monkeypatch.setenv("PWD", str(root.parent))
+    (root.parent / "conf.yaml").write_text(f"resume_from: {root}\n")
+    assert used(root, "python train.py --config " + name) == [root]

@@ -31,6 +31,8 @@ _EVALUATION_TOOL = re.compile(
     r"\binspect\s+eval\b|\btune\s+run\s.*_eval\b|\blighteval\b|\blm[-_]eval"
 )
 _CONTINUES = re.compile(r"(?i)resume|load_?ck|load_?checkp|(?:adapter|recipe)_checkpoint")
+_HINTS = re.compile(rf"(?i)eval|{_CONTINUES.pattern.removeprefix('(?i)')}")
+_CONFIG = re.compile(rf"[\w:./${{}}~+@%,-]+(?:{'|'.join(map(re.escape, SUFFIXES))})\b")
 _UNPLAIN = frozenset("$`*?[]{}~")
 _DEFAULT = re.compile(r"\$\{(\w+):?-([^}]*)\}")
 _POSITION = re.compile(r"\$\{?([1-9])(?::?[-?][^}]*)?\}?")
@@ -66,6 +68,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 def checkpoints_of(call: Call) -> list[Path]:
     """The folders of the checkpoints that a job evaluates or continues, each once."""
     is_evaluation = call.evaluates or says_evaluation(PurePath(call.name).stem)
+    if not is_evaluation and not _may_name_any(call):
+        return []
     words: list[str] = []
     for command in _commands(call):
         if is_evaluation or _is_evaluation(command):
@@ -83,6 +87,19 @@ def says_evaluation(name: str) -> bool:
     `retrieval` does not.
     """
     return _EVALUATES.search(name) is not None
+
+
+def _may_name_any(call: Call) -> bool:
+    """Whether a job could evaluate or continue a checkpoint, at a glance: of the thousand trainings
+    of a sweep hardly one does, and to take each script apart would take a second.
+    """
+    text = "\n".join([call.text, *call.args])
+    if _HINTS.search(text):
+        return True
+    configs = _CONFIG.findall(text)
+    if any("$" in name for name in configs):
+        return True
+    return any(_CONTINUES.search(_config(call.workdir, name)) for name in configs)
 
 
 # ── the words of a script

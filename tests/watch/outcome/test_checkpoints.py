@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from watchkeeper.core.events import Artifact, Checkpoint, OutputFile, RunEnded
+from watchkeeper.schedulers.wrapper.hashes import HashedFile
 from watchkeeper.tools.promise import Finding
 from watchkeeper.watch.outcome import checkpoints
 
@@ -91,3 +93,16 @@ def test_what_a_pipeline_made_has_size_and_hash(tmp_path: Path) -> None:
     assert (promised.size_bytes, promised.sha256) == (4, hashlib.sha256(b"rows").hexdigest())
     (tmp_path / "folder").mkdir()
     assert checkpoints.artifacts(tmp_path, None, [finding("folder")], []) == []
+
+
+def test_a_file_that_its_job_hashed_is_not_read_again(tmp_path):
+    """The job's hash counts while the file is as it saw it, however large that is."""
+    path = tmp_path / "model.pt"
+    path.write_bytes(b"rows")
+    status = path.stat()
+    known = {path: HashedFile(status.st_size, status.st_mtime_ns, "cd" * 32)}
+    (taken,) = checkpoints.artifacts(tmp_path, None, [finding("model.pt")], [], known)
+    assert taken.sha256 == "cd" * 32
+    os.utime(path, ns=(1, 1))
+    (read,) = checkpoints.artifacts(tmp_path, None, [finding("model.pt")], [], known)
+    assert read.sha256 == hashlib.sha256(b"rows").hexdigest()

@@ -8,7 +8,7 @@ are still there. Which is the best is never judged here: transformers' Trainer s
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,14 @@ import msgspec
 
 from watchkeeper.core.disk.files import open_regular
 from watchkeeper.core.events import AnyEvent, Artifact, Checkpoint, OutputFile, RunEnded, Unknown
+from watchkeeper.schedulers.wrapper.hashes import HashedFile
 from watchkeeper.tools.promise import Finding
 
 _STATE = "trainer_state.json"
 _STATE_BYTES = 64 * 2**20
 _HASHED_BYTES = 256 * 2**20  # a larger file's hash would hold up the watch
 _MOST = 20
+_NOT_HASHED: Mapping[Path, HashedFile] = {}
 
 
 def whole(folder: Path, findings: Sequence[Finding]) -> list[Path]:
@@ -77,26 +79,30 @@ def artifacts(
     run: Path | None,
     findings: Sequence[Finding],
     events: Sequence[AnyEvent | Unknown],
+    hashed: Mapping[Path, HashedFile] = _NOT_HASHED,
 ) -> list[Artifact]:
     """The files that a job made: its recorder's outputs, each with the hash that it wrote down;
-    else single files that it promised, hashed here.
+    else single files that it promised, with the hash that the job left of them in `hashed`. One of
+    which it left none is hashed here.
     """
     ends = [event for event in events if isinstance(event, RunEnded)]
     outputs = max(ends, key=lambda event: event.time).outputs if ends else ()
     if run is not None and outputs:
         return [_of_recorder(run, one) for one in outputs[:_MOST]]
     files = whole(folder, findings)[:_MOST]
-    return list(map(_of_file, filter(Path.is_file, files)))
+    return [_of_file(path, hashed.get(path)) for path in files if path.is_file()]
 
 
 def _of_recorder(run: Path, output: OutputFile) -> Artifact:
     return Artifact(path=str(run / output.path), size_bytes=output.size_bytes, sha256=output.sha256)
 
 
-def _of_file(path: Path) -> Artifact:
+def _of_file(path: Path, hashed: HashedFile | None) -> Artifact:
     size = path.stat().st_size
     sha256 = ""
-    if size <= _HASHED_BYTES:
+    if hashed is not None and hashed.is_still(path):
+        sha256 = hashed.sha256
+    elif size <= _HASHED_BYTES:
         with open_regular(path) as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     return Artifact(path=str(path), size_bytes=size, sha256=sha256)

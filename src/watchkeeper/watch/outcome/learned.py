@@ -7,7 +7,7 @@ Its losses are those of all its attempts at the same work (watch/outcome/losses.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -29,19 +29,26 @@ from watchkeeper.report.compose.loss_sentence import Point, milestones, reading
 from watchkeeper.runfolder.executions import Repeat
 from watchkeeper.runfolder.places import run_manifest_of
 from watchkeeper.runfolder.values import spell
+from watchkeeper.schedulers.wrapper.hashes import HashedFile
 from watchkeeper.tools.promise import Finding
 from watchkeeper.watch.outcome import checkpoints, wandb_folders
 from watchkeeper.watch.outcome.losses import Tried
 from watchkeeper.watch.outcome.losses import read as read_losses
 from watchkeeper.watch.outcome.wandb_folders import Job
 
+_NOT_HASHED: Mapping[Path, HashedFile] = {}
+
 
 def of(
-    folder: Path, attempts: Sequence[Tried], findings: Sequence[Finding], job: Job | None = None
+    folder: Path,
+    attempts: Sequence[Tried],
+    findings: Sequence[Finding],
+    job: Job | None = None,
+    hashed: Mapping[Path, HashedFile] = _NOT_HASHED,
 ) -> Learned:
     """What a training of the experiment in `folder` left, of which the last of these attempts at
     the same work has ended. `findings` are its checkpoints by epoch. `job` is what is known of its
-    job where its W&B run is looked for.
+    job where its W&B run is looked for, `hashed` the files that the job hashed.
     """
     recorder = attempts[-1].recorder if attempts else None
     places = checkpoints.whole(folder, findings)
@@ -74,7 +81,9 @@ def of(
         kept=tuple(_shown(folder, path) for path in kept),
         best=_shown(folder, best),
         best_why=best_why,
-        artifacts=_artifacts(folder, recorder, findings, events),
+        artifacts=_shown_all(
+            folder, checkpoints.artifacts(folder, recorder, findings, events, hashed)
+        ),
         repeated=tuple(map(_repeated, losses.repeats)),
     )
 
@@ -136,14 +145,8 @@ def _planned_steps(events: Sequence[AnyEvent | Unknown]) -> int | None:
     return None
 
 
-def _artifacts(
-    folder: Path,
-    run: Path | None,
-    findings: Sequence[Finding],
-    events: Sequence[AnyEvent | Unknown],
-) -> tuple[Artifact, ...]:
+def _shown_all(folder: Path, made: Sequence[Artifact]) -> tuple[Artifact, ...]:
     """The files that it made, with their paths as they are shown."""
-    made = checkpoints.artifacts(folder, run, findings, events)
     return tuple(
         msgspec.structs.replace(file, path=_shown(folder, Path(file.path))) for file in made
     )

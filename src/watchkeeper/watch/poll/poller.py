@@ -36,6 +36,7 @@ from watchkeeper.runfolder.link import read_link
 from watchkeeper.schedulers import remote_files
 from watchkeeper.schedulers.base import COMPLETING, TERMINAL, UNKNOWN, Scheduler, remote_shell
 from watchkeeper.schedulers.wrapper.claims import is_closed
+from watchkeeper.schedulers.wrapper.hashes import read_hashes
 from watchkeeper.tools.promise import Finding
 from watchkeeper.watch.logs.logbook import Logbook
 from watchkeeper.watch.outcome import compute, learned, used
@@ -298,7 +299,8 @@ class Poller:
             )
         else:
             job = None
-        return learned.of(self._experiment.folder, self._same_work(attempt, facts), findings, job)
+        tried = self._same_work(attempt, facts)
+        return learned.of(self._experiment.folder, tried, findings, job, read_hashes(folder))
 
     def _wandb_dir_of(self, attempt: Attempt) -> str:
         """WANDB_DIR where the attempt was submitted, which its job takes over; "" for none."""
