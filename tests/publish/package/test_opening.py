@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.publish.package.packages import JOB, first_writer, make_package, make_source
+from tests.publish.package.packages import JOB, make_package, make_source
 from watchkeeper.core.errors import UsageError
 from watchkeeper.publish.package import opening
 
@@ -23,14 +23,8 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def event(package: Path) -> str:
     """The event that names the job."""
-    return f"{first_writer(make_source_of(package))}:1"
-
-
-def make_source_of(package: Path):  # type: ignore[no-untyped-def]
-    """The run that lies beside a package."""
-    from watchkeeper.publish.package.story import Source
-
-    return Source(root=package, folder=package.parent / "run")
+    (journal,) = (package.parent / "run/.watchkeeper/journal").glob("*.jsonl")
+    return f"{journal.stem}:1"
 
 
 @pytest.mark.parametrize("place", ["package", "run"])

@@ -11,6 +11,8 @@ from watchkeeper.publish.package.pages import hub
 from watchkeeper.publish.package.pages.card import Card, code, escape, snippet, table, write_card
 from watchkeeper.publish.package.pages.hub import Declared, Model
 from watchkeeper.publish.package.story import Result
+from watchkeeper.publish.sanitize.known import Known
+from watchkeeper.publish.sanitize.text import find_private
 
 MODEL = Model(name="r8", library="transformers", class_name="LlamaForCausalLM", tags=("lora",))
 NASTY = "<script>alert(1)</script> | `x` \n# head [a](javascript:b) \x1b[31m"
@@ -82,8 +84,9 @@ def test_escaped_text_stays_on_one_line() -> None:
     ],
 )
 def test_every_snippet_is_python(model: Model, words: str) -> None:
-    """The snippet is of the library that loads the files, and can be parsed."""
+    """The snippet is of the library that loads the files, can be parsed, and hides nothing."""
     text = snippet(model, "checkpoints/1/params")
+    assert find_private(text, Known()) == []
     assert words in text
     compile(text, "snippet", "exec")
 

@@ -13,8 +13,11 @@ from watchkeeper.publish import names
 from watchkeeper.publish.package.pages.card import code, loss_table, results_table
 from watchkeeper.publish.package.story import Result, Story
 from watchkeeper.publish.sanitize.known import Known
+from watchkeeper.publish.sanitize.pseudonyms import FORM
 from watchkeeper.publish.sanitize.text import Redaction, Sanitized, WouldEmptyError, hide
 from watchkeeper.publish.sanitize.training_log import training_log
+
+_FENCES = ("```", "~~~")
 
 
 class BrokenTextError(WatchkeeperError):
@@ -79,7 +82,7 @@ class Texts:
         except WouldEmptyError as error:
             hint = f"{error.hint}; or name another log: --run-log FILE"
             raise WouldEmptyError(f"{names.TRAINING_LOG}: {error}", hint=hint) from error
-        text = self._kept(names.TRAINING_LOG, log)
+        text = in_code(self._kept(names.TRAINING_LOG, log))
         parts = [text.rstrip("\n"), *_recorded(story)]
         return "\n\n".join(parts) + "\n"
 
@@ -90,6 +93,27 @@ class Texts:
         if sanitized.redactions:
             self.redactions.setdefault(file, []).extend(sanitized.redactions)
         return sanitized.text
+
+
+def in_code(markdown: str) -> str:
+    """Markdown with each pseudonym in backticks: a browser would take `<job-1>` for a tag, and show
+    nothing.
+    """
+    lines = []
+    is_fenced = False
+    for line in markdown.split("\n"):
+        if line.lstrip().startswith(_FENCES):
+            is_fenced = not is_fenced
+        lines.append(line if is_fenced or "<" not in line else _line_in_code(line))
+    return "\n".join(lines)
+
+
+def _line_in_code(line: str) -> str:
+    parts = line.split("`")
+    # Every other part stands between backticks already; without its second one a backtick is none.
+    for at in range(0, len(parts), 2 if len(parts) % 2 else 1):
+        parts[at] = FORM.sub(r"`\g<0>`", parts[at])
+    return "`".join(parts)
 
 
 def _parsed(file: str, text: str) -> Any:

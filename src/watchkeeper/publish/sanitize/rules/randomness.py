@@ -47,7 +47,7 @@ _PUBLIC_KEY = (
 """How the public keys that people publish begin."""
 _FEWEST_CHANGES = 0.3
 """Of the neighbours in a random text at least this share differ in kind: capital, small, digit."""
-_FEWEST_CAPITALS = 0.42
+_FEWEST_CAPITALS = 0.43
 """The same for letters alone, of which half of the neighbours differ; of names a third."""
 _LONGEST_BARE = 24
 """A shorter word is looked at only where it is assigned."""

@@ -159,7 +159,7 @@ def command(  # noqa: PLR0917 - one for each option
             _show_plan(plan)
         if dry_run:
             return _answer_plan(plan, as_json=as_json)
-        progress = HashingProgress(plan.contents.size_bytes)
+        progress = HashingProgress(plan.copy_bytes + plan.contents.size_bytes)
         try:
             story = story_of(plan.source, run_log)
             staged = stage(plan, story, request, key=key, progress=progress.add)
