@@ -23,8 +23,10 @@ paths=(
     tests/watch/outcome
     tests/watch/verdict
 )
-# They start jobs, git or training libraries.
+# They start jobs, git, training libraries or whole sessions of commands.
 slow=(
+    tests/docs/test_session.py
+    tests/docs/test_site.py
     tests/launch/test_kept_code.py
     tests/launch/test_queue_ahead.py
     tests/launch/test_reproduce.py
@@ -42,5 +44,5 @@ endless='tests/experiment/test_bad_input.py::test_bytes_that_are_no_yaml_have_a_
 for path in "${slow[@]}" "${endless%%::*}"; do
     [[ -e $path ]] || { echo "scripts/test-fast.sh names $path, which is not there" >&2; exit 2; }
 done
-exec "$python" -m pytest -q -p no:cacheprovider --hypothesis-profile fast \
+exec "$python" -m pytest -q -p no:cacheprovider --hypothesis-profile fast --numprocesses 2 \
     "${slow[@]/#/--ignore=}" --deselect "$endless" "${paths[@]}"

@@ -30,7 +30,6 @@ def test_datasets_of_numbers_are_read() -> None:
     """Names, types and shapes come out; texts and links are passed over, and a dataset in pieces
     has no one place.
     """
-    pytest.importorskip("h5py")
     size = FILE.stat().st_size
     assert read(FILE, size) == [
         Tensor("model_weights/dense/bias:0", "F16", (2,), 4),
@@ -42,7 +41,6 @@ def test_datasets_of_numbers_are_read() -> None:
 
 def test_a_torn_file_is_damaged(tmp_path: Path) -> None:
     """Half a file is named as damaged, and nothing is raised."""
-    pytest.importorskip("h5py")
     data = FILE.read_bytes()
     (tmp_path / "weights.h5").write_bytes(data[: len(data) // 2])
     (file,) = look(tmp_path, {"weights.h5": len(data) // 2}).files
