@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from watchkeeper.tools import inspect_ai
+from watchkeeper.tools.file_formats import FaultError
 from watchkeeper.tools.inspect_ai import Described, Sample, describe, read_answers
 
 
@@ -62,3 +64,34 @@ def test_a_log_says_what_was_evaluated_and_when(tmp_path: Path) -> None:
     )
     started = log_of(tmp_path / "started.eval", {"id": 1}, {"id": 2})
     assert describe(started) == Described(task="t", samples=2)
+
+
+def test_the_command_of_a_log_is_made_from_its_header(tmp_path: Path) -> None:
+    """Task, model, arguments and limits become words of `inspect eval`; a setting that no option
+    takes is named.
+    """
+    evaluated = {
+        "task": "pkg/words", "task_file": "a b/tasks.py", "model": "hf/tiny",
+        "model_args": {"model_path": "x", "do_sample": False}, "task_args_passed": {"n": 3},
+        "config": {"limit": 10, "epochs": 2, "fail_on_error": True, "sample_id": [1, 2]},
+        "model_generate_config": {"max_tokens": 12, "temperature": 0.0, "logprobs": True},
+    }  # fmt: skip
+    log = tmp_path / "a.eval"
+    with zipfile.ZipFile(log, "w") as archive:
+        archive.writestr("header.json", json.dumps({"eval": evaluated}))
+    words, left_out = inspect_ai.command_of(log)
+    assert " ".join(words) == (
+        "inspect eval a b/tasks.py@words --model hf/tiny -M model_path=x -M do_sample=false -T n=3 "
+        "--limit 10 --epochs 2 --max-tokens 12 --temperature 0.0"
+    )
+    assert left_out == ["sample_id", "logprobs"]
+
+
+@pytest.mark.parametrize("lacking", ["task", "task_file", "model"])
+def test_a_log_without_its_task_names_no_command(tmp_path: Path, lacking: str) -> None:
+    """What a log does not say is not guessed."""
+    evaluated = {"task": "words", "task_file": "tasks.py", "model": "hf/tiny", lacking: None}
+    with zipfile.ZipFile(tmp_path / "a.eval", "w") as archive:
+        archive.writestr("header.json", json.dumps({"eval": evaluated}))
+    with pytest.raises(FaultError, match="does not say from which file"):
+        inspect_ai.command_of(tmp_path / "a.eval")

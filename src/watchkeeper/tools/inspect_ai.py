@@ -42,6 +42,7 @@ _MAX_WINDOW_BYTES = (
 )  # of a Zstandard frame: what `zstd --ultra` needs at the most, its --long aside
 _ZSTD = 93
 _LOCAL_HEADER_BYTES = 30
+_RUN_SETTINGS = ("limit", "epochs", "sample_id")
 _SAMPLE = lazy.pattern(r"samples/.+\.json")
 _EPOCH = lazy.pattern(r"(?:^|/)epoch_(\d+)/*$")
 
@@ -139,10 +140,60 @@ def read_answers(path: Path) -> Answers:
         samples = [_sample(_object(load_json(_content(path, member)))) for member in members]
     except ZIP_ERRORS as error:
         raise FaultError(f"cannot be read as an inspect-ai log: {error}") from error
+    return _answers(log, samples)
+
+
+def answers_of(log: dict[str, Any]) -> Answers:
+    """The answers in a log that inspect-ai wrote as one JSON object."""
+    samples = log.get("samples")
+    listed = samples if isinstance(samples, list) else []
+    return _answers(_object(log.get("eval")), [_sample(_object(one)) for one in listed])
+
+
+def _answers(log: dict[str, Any], samples: list[Sample]) -> Answers:
     samples.sort(key=lambda one: (len(one.id), one.id, one.epoch))
     return Answers(
         task=str(log.get("task", "")), model=str(log.get("model", "")), samples=tuple(samples)
     )
+
+
+def command_of(path: Path) -> tuple[list[str], list[str]]:
+    """The command that makes a log's evaluation again, as far as the log says it, and the names of
+    the settings that no option of `inspect eval` takes. It lacks the folder of its log.
+
+    Raises:
+        FaultError: it is torn, no log, or names no file of the task.
+        OSError: it cannot be read.
+    """
+    log = _object(_header(path)[0].get("eval"))
+    file, task, model = log.get("task_file"), log.get("task"), log.get("model")
+    if not all(isinstance(one, str) and one for one in (file, task, model)):
+        raise FaultError("does not say from which file its task came, or which model it was of")
+    name = log.get("task_registry_name") or task
+    words = ["inspect", "eval", f"{file}@{_plain(str(name))}", "--model", str(model)]
+    words += [word for pair in _pairs(log, "model_args") for word in ("-M", pair)]
+    words += [word for pair in _pairs(log, "task_args_passed") for word in ("-T", pair)]
+    config = _object(log.get("config"))
+    settings = {name: config[name] for name in _RUN_SETTINGS if config.get(name) is not None}
+    settings |= _object(log.get("model_generate_config"))
+    plain = {name: value for name, value in settings.items() if _is_plain(value)}
+    for name, value in plain.items():
+        words += [f"--{name.replace('_', '-')}", str(value)]
+    return words, [name for name in settings if name not in plain]
+
+
+def _is_plain(value: object) -> bool:
+    """Whether an option takes the value as it is."""
+    return isinstance(value, str | int | float) and not isinstance(value, bool)
+
+
+def _pairs(log: dict[str, Any], name: str) -> list[str]:
+    arguments = _object(log.get(name))
+    return [f"{key}={_argument(value)}" for key, value in arguments.items()]
+
+
+def _argument(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _sample(sample: dict[str, Any]) -> Sample:

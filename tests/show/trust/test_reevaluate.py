@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+import sys
 from pathlib import Path
 
 import pytest
@@ -49,3 +51,53 @@ def test_logs_that_cannot_be_compared_are_named(tmp_path: Path, what: str) -> No
         second.unlink()
     code, _, text = call(first, second)
     assert code in (1, 2) and "second.eval" in text
+
+
+def write_program(path: Path, answer: str) -> str:
+    """A program that evaluates nothing and leaves a log, as a command."""
+    path.write_text(
+        "import json, os, pathlib\n"
+        f"rows = [{{'id': 1, 'answer': 'Re'}}, {{'id': 2, 'answer': {answer!r}}}]\n"
+        "folder = pathlib.Path(os.environ['INSPECT_LOG_DIR'])\n"
+        "(folder / 'made.jsonl').write_text('\\n'.join(map(json.dumps, rows)))\n"
+    )
+    return shlex.join([sys.executable, "-S", str(path)])
+
+
+def test_an_evaluation_is_made_again_when_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--run` shows its command, leaves its log in a new folder, and names what differs."""
+    monkeypatch.chdir(tmp_path)
+    Path("given.jsonl").write_text('{"id": 1, "answer": "Re"}\n{"id": 2, "answer": "Mo"}')
+    same, other = (write_program(tmp_path / f"{word}.py", word) for word in ("Mo", "mo"))
+    code, text, shown = call("given.jsonl", "--run", "--command", same)
+    assert (code, text) == (0, "given.jsonl: 0 of 2 samples differ.\n")
+    assert f"running: {same}" in shown and Path("given.again-1/made.jsonl").is_file()
+    code, text, _ = call("given.jsonl", "--run", "--command", other, "--json")
+    answer = json.loads(text)
+    assert code == 1 and answer["counts"] == {"samples": 2, "differ": 1}
+    assert answer["data"]["log_again"] == "given.again-2/made.jsonl"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "nothing to compare with"),
+        (["given.jsonl", "--run"], "leave one of them out"),
+        (["given.jsonl", "--command", "x"], "add --run"),
+        (["given.jsonl", "--into", "x"], "add --run"),
+        (["--run", "--command", "'"], "is no command"),
+        (["--run", "--command", ""], "is empty"),
+        (["--run"], "--run --command COMMAND"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], message: str
+) -> None:
+    """A mistake says what to type, and runs nothing."""
+    monkeypatch.chdir(tmp_path)
+    Path("given.jsonl").write_text('{"id": 1, "answer": "Re"}\n')
+    code, _, text = call("given.jsonl", *words)
+    assert code == 2 and message in text
+    assert [path.name for path in tmp_path.iterdir()] == ["given.jsonl"]

@@ -87,33 +87,35 @@ def run(path: Path, root: Path, inputs: Any, limit_s: float = LIMIT_S) -> Answer
         _wait(process, path, question, limit_s)
         if process.returncode != 0:
             raise ForwardPassError(
-                f"{path} ended with code {process.returncode}: {_last_line(err)}",
+                f"{path} ended with code {process.returncode}: {last_line(err)}",
                 hint="run it by hand: it needs the folder as its argument",
             )
-        return _answer(path, _last_line(out, MOST_ANSWER_BYTES))
+        return _answer(path, last_line(out, MOST_ANSWER_BYTES))
 
 
 def _wait(process: subprocess.Popen[bytes], path: Path, question: str, limit_s: float) -> None:
     try:
         process.communicate(question.encode(), timeout=limit_s)
     except subprocess.TimeoutExpired as error:
-        _end(process)
+        end_group(process)
         raise ForwardPassError(
             f"{path} took longer than {limit_s:g} s, and was ended",
-            hint="give it more time with --limit-s SECONDS",
+            hint="give it more time with --timeout SECONDS",
         ) from error
     except BaseException:
-        _end(process)
+        end_group(process)
         raise
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def end_group(process: subprocess.Popen[bytes]) -> None:
+    """End a process that leads its own session, and its children."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
-def _last_line(file: BinaryIO, most_bytes: int = _TAIL_BYTES) -> str:
+def last_line(file: BinaryIO, most_bytes: int = _TAIL_BYTES) -> str:
+    """The last line that is not empty in the last bytes of a file; "": there is none."""
     size_bytes = file.seek(0, os.SEEK_END)
     file.seek(max(0, size_bytes - most_bytes))
     lines = file.read().decode("utf-8", "replace").split("\n")

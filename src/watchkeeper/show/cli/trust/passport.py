@@ -59,6 +59,15 @@ _MARKS = ("observed", "inferred", "declared", "absent")
     metavar="SCRIPT",
     help="Run this program to record a test vector; `hf`: a language model of transformers.",
 )
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=click.FloatRange(min=0, min_open=True),
+    default=program.LIMIT_S,
+    show_default=True,
+    metavar="SECONDS",
+    help="End the program of --reference after this many seconds.",
+)
 @click.option("--deep", is_flag=True, help="Look through all numbers for NaN and infinity.")
 @page_options
 @command_errors
@@ -69,6 +78,7 @@ def command(
     declare: Path | None,
     *,
     reference: str | None,
+    timeout_s: float,
     deep: bool,
     as_json: bool,
 ) -> int:
@@ -87,7 +97,7 @@ def command(
     Example: watchkeeper checkpoint passport artifacts/epoch_1 --run experiments/sweep --key r8
     """
     words = _declared(declare)
-    said = (_facts(root, run, key), _vector(root, reference))
+    said = (_facts(root, run, key), _vector(root, reference, timeout_s))
     health = scan_numbers(root) if deep else None
     seen = record.facts_of(health) if health is not None else None
     generated, records = _generate(root, *said, seen, words)
@@ -148,13 +158,13 @@ def _facts(root: Path, run: Path | None, key: str) -> Facts | None:
     return None
 
 
-def _vector(root: Path, name: str | None) -> Facts | None:
+def _vector(root: Path, name: str | None, timeout_s: float) -> Facts | None:
     """The test vector of a forward pass that is made now; None: none is asked for."""
     if name is None:
         return None
     list_files(root)
     path = program.path_of(name)
-    return vector.record(program.run(path, root, None), path, name, utc_now())
+    return vector.record(program.run(path, root, None, timeout_s), path, name, utc_now())
 
 
 def _declared(file: Path | None) -> dict[str, Any] | None:

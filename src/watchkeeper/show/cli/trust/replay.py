@@ -30,7 +30,8 @@ from watchkeeper.show.text import printable
     help="The program that makes the forward pass; `hf`: a language model of transformers.",
 )
 @click.option(
-    "--limit-s",
+    "--timeout",
+    "timeout_s",
     type=click.FloatRange(min=0, min_open=True),
     default=program.LIMIT_S,
     show_default=True,
@@ -39,7 +40,7 @@ from watchkeeper.show.text import printable
 )
 @page_options
 @command_errors
-def command(root: Path, name: str, limit_s: float, as_json: bool) -> int:
+def command(root: Path, name: str, timeout_s: float, as_json: bool) -> int:
     """Run the forward pass of a checkpoint's reference test vector again, and compare what comes
     out with what was recorded, within the tolerance that stands in the passport.
 
@@ -52,7 +53,7 @@ def command(root: Path, name: str, limit_s: float, as_json: bool) -> int:
     """
     recorded = _recorded(root)
     path = program.path_of(name)
-    replayed = program.run(path, root, recorded["inputs"], limit_s)
+    replayed = program.run(path, root, recorded["inputs"], timeout_s)
     checks = vector.compare(recorded, replayed, vector.hash_of(path))
     result = verdict(checks)
     summary = f"{root}: the replay is {'not ' if result == 'fail' else ''}as recorded"
