@@ -7,6 +7,7 @@ from pathlib import Path
 
 from watchkeeper.publish import names
 from watchkeeper.publish.checks import Check
+from watchkeeper.publish.documents import MOST_DOCUMENT_BYTES
 from watchkeeper.publish.manifest.files import FileRecord, list_files
 from watchkeeper.publish.manifest.safe import UnsafePathError, inside
 from watchkeeper.publish.signoff.claims import SIGN, check
@@ -16,6 +17,7 @@ Records = Mapping[str, FileRecord]
 """Path → size and hash of the file as it lies on the disk."""
 
 _BESIDE = (names.README, names.TRAINING_LOG, names.MANIFEST)
+_SHORT = frozenset([names.PASSPORT, names.MANIFEST])
 _NEW = "if it belongs here, write the passport again, then sign"
 
 
@@ -64,6 +66,24 @@ def readable_paths(root: Path, signoff: Signoff) -> tuple[list[str], list[Check]
         else:
             faults.append(fault)
     return paths, faults
+
+
+def check_sizes(root: Path, paths: Iterable[str]) -> list[Check]:
+    """What is wrong with the sizes of documents among some files: one that is too large to be read
+    is not hashed either.
+    """
+    faults: list[Check] = []
+    for path in paths:
+        if path not in _SHORT:
+            continue
+        size_bytes = (root / path).stat().st_size
+        if size_bytes > MOST_DOCUMENT_BYTES:
+            message = (
+                f"it has {size_bytes:,} bytes and was not hashed: a document of a checkpoint has "
+                f"at most {MOST_DOCUMENT_BYTES:,}"
+            )
+            faults.append(check("too-large", "fail", message, path, "do not use this checkpoint"))
+    return faults
 
 
 def _fault_of(root: Path, path: str) -> Check | None:

@@ -90,12 +90,15 @@ def read_papers(root: Path, *, require_signoff: bool = False) -> Papers:
         readable, unreadable = files.readable_paths(root, signoff)
         paths += [names.SIGNOFF, *readable]
         faults += unreadable
+    there = [path for path in dict.fromkeys(paths) if (root / path).is_file()]
+    too_large = files.check_sizes(root, there)
+    refused = {fault.where for fault in too_large}
     return Papers(
         passport=passport,
         signoff=signoff,
-        faults=faults,
+        faults=[*faults, *too_large],
         weights=weights,
-        paths=[path for path in dict.fromkeys(paths) if (root / path).is_file()],
+        paths=[path for path in there if path not in refused],
     )
 
 
