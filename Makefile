@@ -19,7 +19,7 @@ TWINS_PYTHON := /usr/bin/python3
 CAPITALIZATION_full :=
 CAPITALIZATION_small := --runs r8_lr1e-2 --evals '*/epoch1'
 
-.PHONY: help demo demo-pipeline demo-benchmark demo-finetune demo-capitalization demo-trust test test-fast test-pythons mutants test-all faults hangs health twins fuzz io-faults sync-faults check docs site slurm-up slurm-down clean
+.PHONY: help demo demo-pipeline demo-benchmark demo-finetune demo-capitalization demo-trust demo-publish test test-fast test-pythons mutants test-all faults hangs health twins fuzz io-faults sync-faults check docs site slurm-up slurm-down clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -62,6 +62,9 @@ demo-trust: $(VENV)/.stamp-trust ## sign the checkpoints of one capitalization r
 	@$(BIN)/python $(CAPITALIZATION)/prepare.py
 	@$(BIN)/watchkeeper run $(CAPITALIZATION) $(CAPITALIZATION_small)
 	@scripts/demo-trust.sh $(BIN) $(CAPITALIZATION)
+
+demo-publish: demo-trust ## publish one of them to a Hub on this machine, and verify it as a stranger; four minutes
+	@scripts/demo-publish.sh $(BIN) $(CAPITALIZATION)
 
 test: check ## all of `check`, then the tests
 	@scripts/test.sh $(abspath $(BIN))/python
