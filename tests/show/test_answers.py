@@ -19,6 +19,7 @@ import watchkeeper as wk_api
 from tests.checkpoints import write_log, write_program
 from tests.experiments import command, env, wk, write_experiment
 from tests.publish.checkpoints import make_checkpoint
+from tests.publish.hub.server import TOKEN, FakeHub
 from tests.publish.package.packages import first_writer, make_source
 from tests.publish.vouched import checkpoint
 from tests.publish.wandb.files import begin, end, row, write_run
@@ -180,6 +181,8 @@ SUCCESSES = {
     "checkpoint reevaluate": ["LOG", "LOG"],
     "publish stage": ["STEP", "-o", "PACKAGE", "--reason", "it is small"],
     "publish check": ["PACKAGE"],
+    "publish upload": ["PACKAGE", "--repo", "ada/model", "--token-file", "TOKEN", "--yes"],
+    "publish download": ["ada/model", "-o", "COPY"],
     "publish open": ["PACKAGE", "--event", "EVENT", "--field", "host", "-o", "OPENED"],
     "wandb sync": ["WANDB", "-e", "lab", "-p", "digits", "--dry-run"],
     "rm": ["REC"],
@@ -207,13 +210,18 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
     (root / "train.sh").write_text("#!/bin/bash\n")
     places |= {"WANDB": str(root / "wandb"), "INTO": str(root / "into")}
     write_run(root, begin(), row(0, {"loss": 1.0}), end())
+    places |= {"TOKEN": str(root / "token"), "COPY": str(root / "copy")}
+    (root / "token").write_text(TOKEN)
+    (root / "token").chmod(0o600)
     told = {}
     recorded = "status of a recorded run"
-    for name, words in SUCCESSES.items():
-        if name == "rm":
-            told[recorded] = answer_of(wk("status", root / "rec", "--json", state=state))
-        words = [places.get(word, word) for word in words]
-        told[name] = answer_of(wk(*name.split(), "--json", *words, state=state))
+    with FakeHub().serving() as hub, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_ENDPOINT", hub.url)
+        for name, words in SUCCESSES.items():
+            if name == "rm":
+                told[recorded] = answer_of(wk("status", root / "rec", "--json", state=state))
+            words = [places.get(word, word) for word in words]
+            told[name] = answer_of(wk(*name.split(), "--json", *words, state=state))
     return told
 
 

@@ -54,6 +54,8 @@ COMMANDS = {
     "checkpoint reevaluate": "Name each sample whose answer differs between two evaluations.",
     "publish stage": "Make a package of a checkpoint, without what is private.",
     "publish check": "Check a package: whole, signed, and nothing private in it.",
+    "publish upload": "A package to the Hugging Face Hub, and whether it arrived.",
+    "publish download": "A package from the Hub, verified before it gets its name.",
     "publish open": "Open one hidden field of a package's events.",
 }
 
@@ -96,6 +98,8 @@ _FOLDERS = {
     "checkpoint reevaluate": "trust",
     "publish stage": "publish",
     "publish check": "publish",
+    "publish upload": "publish",
+    "publish download": "publish",
     "publish open": "publish",
 }
 
