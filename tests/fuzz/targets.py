@@ -17,6 +17,7 @@ from datetime import date
 from pathlib import Path
 
 from tests.checkpoints import LLAMA, gguf
+from tests.publish.wandb import files as wandb
 from watchkeeper.core import journal, state
 from watchkeeper.core import settings as settings_of_users
 from watchkeeper.core.code import shell_text
@@ -33,6 +34,8 @@ from watchkeeper.publish.passport.tensors import gguf as gguf_reader
 from watchkeeper.publish.passport.tensors.tensor import UnreadError
 from watchkeeper.publish.signing.dsse import verify_envelope
 from watchkeeper.publish.signing.signers import read_signers
+from watchkeeper.publish.wandb.importing import import_run
+from watchkeeper.publish.wandb.offline import grouped, machine_of
 from watchkeeper.reading import configs, settings, tool_calls
 from watchkeeper.record.writing import tables
 from watchkeeper.report.actionlog import block_format, foreign
@@ -453,6 +456,30 @@ READERS = {
 }
 TENSORS = "publish/passport/tensors/files"
 PICKLES = _samples("publish/passport/tensors/files/*.pt")
+WANDB_RECORDS = (
+    wandb.begin(config={"lr": 0.1, "net": {"wide": [1]}}, tags=["t"], notes="n", project="p"),
+    wandb.machine({"job_id": "7"}, host="h", root="/work"),
+    wandb.row(0, {"loss": 1.5, "a/b": float("nan"), "image": {"_type": "image-file"}}, 1.77e9),
+    wandb.row(3, {"loss": 1, "word": "w", "none": None}),
+    wandb.summary({"best": 0.5}),
+    wandb.end(3),
+)
+
+
+def _offline_run(path: Path) -> object:
+    """A run of W&B, read and imported: all that can be read of it is written."""
+    runs, _ = grouped([path])
+    machine_of(path)
+    return [import_run(segments, path.parent / "into") for segments in runs.values()]
+
+
+def _record(folder: Path, data: bytes) -> object:
+    """The bytes as one record of a file, behind a good beginning."""
+    path = folder / "run-abc.wandb"
+    path.write_bytes(wandb.framed([wandb.header(), WANDB_RECORDS[0], data]))
+    return _offline_run(path)
+
+
 JOBS = (
     Target("output of a training", (OUTPUT, *OUTPUT.splitlines(keepends=True)), _text(_output)),
     Target(
@@ -476,6 +503,13 @@ JOBS = (
     Target("tensors of a PyTorch checkpoint", PICKLES, _tensors(".pt"), UNREAD),
     Target("tensors of ONNX", _samples(f"{TENSORS}/*.onnx"), _tensors(".onnx"), UNREAD),
     Target("tensors of Flax", _samples(f"{TENSORS}/*.msgpack"), _tensors(".msgpack"), UNREAD),
+    Target(
+        "an offline run of W&B",
+        (wandb.framed([wandb.header(), *WANDB_RECORDS]),),
+        _file("run-abc.wandb", _offline_run),
+        (UsageError,),
+    ),
+    Target("a record of W&B", WANDB_RECORDS, _record, (UsageError,)),
     Target("squeue", _samples("schedulers/samples/squeue*"), _text(slurm_text.read_squeue)),
     Target("sacct", _samples("schedulers/samples/sacct*"), _text(slurm_text.read_sacct)),
     Target("partitions", _samples("schedulers/samples/*"), _text(site.read_partitions)),

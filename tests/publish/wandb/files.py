@@ -40,10 +40,10 @@ def _append(data: bytearray, record: bytes) -> None:
             return
 
 
-def header() -> bytes:
+def header(version: str = "0.31.0") -> bytes:
     """The record in which wandb says its version."""
     record = proto.Record()
-    record.header.version_info.producer = "0.31.0"
+    record.header.version_info.producer = version
     return record.SerializeToString()
 
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
 
-Fault = Literal["", "401", "403", "404", "500", "hang", "close", "lose-rows", "no-count"]
+Fault = Literal["", "401", "403", "404", "500", "hang", "close", "lose-rows", "no-count", "old"]
 
 
 class FakeServer:
@@ -145,6 +145,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.fake.keys.add(self.headers.get("Authorization") or "")
         if self.path == "/graphql":
             asked = json.loads(body)
+            if self.fake.fault == "old" and "historyLineCount" in asked["query"]:
+                fault = 'Cannot query field "historyLineCount" on type "Run".'
+                self._reply({"errors": [{"message": fault}], "data": None}, 400)
+                return
             self._reply({"data": self.fake.answer(asked["query"], asked["variables"])})
         elif self.path.endswith("/file_stream"):
             self._take(json.loads(body))

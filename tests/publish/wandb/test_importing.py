@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 import watchkeeper as wk
 from tests.publish.wandb.files import begin, end, framed, header, row, summary, write_run
-from watchkeeper.core.errors import UsageError
+from watchkeeper.core.errors import StorageError, UsageError
 from watchkeeper.core.events import Imported, RunEnded
 from watchkeeper.publish.wandb import importing
 from watchkeeper.publish.wandb.importing import ChangedSourceError, ImportedRun, import_run
@@ -99,8 +99,65 @@ def test_a_source_that_grew_is_named_and_nothing_is_mixed(tmp_path):
     path.write_bytes(framed([header(), begin(), row(0, {"a": 1}), row(1, {"a": 2}), end()]))
     with pytest.raises(ChangedSourceError, match="1 rows then, 2 now") as error:
         imported(tmp_path, tmp_path / "into")
-    assert f"watchkeeper rm {run.folder}" in error.value.hint
+    assert "--renew" in error.value.hint
     assert len(wk.load(run.folder).rows) == 1
+
+
+def renewed(source: Path, root: Path) -> ImportedRun:
+    """The one run that lies in a folder, imported again."""
+    (segments,) = grouped(wandb_files(source / "wandb"))[0].values()
+    return import_run(segments, root, renew=True)
+
+
+def test_a_source_that_grew_is_imported_anew(tmp_path):
+    """The new import has all rows, the old one lies whole in the trash, and once more does nothing;
+    a run that was never imported is imported.
+    """
+    path = write_run(tmp_path, begin(), row(0, {"a": 1}))
+    first = renewed(tmp_path, tmp_path / "into")
+    assert first.is_new
+    before = tree(first.folder)
+    path.write_bytes(framed([header(), begin(), row(0, {"a": 1}), row(1, {"a": 2}), end()]))
+    second = renewed(tmp_path, tmp_path / "into")
+    assert second.folder == first.folder and second.is_new and not second.is_unfinished
+    assert [row.metrics["a"] for row in wk.load(second.folder).rows] == [1, 2]
+    (old,) = (tmp_path / "into" / importing.TRASH).glob("20*")
+    assert list(tree(old).values()) == list(before.values())
+    assert not renewed(tmp_path, tmp_path / "into").is_new
+    assert len(list((tmp_path / "into" / importing.TRASH).glob("20*"))) == 1
+
+
+def test_a_source_that_shrank_or_words_of_people_keep_the_old_import(tmp_path):
+    """Rows are never exchanged for fewer, and a note is never moved away unasked."""
+    path = write_run(tmp_path, begin(), row(0, {"a": 1}), row(1, {"a": 2}))
+    run = renewed(tmp_path, tmp_path / "into")
+    before = tree(run.folder)
+    path.write_bytes(framed([header(), begin(), row(0, {"a": 1})]))
+    with pytest.raises(UsageError, match="holds 1 rows; 2 were imported"):
+        renewed(tmp_path, tmp_path / "into")
+    assert tree(run.folder) == before
+    assert CliRunner().invoke(main, ["note", str(run.folder), "mine"]).exit_code == 0
+    path.write_bytes(framed([header(), begin(), *(row(n, {"a": n}) for n in range(5))]))
+    with pytest.raises(UsageError, match="notes, tags or pages"):
+        renewed(tmp_path, tmp_path / "into")
+    assert len(wk.load(run.folder).rows) == 2
+
+
+def test_a_renewal_that_fails_keeps_the_old_import(tmp_path, monkeypatch):
+    """A full disk in the middle: the earlier import is there, whole, and nothing else."""
+    path = write_run(tmp_path, begin(), row(0, {"a": 1}))
+    run = renewed(tmp_path, tmp_path / "into")
+    before = tree(tmp_path / "into")
+    path.write_bytes(framed([header(), begin(), row(0, {"a": 1}), row(1, {"a": 2}), end()]))
+
+    def refuse(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(importing.os, "fsync", refuse)
+    with pytest.raises((OSError, StorageError), match="No space"):
+        renewed(tmp_path, tmp_path / "into")
+    monkeypatch.undo()
+    assert tree(tmp_path / "into") == before and run.folder.is_dir()
 
 
 def test_what_was_resumed_is_one_run(tmp_path):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from tests.publish.wandb.files import begin, end, row, write_run
+from tests.publish.wandb.files import begin, end, framed, header, row, write_run
 from tests.publish.wandb.server import FakeServer
 from watchkeeper.core.errors import UsageError
 from watchkeeper.publish.wandb import staging
@@ -64,6 +64,18 @@ def test_a_plan_says_what_is_sent_and_ignores_the_runs_own_target(tmp_path):
     assert (plan.entity, plan.project, run.rows, run.refusal) == ("ent", "proj", 2, "")
     assert run.folders == (first.parent, second.parent)
     assert run.bytes == first.stat().st_size + second.stat().st_size
+
+
+@pytest.mark.parametrize(("version", "is_named"), [("0.24.0+abc", True), ("0.24.1", False)])
+def test_a_version_that_loses_rows_is_named_in_the_plan(tmp_path, version, is_named):
+    """What such a version logged may be incomplete before anything is sent."""
+    path = write_run(tmp_path, begin(), row(0, {"a": 1}), end())
+    path.write_bytes(framed([header(version), begin(), row(0, {"a": 1}), end()]))
+    run = only(planned(tmp_path))
+    assert ("wandb 0.24.0, which may have lost rows" in run.remark) == is_named
+    words = ("-e", "ent", "-p", "proj", "--dry-run")
+    result = CliRunner().invoke(main, ["wandb", "sync", str(tmp_path), *words])
+    assert ("may have lost rows" in result.output) == is_named and run.refusal == ""
 
 
 @pytest.mark.parametrize(("age_s", "is_sent"), [(RUNNING_S - 1, False), (RUNNING_S, True)])

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 import watchkeeper as wk
+from tests.publish.wandb.files import begin, end, row, write_run
+from tests.report.compose.events import judged, page, shown, submitted
 from tests.watch.logs.test_run_logs import keep, log, told, value
 from watchkeeper.core.events import Judged, Learned
 from watchkeeper.experiment import experiment as experiments
@@ -161,3 +163,57 @@ def test_a_mean_of_the_whole_run_is_not_its_last_loss(tmp_path):
         run.log(2, loss=0.5)
         run.log(2, train_loss=1.75)
     assert learned_of(tmp_path, [Tried(recorder=tmp_path)], []).last_train_loss == 0.5
+
+
+def kept_by_wandb(folder: Path, name: str, first: int, *values: float) -> Path:
+    """A folder of W&B with a segment of these training losses, from step `first`."""
+    rows = [
+        row(9 + n, {"train/loss": value, "train/global_step": first + n}, 1_770_000_000 + first + n)
+        for n, value in enumerate(values)
+    ]
+    start = begin(started_s=1_770_000_000 + first)
+    return write_run(folder, start, *rows, row(99, {"eval/loss": 0.5}), end(), name=name).parent
+
+
+def test_losses_that_only_wandb_kept_are_those_of_the_run_and_say_so(tmp_path):
+    """The curve of both attempts is read from W&B's files, by the steps that the library logged;
+    a later attempt supersedes what it did again.
+    """
+    first = kept_by_wandb(tmp_path, "1", 1, 4.0, 3.0, 9.0)
+    second = kept_by_wandb(tmp_path, "2", 3, 2.0, 1.0)
+    attempts = [Tried(wandb=(first,)), Tried(wandb=(second,))]
+    losses = read(attempts, [])
+    assert losses.train == [(1, 4.0), (2, 3.0), (3, 2.0), (4, 1.0)]
+    assert losses.source == "W&B" and losses.val[-1][1] == 0.5
+    (first / "run-abc.wandb").write_text("no run")
+    assert read(attempts[:1], []).train == []
+
+
+def test_our_own_rows_come_before_those_of_wandb(tmp_path):
+    """W&B fills what is missing, and replaces nothing; prints come behind it."""
+    folder = kept_by_wandb(tmp_path, "1", 1, 4.0, 3.0)
+    run = wk.start_run(tmp_path / "artifacts", pipeline="training")
+    run.log(1, loss=8.0)
+    run.close()
+    losses = read([Tried(recorder=run.folder, wandb=(folder,))], [])
+    assert (losses.train, losses.source) == ([(1, 8.0)], "")
+    output = printed(tmp_path / "out", {1: 7.0})
+    losses = read([Tried(outputs=(output,), wandb=(folder,))], [])
+    assert (losses.train[0], losses.source) == ((1, 4.0), "W&B")
+
+
+def test_steps_that_lightning_counted_from_0_are_completed_ones(tmp_path):
+    """As our own logger for it counts them."""
+    record = row(0, {"train_loss": 4.0, "trainer/global_step": 0}, 1_770_000_000)
+    folder = write_run(tmp_path, begin(), record).parent
+    assert read([Tried(wandb=(folder,))], []).train == [(1, 4.0)]
+
+
+def test_the_run_log_says_that_losses_are_from_wandb():
+    """A figure says where it comes from; one that is not known has no source."""
+    learned = Learned(first_train_loss=4.0, last_train_loss=1.0, losses_from="W&B")
+    results = shown(page(submitted(), judged(learned=learned)).sections["results"])
+    assert results["start_train_loss"] == "4 (from W&B)" and results["end_val_loss"] == "n/a"
+    own = Learned(first_train_loss=4.0)
+    results = shown(page(submitted(), judged(learned=own)).sections["results"])
+    assert results["start_train_loss"] == "4"

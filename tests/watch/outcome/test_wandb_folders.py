@@ -160,3 +160,13 @@ def test_the_scripts_folder_and_the_jobs_wandb_dir_are_looked_at(tmp_path: Path,
     run = make_run(at)
     one = job_of(experiment, item, tmp_path / "gone", "7", BEGAN, wandb_dir=named)
     assert look(one, []) == Found(run=run)
+
+
+def test_the_run_of_another_slurm_job_is_never_taken(tmp_path: Path) -> None:
+    """Also in a folder that only this job works in: somebody may have run something there."""
+    one = job(tmp_path / "r1")
+    run = make_run(one.folder)
+    (run / "run-abc123.wandb").write_bytes(framed([header(), begin(), machine({"job_id": "8"})]))
+    assert look(one, []) == Found()
+    (run / "run-abc123.wandb").write_bytes(framed([header(), begin(), machine({"job_id": "7"})]))
+    assert look(one, []) == Found(run=run)

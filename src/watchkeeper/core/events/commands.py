@@ -377,7 +377,8 @@ class Learned(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     training itself holds for its best, for the reason in `best_why`.
 
     Of several executions only rows that no later one superseded count; `first_step` is the first of
-    them with a training loss, `repeated` the steps that were done again.
+    them with a training loss, `repeated` the steps that were done again. `losses_from` is "W&B"
+    where the losses are from the file that W&B kept, which no row of ours has.
     """
 
     final_step: int | None = None
@@ -399,6 +400,7 @@ class Learned(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     first_step: int | None = None
     repeated: tuple[Repeated, ...] = ()
     wandb_earlier: tuple[FilePath, ...] = ()
+    losses_from: FreeText = ""
 
 
 # Why a job ended badly, as far as evidence names it; "" is a job that ended well, or an event from

@@ -37,6 +37,7 @@ from watchkeeper.runfolder import rows as row_format
 from watchkeeper.runfolder.values import metric, spell
 
 TOOL: Literal["wandb"] = "wandb"
+TRASH = ".watchkeeper-trash"
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _MOST_ID = 60
 _MOST_NOTE = 1_000
@@ -65,8 +66,9 @@ class ChangedSourceError(UsageError):
     """The run was imported before, and its source has other bytes now."""
 
 
-def import_run(segments: Sequence[Segment], root: Path) -> ImportedRun:
-    """Make a recorded run of these segments of one run, in a new folder below `root`.
+def import_run(segments: Sequence[Segment], root: Path, *, renew: bool = False) -> ImportedRun:
+    """Make a recorded run of these segments of one run, in a new folder below `root`. `renew` puts
+    an import of an earlier state of the source away, whole, into `TRASH` beside it.
 
     Raises:
         ChangedSourceError: it was imported before, and its source has changed.
@@ -75,18 +77,56 @@ def import_run(segments: Sequence[Segment], root: Path) -> ImportedRun:
     """
     folder = root / folder_name(segments)
     sources = [_source_of(segment.path) for segment in segments]
+    before: Path | None = None
     if folder.exists():
-        return _known(folder, segments, sources)
+        try:
+            return _known(folder, segments, sources)
+        except ChangedSourceError:
+            if not renew:
+                raise
+            _refuse_to_renew(folder, segments)
+            before = folder
     root.mkdir(parents=True, exist_ok=True)
     building = root / f"{files.TEMPORARY_PREFIX}{folder.name}-{random_text(6)}"
     try:
         media = _build(building, folder, segments, sources)
+        if before is not None:
+            _put_away(before)
         building.rename(folder)
     except BaseException:
         shutil.rmtree(building, ignore_errors=True)
         raise
     files.fsync_folder(root)
     return _answer(folder, segments, is_new=True, media=media)
+
+
+def _refuse_to_renew(folder: Path, segments: Sequence[Segment]) -> None:
+    """Refuse a source that holds less than was imported from it, and an import that people, or a
+    sync, wrote into: the earlier one is kept.
+
+    Raises:
+        UsageError: one of them is so.
+    """
+    events = journal.read(folder / layout.JOURNAL).events
+    rows_before = sum(event.rows for event in of_kind(events, Imported))
+    rows_now = sum(segment.rows for segment in segments)
+    if rows_now < rows_before:
+        message = f"{segments[0].path.parent} holds {rows_now} rows; {rows_before} were imported"
+        hint = f"the import stays as it is; to import what is left: watchkeeper rm {folder}"
+        raise UsageError(message, hint=hint)
+    imports = {event.writer for event in of_kind(events, Imported)}
+    if set(events) - imports:
+        message = f"{folder} holds notes, tags or pages that were added after its import"
+        hint = f"move it away with `watchkeeper rm {folder}`, then import again"
+        raise UsageError(message, hint=hint)
+
+
+def _put_away(folder: Path) -> None:
+    """Move an earlier import, whole, into the trash beside it."""
+    trash = folder.parent / TRASH
+    files.make_folder(trash)
+    files.keep_out_of_git(trash)
+    folder.rename(trash / f"{folder.name}-{random_text(6)}")
 
 
 def folder_name(segments: Sequence[Segment]) -> str:
@@ -139,7 +179,7 @@ def _known(folder: Path, segments: Sequence[Segment], sources: Sequence[_Source]
     count = sum(segment.rows for segment in segments)
     source = segments[0].path.parent
     message = f"{source} has changed since its import: {rows} rows then, {count} now"
-    hint = f"put the old import away with `watchkeeper rm {folder}`, then import again"
+    hint = "import again with --renew: the old import is moved into the trash beside it"
     raise ChangedSourceError(message, hint=hint)
 
 

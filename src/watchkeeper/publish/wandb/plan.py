@@ -40,9 +40,14 @@ GENERIC_PROJECTS = frozenset(
 )
 
 
+LOSES_ROWS = ("0.24.0",)
+"""The versions of `wandb` that may have lost rows as they logged."""
+
+
 class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
     """One run of W&B. `refusal` is why it is not sent, "" where it is. `own_target` is where it was
-    begun for, which is not used. `is_marked`: W&B noted that it was synced before.
+    begun for, which is not used. `is_marked`: W&B noted that it was synced before. `remark` is what
+    is to be known of the version that logged it, "" for nothing.
     """
 
     run_id: str
@@ -54,6 +59,7 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
     is_marked: bool
     refusal: str = ""
     staging: tuple[Staging, ...] = ()
+    remark: str = ""
 
 
 class SyncPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,7 +110,16 @@ def _run_plan(
         is_marked=is_marked,
         refusal=_refusal(segments, now_s, is_done=is_marked and not again),
         staging=tuple(_staging(folders)),
+        remark=_remark(segments),
     )
+
+
+def _remark(segments: Sequence[Segment]) -> str:
+    versions = {segment.version.partition("+")[0] for segment in segments}
+    lost = sorted(versions.intersection(LOSES_ROWS))
+    if not lost:
+        return ""
+    return f"logged with wandb {lost[0]}, which may have lost rows: what is sent is what it kept"
 
 
 def marker_of(path: Path) -> Path:

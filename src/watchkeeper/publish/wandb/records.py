@@ -5,6 +5,7 @@ settings, the rows of its history, its summary and its end. Other kinds of recor
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -63,6 +64,34 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     values: dict[str, Any]
     time: datetime | None = None
     step: int | None = None
+
+
+STEP_FROM_0 = "trainer/global_step"
+"""Where Lightning puts the training step, counted from 0."""
+_STEPS = ("train/global_step", "global_step")
+"""Where other libraries put the training step, where W&B's own step is another."""
+
+
+def flat_values(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """Values by one name, as in our rows: `a/b` for b in the object a."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            flat |= flat_values(value, f"{before}{name}/")
+        else:
+            flat[f"{before}{name}"] = value
+    return flat
+
+
+def training_step_of(row: Row, values: Mapping[str, Any], *, first: int = 1) -> Any:
+    """The training step of a row whose flat values are `values`: the one that a library logged,
+    else W&B's own; None for none. `first` is the number of Lightning's first step: 1 as our own
+    rows of it count.
+    """
+    step = values.get(STEP_FROM_0)
+    if isinstance(step, int | float):
+        return step + first
+    return next((values[name] for name in _STEPS if name in values), row.step)
 
 
 class Exit(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,7 +15,7 @@ from watchkeeper.core.errors import Problem
 from watchkeeper.publish.wandb.belonging import ids_of, segments_of
 from watchkeeper.publish.wandb.offline import Segment, read_segment
 from watchkeeper.publish.wandb.plan import overlap
-from watchkeeper.publish.wandb.records import Row
+from watchkeeper.publish.wandb.records import Row, flat_values, training_step_of
 from watchkeeper.runfolder.losses import TRAIN_LOSS, VAL_LOSS
 from watchkeeper.runfolder.metric_rows import ExecutionFiles, execution_files, value_of
 from watchkeeper.runfolder.rows import read_file
@@ -27,9 +27,6 @@ MOST_NAMED = 10
 """How many differences of one run are named; all are counted."""
 TOLERANCE = 1e-6
 """By how much of the larger two values may differ: a figure of 32 bits is spelled in two ways."""
-_STEPS = ("train/global_step", "global_step")
-"""Where a library puts the training step that W&B's own step is not."""
-_STEP_FROM_0 = "trainer/global_step"
 _ALIASES = {"loss": TRAIN_LOSS, "val_loss": VAL_LOSS}
 
 
@@ -141,31 +138,14 @@ def compare_with_segments(ours: Curves, segments: Sequence[Segment]) -> Agreemen
     rows: list[Row] = []
     for segment in segments:
         read_segment(segment.path, rows.append)
-    values = [(row, _flat(row.values)) for row in rows]
-    by_count = [
-        compare(ours, curves_of((_step_of(row, own, first), own) for row, own in values))
-        for first in (0, 1)
-    ]
+    values = [(row, flat_values(row.values)) for row in rows]
+    by_count = [compare(ours, _counted_from(first, values)) for first in (0, 1)]
     return max(by_count, key=lambda agreement: agreement.compared)
 
 
-def _step_of(row: Row, values: Mapping[str, object], first: int) -> object:
-    """The training step of a row; `first` is the number of Lightning's first step."""
-    step = value_of(values.get(_STEP_FROM_0))
-    if step is not None:
-        return step + first
-    return next((values[name] for name in _STEPS if name in values), row.step)
-
-
-def _flat(values: Mapping[str, object], before: str = "") -> dict[str, object]:
-    """Values by one name, as ours are: `a/b` for b in the object a."""
-    flat: dict[str, object] = {}
-    for name, value in values.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{before}{name}/")
-        else:
-            flat[f"{before}{name}"] = value
-    return flat
+def _counted_from(first: int, rows: Iterable[tuple[Row, Mapping[str, object]]]) -> Curves:
+    """The figures of W&B's rows; `first` is the number of Lightning's first step."""
+    return curves_of((training_step_of(row, own, first=first), own) for row, own in rows)
 
 
 class Checked(msgspec.Struct, frozen=True, kw_only=True):

@@ -86,12 +86,16 @@ def _compose_progress(learned: Learned) -> list[Value]:
     values = [Value("final step", _format_optional(learned.final_step))]
     if learned.total_steps is not None:
         values.append(Value("total steps", str(learned.total_steps)))
-    values += [
-        Value("start_train_loss", _format_optional(learned.first_train_loss)),
-        Value("end_train_loss", _format_optional(learned.last_train_loss)),
-        Value("start_val_loss", _format_optional(learned.first_val_loss)),
-        Value("end_val_loss", _format_optional(learned.last_val_loss)),
-    ]
+    losses = {
+        "start_train_loss": learned.first_train_loss,
+        "end_train_loss": learned.last_train_loss,
+        "start_val_loss": learned.first_val_loss,
+        "end_val_loss": learned.last_val_loss,
+    }
+    source = f"from {learned.losses_from}" if learned.losses_from else ""
+    for key, loss in losses.items():
+        note = source if loss is not None else ""
+        values.append(Value(key, _format_optional(loss), note=note))
     for milestone in learned.milestones:
         key = f"loss@{_shorten_step(milestone.step)}"
         values.append(Value(key, format_number(milestone.loss)))

@@ -52,7 +52,8 @@ def of(
     """
     recorder = attempts[-1].recorder if attempts else None
     places = checkpoints.whole(folder, findings)
-    losses = read_losses(attempts, places)
+    run = _wandb(recorder, places, job)
+    losses = read_losses(_with_wandb(folder, attempts, run), places)
     train, val = sorted(losses.train), sorted(losses.val)
     first_step, first_train = _point(train[:1])
     _, last_train = _point(train[-1:])
@@ -61,7 +62,6 @@ def of(
     events = _events(recorder)
     kept = checkpoints.kept(folder, recorder, findings, events)
     best, best_why = checkpoints.best(kept) or (None, "")
-    run = _wandb(recorder, places, job)
     planned = _planned_steps(events)
     return Learned(
         first_step=first_step,
@@ -76,6 +76,7 @@ def of(
         wandb=_shown(folder, run.run),
         wandb_earlier=tuple(_shown(folder, path) for path in run.earlier),
         wandb_among=_shown(folder, run.among),
+        losses_from=losses.source,
         total_steps=losses.total_steps if planned is None else planned,
         milestones=_milestones(train),
         kept=tuple(_shown(folder, path) for path in kept),
@@ -165,6 +166,20 @@ def _wandb(run: Path | None, places: Sequence[Path], job: Job | None) -> wandb_f
         return wandb_folders.Found()
     written = [*(place.parent for place in places), *([run] if run else [])]
     return wandb_folders.look(job, written, above=[run.parent.parent] if run else [])
+
+
+def _with_wandb(folder: Path, attempts: Sequence[Tried], run: wandb_folders.Found) -> list[Tried]:
+    """The attempts with the folders of their W&B runs: the last one's is `run`."""
+    tried = [msgspec.structs.replace(one, wandb=_wandb_of(folder, one.learned)) for one in attempts]
+    if tried and run.run is not None:
+        tried[-1] = msgspec.structs.replace(tried[-1], wandb=(*run.earlier, run.run))
+    return tried
+
+
+def _wandb_of(folder: Path, learned: Learned | None) -> tuple[Path, ...]:
+    if learned is None or not learned.wandb:
+        return ()
+    return tuple(folder / path for path in (*learned.wandb_earlier, learned.wandb))
 
 
 def _shown(folder: Path, path: Path | None) -> str:

@@ -2,8 +2,8 @@
 superseded (runfolder/executions.py).
 
 Looked for where each library leaves them, the surest first: the recorder's metric rows; torchtune's
-`logs/log_*.txt`; the Trainer's `trainer_state.json`, whose newest one holds the whole history; what
-the jobs printed.
+`logs/log_*.txt`; the Trainer's `trainer_state.json`, whose newest one holds the whole history; the
+W&B run that each attempt left on the disk; what the jobs printed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,11 @@ import msgspec
 
 from watchkeeper.core.disk.files import read_whole
 from watchkeeper.core.disk.tails import end_of_file
+from watchkeeper.core.errors import UsageError
 from watchkeeper.core.events import Learned
+from watchkeeper.publish.wandb.offline import SUFFIX, read_segment
+from watchkeeper.publish.wandb.records import Row as WandbRow
+from watchkeeper.publish.wandb.records import flat_values, training_step_of
 from watchkeeper.report.compose.loss_sentence import Point
 from watchkeeper.runfolder import executions as executed
 from watchkeeper.runfolder import printed
@@ -24,6 +28,7 @@ from watchkeeper.runfolder.executions import Execution, Repeat, Row
 from watchkeeper.runfolder.losses import TRAIN_LOSS, VAL_LOSS, loss_of
 from watchkeeper.runfolder.metric_rows import MOST_BYTES, executions_of, row_of, value_of
 
+_WANDB = 3  # W&B's place among the sources
 # Of a `trainer_state.json`, which holds a row for each logged step.
 _MOST_STATE_BYTES = 256 * 2**20
 
@@ -32,7 +37,7 @@ END_BYTES = 262_144  # of an output, in which its last position is looked for
 
 class Losses(msgspec.Struct):
     """What was read: both curves, the last step that was trained, how many were planned, and the
-    steps done again.
+    steps done again. `source` is "W&B" where the curves are from its files, else "".
     """
 
     train: list[Point] = []
@@ -40,18 +45,20 @@ class Losses(msgspec.Struct):
     final_step: float | None = None
     total_steps: int | None = None
     repeats: list[Repeat] = []
+    source: str = ""
 
 
 class Tried(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt: its recorder's run folder (None: there is none), the files that it printed into,
     when it was about to be submitted (seconds since 1970), and what was learned of it when it had
-    ended.
+    ended. `wandb` are the folders of its W&B run, the oldest first.
     """
 
     recorder: Path | None = None
     outputs: tuple[Path, ...] = ()
     began: float = 0.0
     learned: Learned | None = None
+    wandb: tuple[Path, ...] = ()
 
 
 def read(attempts: Sequence[Tried], places: Sequence[Path]) -> Losses:
@@ -64,12 +71,14 @@ def read(attempts: Sequence[Tried], places: Sequence[Path]) -> Losses:
         lambda: _recorded(attempts),
         lambda: _torchtune(places, since),
         lambda: _trainer(places),
+        lambda: _of_wandb(attempts),
         lambda: _printed(attempts),
     )
     losses = Losses()
-    for source in sources:
+    for number, source in enumerate(sources):
         losses = of(source())
         if losses.train or losses.val:
+            losses.source = "W&B" if number == _WANDB else ""
             break
     if losses.final_step is None:
         losses.final_step = of(_recorded(attempts)).final_step
@@ -131,6 +140,30 @@ def _trainer(places: Sequence[Path]) -> list[Execution]:
             rows = []
         return [Execution(rows=[row for row in rows if row.step is not None])]
     return []
+
+
+def _of_wandb(attempts: Sequence[Tried]) -> list[Execution]:
+    """What W&B kept of each attempt, a segment an execution."""
+    files = [file for one in attempts for folder in one.wandb for file in folder.glob(f"*{SUFFIX}")]
+    executions = (_segment(file) for file in dict.fromkeys(files))
+    return [execution for execution in executions if execution.rows]
+
+
+def _segment(path: Path) -> Execution:
+    """The rows of one `.wandb` file; none where it cannot be read."""
+    taken: list[WandbRow] = []
+    try:
+        segment = read_segment(path, taken.append)
+    except (UsageError, OSError):
+        return Execution(rows=[])
+    values = [(row, flat_values(row.values)) for row in taken]
+    rows = [row_of(training_step_of(row, own), own) for row, own in values]
+    began, last = segment.begin.started, segment.last_time
+    return Execution(
+        rows=[row for row in rows if row.step is not None],
+        began=began.timestamp() if began else None,
+        ended=last.timestamp() if last else None,
+    )
 
 
 def _printed(attempts: Sequence[Tried]) -> list[Execution]:

@@ -113,7 +113,13 @@ def _runs(folders: Iterable[Path], job: Job) -> list[Path]:
         for place in (folder / _PLACE, folder):
             if place.name == _PLACE:
                 runs |= dict.fromkeys(filter(_is_run, _listed(place)))
-    return [path for path in runs if _written(path) >= since]
+    return [path for path in runs if _written(path) >= since and not _is_anothers(path, job.job_id)]
+
+
+def _is_anothers(path: Path, job_id: str) -> bool:
+    """Whether W&B's own file says that the run was another Slurm job's."""
+    named = {machine_of(file).slurm_job for file in path.glob(f"*{SUFFIX}")} - {""}
+    return bool(job_id and named) and job_id not in named
 
 
 def _is_run(path: Path) -> bool:

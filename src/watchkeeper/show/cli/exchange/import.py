@@ -32,9 +32,14 @@ DEFAULT_ROOT = Path("artifacts", "imported")
     metavar="FOLDER",
     help=f"Where the recorded runs are made, a folder each. Default: {DEFAULT_ROOT}",
 )
+@click.option(
+    "--renew",
+    is_flag=True,
+    help="Import again what has grown since its import. The old import is moved into the trash.",
+)
 @answer_options
 @command_errors
-def command(paths: tuple[Path, ...], root: Path, as_json: bool) -> int:
+def command(paths: tuple[Path, ...], root: Path, renew: bool, as_json: bool) -> int:
     """Make recorded runs of runs that W&B kept on this disk, which `ls`, `compare`, `export` and
     the pages then show like any other. PATH is a `.wandb` file, a folder `offline-run-…`, or any
     folder with some in it. `wandb` need not be installed.
@@ -48,7 +53,7 @@ def command(paths: tuple[Path, ...], root: Path, as_json: bool) -> int:
     """
     files = list(dict.fromkeys(file for path in paths for file in wandb_files(path)))
     sources, problems = grouped(files)
-    runs, failed = _import_all(list(sources.values()), root)
+    runs, failed = _import_all(list(sources.values()), root, renew=renew)
     problems += failed
     exit_code = EXIT_FAILED if problems else EXIT_OK
     summary = _summary(runs, problems)
@@ -94,14 +99,14 @@ ANSWERS = (ImportData,)
 
 
 def _import_all(
-    sources: Sequence[Sequence[Segment]], root: Path
+    sources: Sequence[Sequence[Segment]], root: Path, *, renew: bool
 ) -> tuple[list[ImportedRun], list[Problem]]:
     """Import each run; what cannot be imported is a problem, and the others are."""
     runs = []
     problems = []
     for segments in sources:
         try:
-            run = import_run(segments, root)
+            run = import_run(segments, root, renew=renew)
         except (WatchkeeperError, OSError) as error:
             hint = error.hint if isinstance(error, WatchkeeperError) else ""
             where = str(segments[0].path)

@@ -206,7 +206,8 @@ def _show_kept(kept: Kept) -> None:
 class SyncRow(msgspec.Struct, frozen=True, kw_only=True):
     """One run. `refusal` is why it was not sent; `outcome` what came of it, "" where it was not
     sent; `rows_held` how many rows the server says it has, null where it did not say; `why` the
-    reason of an outcome that is not `synced`.
+    reason of an outcome that is not `synced`. `remark` is what is to be known of the version of
+    wandb that logged it, "" for nothing.
     """
 
     id: str
@@ -220,6 +221,7 @@ class SyncRow(msgspec.Struct, frozen=True, kw_only=True):
     rows_held: int | None
     why: str
     url: str
+    remark: str
 
 
 class SyncData(msgspec.Struct, frozen=True, kw_only=True):
@@ -290,6 +292,8 @@ def _show(plans: Sequence[SyncPlan], server: Server) -> None:
             click.echo(printable(_plan_line(run)))
             if run.refusal:
                 click.echo(printable(f"    not sent: {run.refusal}"))
+            if run.remark:
+                click.echo(printable(f"    {run.remark}"))
     for one in _staged(plans[0]):
         text = f"  staged copies: {len(one.files)} files, {size(one.bytes)} in {one.folder}"
         click.echo(printable(text))
@@ -400,6 +404,7 @@ def _row(run: RunPlan, sent: Sent | None) -> SyncRow:
         rows_held=None,
         why="",
         url="",
+        remark=run.remark,
     )
     if sent is None:
         return row
