@@ -277,3 +277,12 @@ def test_another_manifest_than_the_passports_is_a_soft_signal(root: Path) -> Non
     document = json.loads((root / "MODEL_PASSPORT.json").read_bytes())
     write_json(root / "MODEL_PASSPORT.json", {**document, "field_sources": {}})
     assert "manifest-changed" not in names(root)
+
+
+def test_nan_is_said_once(root: Path) -> None:
+    """Counts of NaN and of infinity that were recorded together are one finding, which names both
+    fields.
+    """
+    edit(root, model_internals__numerical_health={"nan_count": 1, "inf_count": 2, "scanned": 3})
+    (check,) = [one for one in check_passport(root, now=NOW) if one.name == "nan-recorded"]
+    assert check.message.endswith(": nan_count, inf_count")

@@ -18,6 +18,7 @@ _HEALTH = "model_internals.numerical_health"
 _PINS = "model_internals.pretrained_provenance"
 _SHARD = re.compile(r"(?P<stem>.+?)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<suffix>\.[a-z]+)")
 _CHECKPOINT_NAME = re.compile(r"(?:epoch|step|checkpoint|ckpt|iter)[-_=]?\d+", re.IGNORECASE)
+_SICK = re.compile("nan|inf", re.IGNORECASE)
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
@@ -148,10 +149,10 @@ def _health(examined: Examined) -> Iterator[Check]:
     if not health:
         message = "nobody has recorded whether the weights hold NaN"
         yield _check("not_checked", "numerical-health", _HEALTH, message)
-    for key, value in health.items():
-        if re.search("nan|inf", key, re.IGNORECASE) and says_nan(value):
-            message = "NaN or infinity was recorded in the weights"
-            yield _check("fail", "nan-recorded", f"{_HEALTH}.{key}", message)
+    recorded = [key for key, value in health.items() if _SICK.search(key) and says_nan(value)]
+    if recorded:
+        message = f"NaN or infinity was recorded in the weights: {counted(recorded)}"
+        yield _check("fail", "nan-recorded", f"{_HEALTH}.{recorded[0]}", message)
 
 
 def _assets(examined: Examined) -> Iterator[Check]:
