@@ -242,3 +242,33 @@ def test_the_run_leaves_its_log(demo) -> None:
     assert found["capitalization_epoch_1"].startswith("accuracy ") and found[
         "copying_epoch_1"
     ].startswith("accuracy ")
+
+
+@needs_tools
+def test_its_checkpoint_can_be_published(demo) -> None:
+    """The package of its last checkpoint holds, says what the run says, and loads."""
+    folder, _ = demo
+    package, state = folder.parent / "package", folder.parents[1] / "state"
+    checkpoint = folder / RUN / "artifacts" / "epoch_1"
+    words = ("--benchmark", "capitalization=ada/capitalization", "--allow-unsigned")
+    # The copy lies in no repository, so that the commit is not known, which nobody may sign.
+    commit = folder / "commit.toml"
+    commit.write_text(f"[provenance]\ntraining_repo_commit = '{'a' * 40}'\n")
+    passport = ("passport", checkpoint, "--run", folder, "--key", RUN, "--declare", commit)
+    assert wk("checkpoint", *passport, state=state).returncode == 0
+    done = wk("publish", "stage", checkpoint, "-o", package, *words, state=state)
+    assert done.returncode == 0, done.stdout + done.stderr
+    accuracy = rows(folder)[f"{RUN}/capitalization/epoch1"]["metrics"]["accuracy"]
+    card = (package / "README.md").read_text()
+    assert f"| capitalization | accuracy | {accuracy:.6g} | 100 |" in card
+    assert f"value: {accuracy}" in (package / ".eval_results/capitalization.yaml").read_text()
+    for text in (card, (package / "TRAINING_LOG.md").read_text()):
+        assert str(folder) not in text
+    checked = wk("publish", "check", package, state=state)
+    assert checked.returncode == 0, checked.stdout
+    (code,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], cwd=package, capture_output=True, text=True, check=False,
+        timeout=600,
+    )  # fmt: skip
+    assert loaded.returncode == 0, loaded.stderr

@@ -60,6 +60,11 @@ def test_what_cannot_be_opened_is_refused(package: Path, event: str, tmp_path: P
     for wrong, field in (("nobody:1", "job_id"), (f"{event}9", "job_id"), (event, "no")):
         with pytest.raises(UsageError):
             opening.open_in(journals, wrong, field)
+    with pytest.raises(UsageError) as refusal:
+        opening.open_in(journals, event, "jobid")
+    assert (
+        refusal.value.hint.startswith("there is: kind, time, ") and "job_id" in refusal.value.hint
+    )
     with pytest.raises(UsageError, match="no package that was staged here"):
         opening.journals_of(tmp_path)
 

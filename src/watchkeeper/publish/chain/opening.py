@@ -90,9 +90,18 @@ def _walk(value: Any, salt: bytes, path: Sequence[str]) -> tuple[Any, bytes]:
         elif isinstance(value, list) and name.isdecimal() and int(name) < len(value):
             value = value[int(name)]
         else:
-            raise UsageError(f"the event has no field {'.'.join(path)!r}")
+            raise UsageError(f"the event has no field {'.'.join(path)!r}", hint=_names_in(value))
         salt = tree.part_salt(salt, name)
     return value, salt
+
+
+def _names_in(value: Any) -> str:
+    """What can be named there instead; "": it has no parts."""
+    if isinstance(value, dict) and value:
+        return f"there is: {', '.join(value)}"
+    if isinstance(value, list) and value:
+        return f"it is a list: name 0 to {len(value) - 1}"
+    return ""
 
 
 def _check(status: Any, name: str, message: str, where: str) -> Check:
