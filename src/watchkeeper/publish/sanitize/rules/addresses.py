@@ -106,9 +106,10 @@ _FIELD = re.compile(
     r"|ADDR)|node|nodes|node[ _-]?list|node[ _-]?name|hosts?|host[ _-]?name|fqdn"
     r"|BatchHost|AllocNode|ReqNodeList|exec_host|machine|server|instance|login[ _-]?node"
     r"|MASTER_ADDR|rdzv[_-]?endpoint|master[ _-]?addr\w*|HostName"
-    r"|started on|running on|ran on|on (?:the )?(?:node|host|server|machine)|zone|cluster)"
+    r"|started on|submitted from|running on|ran on|on (?:the )?(?:node|host|server|machine)"
+    r"|zone|cluster)"
     rf"(?:\((?:s|es|reason)\))?[\"'`*\])]{{0,4}}[ \t]{{0,6}}(?P<sign>[:=]"
-    rf"|)[ \t]{{0,6}}[\"'`*(\[]{{0,3}}{_NAME}",
+    rf"|)[*]{{0,2}}[ \t]{{0,6}}[\"'`*(\[]{{0,3}}{_NAME}",
     re.IGNORECASE,
 )
 _SSH = re.compile(
@@ -154,6 +155,7 @@ _HOST_WORDS = (
         "master",
         "rdzv",
         "started on",
+        "submitted from",
     ),
     *("running on", "ran on", "on the", "zone", "cluster"),
 )

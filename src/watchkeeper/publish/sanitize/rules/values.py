@@ -111,7 +111,7 @@ def _spellings(kind: Kind, text: str) -> Iterator[Value]:
 def _of_host(name: str) -> Iterator[Value]:
     name = name.strip(".")
     short, _, domain = _RANGE.sub("", name).partition(".")
-    if len(short) > 2 and short not in _WORDS and not short.isdigit():
+    if len(short) > 1 and short not in _WORDS and not short.isdigit():
         yield Value("host", short)
     if domain.count(".") and not is_public(domain):
         yield Value("host", domain)
