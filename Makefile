@@ -19,7 +19,7 @@ TWINS_PYTHON := /usr/bin/python3
 CAPITALIZATION_full :=
 CAPITALIZATION_small := --runs r8_lr1e-2 --evals '*/epoch1'
 
-.PHONY: help demo demo-pipeline demo-benchmark demo-finetune demo-capitalization demo-trust demo-publish test test-fast test-pythons mutants test-all faults hangs health twins fuzz io-faults sync-faults check docs site slurm-up slurm-down clean
+.PHONY: help bench-scale demo demo-pipeline demo-benchmark demo-finetune demo-capitalization demo-trust demo-publish test test-fast test-pythons mutants test-all faults hangs health twins fuzz io-faults sync-faults check docs site slurm-up slurm-down clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -102,6 +102,9 @@ fuzz: $(VENV)/.stamp-dev ## try each reader of files and output with nearly righ
 
 io-faults: $(VENV)/.stamp-dev ## let each file operation of recorder, wrapper and watcher fail once, in five ways, and print what came of it (a C compiler; an hour)
 	@$(BIN)/python -m tests.iofaults
+
+bench-scale: $(VENV)/.stamp-dev ## how each cost grows with an experiment, beside a baseline; fails where a ratio or a growth is over its goal (ten minutes)
+	@$(BIN)/python -m bench.scale
 
 check: $(VENV)/.stamp-dev ## style, types, the shell scripts that jobs run, which way imports point, and how dense the code is
 	@$(BIN)/ruff check .

@@ -37,8 +37,10 @@ from watchkeeper.core.text import lazy
 from watchkeeper.experiment import experiment as experiments
 from watchkeeper.experiment.tree import is_experiment
 from watchkeeper.query.catalogue.experiment_runs import ExperimentRun, runs_of, settings_of
+from watchkeeper.query.catalogue.places import place_at
 from watchkeeper.query.ranking import Rankings
 from watchkeeper.query.recording import load, training_start
+from watchkeeper.query.series.kept_figures import FiguresMemory, Identity
 from watchkeeper.reading import settings as flatten
 from watchkeeper.reading.yaml import listed
 from watchkeeper.report.compare import sides as compare
@@ -300,13 +302,26 @@ def _recorded_below(path: Path, finds: _Finds) -> list[Side]:
     """The recorded runs below a folder, by name."""
     folders, problems = run_folders(path)
     finds.problems += problems
+    memory = FiguresMemory(path)
     sides: list[Side] = []
     for folder in folders:
+        identity = _identity_of(folder)
+        known = memory.recall(folder, identity)
         read = journal.read(folder / layout.JOURNAL).events
-        side = _recorded(folder, all_of(read), finds.rules_in(folder))
+        side = _recorded(folder, all_of(read), finds.rules_in(folder), known)
         if side is not None:
+            memory.put(folder, identity, side.metrics)
             sides.append(side)
+    memory.save()
     return sides
+
+
+def _identity_of(run: Path) -> Identity:
+    """That of the run's journal and rows; () where it is not known."""
+    place = place_at(str(run))
+    if place is None:
+        return ()
+    return place.identity
 
 
 def _of_logs(path: Path, finds: _Finds) -> list[Side]:
