@@ -102,6 +102,16 @@ def test_a_run_begun_anew_under_its_id_is_not_sent(tmp_path):
     assert only(planned(tmp_path / "wandb" / "offline-run-2")).refusal == ""
 
 
+def test_a_later_segment_alone_is_not_sent(tmp_path):
+    """The server would call a run whole that lacks the rows of the segment before it."""
+    first, later = "20260311_150100-abc", "20260311_150200-abc"
+    one = write_run(tmp_path, begin(resume=True), row(0, {"a": 1}), end(), name=first)
+    again = begin(started_s=STARTED + 9, resume=True)
+    two = write_run(tmp_path, again, row(1, {"a": 2}), end(), name=later)
+    assert f"it continues {one.parent}" in only(planned(two.parent)).refusal
+    assert only(planned(one.parent)).refusal == only(planned(tmp_path)).refusal == ""
+
+
 def test_what_was_synced_before_is_sent_only_when_asked_for(tmp_path):
     """W&B's marker keeps a run from being sent twice; `again` sends it."""
     path = write_run(tmp_path, begin(), row(0, {"a": 1}), end())

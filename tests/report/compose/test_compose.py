@@ -308,6 +308,21 @@ def test_the_wandb_run_of_an_ended_work_is_named_with_how_to_sync_it():
     }
 
 
+def test_the_command_names_every_segment_of_the_run():
+    """Attempts that continued one W&B run left a segment each: sent alone, the last one would lack
+    the rows of the others. Another run is not among them.
+    """
+    name = "wandb/offline-run-20260311_{}-{}"
+    left = [(1, "150100", "abc"), (2, "150200", "other"), (3, "150300", "abc")]
+    events = [
+        judged(number, learned=Learned(wandb=name.format(time, run))) for number, time, run in left
+    ]
+    starts = [submitted(number) for number, *_ in left]
+    wandb = events_shown(events_page(*starts, *events).sections["wandb"])
+    folders = f"{name.format('150100', 'abc')} {name.format('150300', 'abc')}"
+    assert wandb["synced"].endswith(f"--project PROJECT {folders}")
+
+
 def next_of(*events, **options):
     """The fields of Next."""
     return events_shown(events_page(*events, **options).sections["next"])

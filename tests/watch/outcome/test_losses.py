@@ -210,10 +210,11 @@ def test_steps_that_lightning_counted_from_0_are_completed_ones(tmp_path):
 
 
 def test_the_run_log_says_that_losses_are_from_wandb():
-    """A figure says where it comes from; one that is not known has no source."""
+    """A figure says where it comes from, also once a later attempt has rows of ours."""
     learned = Learned(first_train_loss=4.0, last_train_loss=1.0, losses_from="W&B")
     results = shown(page(submitted(), judged(learned=learned)).sections["results"])
-    assert results["start_train_loss"] == "4 (from W&B)" and results["end_val_loss"] == "n/a"
-    own = Learned(first_train_loss=4.0)
-    results = shown(page(submitted(), judged(learned=own)).sections["results"])
-    assert results["start_train_loss"] == "4"
+    assert (results["start_train_loss"], results["losses from"]) == ("4", "W&B")
+    own = judged(2, learned=Learned(first_train_loss=4.0))
+    later = page(submitted(), submitted(2), judged(learned=learned), own)
+    assert shown(later.sections["results"])["losses from"] == "our own rows"
+    assert "losses from" not in shown(page(submitted(2), own).sections["results"])

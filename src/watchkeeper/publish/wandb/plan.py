@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
@@ -141,6 +142,9 @@ def _refusal(segments: Sequence[Segment], now_s: float, *, is_done: bool) -> str
             "it was begun anew under the same id, without `resume=`: W&B would put the later rows "
             "over the earlier ones; give one of the folders alone"
         )
+    left_out = _left_out(segments)
+    if left_out is not None:
+        return f"it continues {left_out}, which was not given: W&B would lack those rows; give both"
     last = segments[-1]
     quiet_s = now_s - last.path.stat().st_mtime
     if last.end is None and quiet_s < RUNNING_S:
@@ -148,6 +152,19 @@ def _refusal(segments: Sequence[Segment], now_s: float, *, is_done: bool) -> str
     if is_done:
         return "W&B marked it as synced before; --again sends it once more"
     return ""
+
+
+def _left_out(segments: Sequence[Segment]) -> Path | None:
+    """An earlier segment of a resumed run that lies beside it and was not given; None for none. The
+    names of W&B's folders sort by time.
+    """
+    first = segments[0]
+    folder = first.path.parent
+    if not first.begin.resumes or not folder.name.endswith(f"-{first.begin.run_id}"):
+        return None
+    beside = folder.parent.glob(f"*run-*-{glob.escape(first.begin.run_id)}")
+    earlier = [one for one in beside if one.name < folder.name and not one.is_symlink()]
+    return min(earlier, default=None)
 
 
 def overlap(segments: Sequence[Segment]) -> bool:

@@ -135,7 +135,7 @@ def _run_of_wandb(view: LogView, attempt: int, learned: Learned) -> list[Value]:
     if url:
         values.append(Value("synced", url, quoted=True))
     else:
-        folders = shlex.join([*map(view.path, learned.wandb_earlier), local])
+        folders = shlex.join(map(view.path, _segments(view, attempt, learned)))
         command = f"watchkeeper wandb sync --entity ENTITY --project PROJECT {folders}"
         values.append(Value("synced", f"pending — run {command}"))
     public = view.history.page_of(attempt, public=True)
@@ -177,6 +177,22 @@ def _checkpoints_of(upload: Published) -> str:
 
 def _attempt_of(view: LogView, upload: Published) -> str:
     return "" if upload.attempt == view.attempts[-1] else f"of attempt {upload.attempt}"
+
+
+def _segments(view: LogView, attempt: int, learned: Learned) -> list[str]:
+    """The folders of a W&B run, with those that earlier attempts left of the same run."""
+    folders: dict[str, None] = {}
+    for number in view.attempts:
+        judged = view.history.judged.get(number)
+        before = judged.learned if judged is not None and number < attempt else None
+        if before is not None and _id_of(before.wandb) == _id_of(learned.wandb):
+            folders |= dict.fromkeys((*before.wandb_earlier, before.wandb))
+    return list(folders | dict.fromkeys((*learned.wandb_earlier, learned.wandb)))
+
+
+def _id_of(folder: str) -> str:
+    """W&B's id of a run, from the name of its folder: `offline-run-<date>_<time>-<id>`."""
+    return folder.rpartition("run-")[2].partition("-")[2]
 
 
 def compose_next(view: LogView) -> list[Value]:

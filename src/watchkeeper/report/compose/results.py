@@ -74,6 +74,7 @@ def _compose_training(view: LogView, judged: Judged) -> list[Value]:
     values = []
     if judged.learned is not None:
         values += _compose_progress(judged.learned)
+        values += _compose_source(view, judged.learned)
         values += _compose_checkpoints(view, judged.learned)
         values += _compose_outputs(view, judged.learned)
     if judged.used:
@@ -86,16 +87,12 @@ def _compose_progress(learned: Learned) -> list[Value]:
     values = [Value("final step", _format_optional(learned.final_step))]
     if learned.total_steps is not None:
         values.append(Value("total steps", str(learned.total_steps)))
-    losses = {
-        "start_train_loss": learned.first_train_loss,
-        "end_train_loss": learned.last_train_loss,
-        "start_val_loss": learned.first_val_loss,
-        "end_val_loss": learned.last_val_loss,
-    }
-    source = f"from {learned.losses_from}" if learned.losses_from else ""
-    for key, loss in losses.items():
-        note = source if loss is not None else ""
-        values.append(Value(key, _format_optional(loss), note=note))
+    values += [
+        Value("start_train_loss", _format_optional(learned.first_train_loss)),
+        Value("end_train_loss", _format_optional(learned.last_train_loss)),
+        Value("start_val_loss", _format_optional(learned.first_val_loss)),
+        Value("end_val_loss", _format_optional(learned.last_val_loss)),
+    ]
     for milestone in learned.milestones:
         key = f"loss@{_shorten_step(milestone.step)}"
         values.append(Value(key, format_number(milestone.loss)))
@@ -103,6 +100,14 @@ def _compose_progress(learned: Learned) -> list[Value]:
     if learned.repeated:
         values.append(Value("repeated steps", repeated.describe(learned)))
     return values
+
+
+def _compose_source(view: LogView, learned: Learned) -> list[Value]:
+    """Say whose the losses are, where those of any attempt were not from our own rows."""
+    verdicts = view.history.judged.values()
+    if not any(one.learned is not None and one.learned.losses_from for one in verdicts):
+        return []
+    return [Value("losses from", learned.losses_from or "our own rows")]
 
 
 def _format_optional(value: Number | None) -> str:
