@@ -54,5 +54,5 @@ show_stranger publish download "$repo" -o model --signers trusted-keys
 show_stranger publish check model --signers trusted-keys
 
 printf '\nIn the run log:\n'
-grep -h -A 6 '^## HuggingFace' "$experiment"/../../run_logs/*/*.md "$experiment"/run_logs/*.md 2>/dev/null || true
+grep -h -A 4 '^## HuggingFace' "$experiment"/../../run_logs/*/*.md "$experiment"/run_logs/*.md 2>/dev/null || true
 show check "$experiment"

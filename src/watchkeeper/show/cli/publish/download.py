@@ -103,8 +103,8 @@ def command(  # noqa: PLR0917 - one for each option
     if not as_json:
         estimate_s = listed.size_bytes / BYTES_PER_S
         files = f"{len(listed.entries):,} files, {size(listed.size_bytes)}"
-        say(printable(f"From {place.page} at {listed.commit[:12]}: {files}"))
-        say(f"about {clock(estimate_s)} at 10 MB/s")
+        time = f"about {clock(estimate_s)} at 10 MB/s"
+        say(printable(f"From {place.page} at {listed.commit[:12]}: {files}, {time}"))
     limit_s = timeout_s or time_for(listed.size_bytes)
     with asking(place, token, timeout_s=limit_s, shows_progress=is_watched()) as ask:
         return _fetch(ask, listed, target, signers, as_json=as_json)

@@ -107,15 +107,17 @@ def command(  # noqa: PLR0917 - one for each option
         return _refused(package, checks, as_json=as_json)
     token = find_token(token_file)
     limit_s = timeout_s or time_for(sum(one.size_bytes for one in records))
-    with asking(place, token, timeout_s=limit_s, shows_progress=is_watched()) as ask:
+    with asking(place, token, timeout_s=limit_s) as ask:
         plan = look(ask, place, package, records, private=private, create_pr=create_pr)
-        if not as_json:
-            _show(plan)
-        if plan.refusal:
-            raise UsageError(f"{repo}: {plan.refusal}", hint=plan.hint)
-        if dry_run:
-            return _answer(plan, None, Recorded(), as_json=as_json)
-        _confirm(plan, yes=yes, may_ask=not as_json)
+    if not as_json:
+        _show(plan)
+    if plan.refusal:
+        raise UsageError(f"{repo}: {plan.refusal}", hint=plan.hint)
+    if dry_run:
+        return _answer(plan, None, Recorded(), as_json=as_json)
+    _confirm(plan, yes=yes, may_ask=not as_json)
+    # The time in which a person thinks is no time of the upload's.
+    with asking(place, token, timeout_s=limit_s, shows_progress=is_watched()) as ask:
         done = send(ask, plan, package, records)
     kept = record(package, [one.path for one in records], done, owner)
     echo_problems(kept.problems)
