@@ -26,6 +26,7 @@ In a recorded run's folder (`RUN`):
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 from watchkeeper.core.ids import encoded_key
@@ -50,6 +51,7 @@ HEARTBEATS = Path(OURS, "heartbeats")
 GROUPS = Path(OURS, "groups")
 
 
+@lru_cache(maxsize=2**14)  # a watch asks for the same ones at each look
 def attempt_folder(experiment: Path, key: str, attempt: int) -> Path:
     """The folder of attempt `attempt` (counted from 1): `EXP/.watchkeeper/runs/<key>/<n>`."""
     return experiment / f"{RUNS}/{encoded_key(key)}/{attempt}"

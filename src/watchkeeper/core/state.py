@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any, TypeVar
 
 import msgspec
@@ -196,10 +197,10 @@ class RunState(msgspec.Struct):
         )
 
 
-class State(msgspec.Struct):
+class State(msgspec.Struct, dict=True):
     """An experiment as its journal describes it. `planned` is what the last execution read, that of
     the highest lease; `unknown_kinds`: kind → events of it that this version does not know;
-    `halted`: the phases of which nothing more is submitted.
+    `halted`: the phases of which nothing more is submitted. It is made once and not changed.
     """
 
     runs: dict[str, RunState] = {}
@@ -212,17 +213,17 @@ class State(msgspec.Struct):
         """The state of one piece of work; an empty one if the journal does not know it."""
         return self.runs.get(key) or RunState(key)
 
-    @property
+    @cached_property
     def active(self) -> list[Attempt]:
         """Every attempt that was handed over and has no verdict."""
         return [attempt for attempt in self.attempts() if attempt.active]
 
-    @property
+    @cached_property
     def unresolved(self) -> list[Attempt]:
         """Every attempt that somebody meant to submit, where no event says what became of that."""
         return [attempt for attempt in self.attempts() if attempt.unresolved]
 
-    @property
+    @cached_property
     def yielding(self) -> list[Attempt]:
         """Every run's last attempt whose end nobody saw: evidence of it may still come."""
         latest = [run.latest for run in self.runs.values()]

@@ -18,7 +18,7 @@ from watchkeeper.core.criteria import Criterion
 from watchkeeper.core.errors import UsageError
 from watchkeeper.core.events import AnyEvent, Assessed, Detached, Expected, Unknown
 from watchkeeper.core.journal import Clock, utc_now
-from watchkeeper.core.state import Attempt, AttemptId
+from watchkeeper.core.state import Attempt, AttemptId, State
 from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.launch import plan as planning
 from watchkeeper.launch.plan import Facts, Plan, Selection
@@ -46,6 +46,9 @@ _LOG_AT_LEAST_EVERY_S = 10.0
 # watch's time, and are late by no more than so many seconds for it.
 _SHARE_OF_LOGS = 0.05
 _LATEST_LOG_S = 60.0
+# Between two looks at the jobs' own files: each pause is longer, up to so many seconds.
+_SLOWER = 1.5
+_LONGEST_PAUSE_S = 0.3
 
 
 def _hint_for(submitted: str, asked: str) -> str:
@@ -107,6 +110,8 @@ class Keeper:
         self._items = {item.key: item for item in experiment.items}
         self._failed: frozenset[AttemptId] = frozenset()
         self._looked: set[AttemptId] = set()
+        self._planned_from: State | None = None
+        self._basis: tuple[object, ...] = ()
         self._logged_at = 0.0
         self._logs_rest_s = 0.0
         self.logbook = Logbook(experiment.folder, purpose, self._hear, clock, monotonic)
@@ -347,7 +352,17 @@ class Keeper:
             self._looked.add((attempt.key, attempt.number))
 
     def _make_plan(self) -> None:
-        facts = Facts(
+        """Decide anew, unless nothing was read or seen since."""
+        state = self.logbook.state
+        facts = self._facts()
+        basis = (self.book.looks, facts.given_up, facts.held, facts.means, facts.halted)
+        if self._planned_from is state and self._basis == basis:
+            return
+        self.plan = planning.make(self.experiment, state, facts, self._selection)
+        self._planned_from, self._basis = state, basis
+
+    def _facts(self) -> Facts:
+        return Facts(
             findings=self.book.findings,
             failed=self._failed,
             given_up=frozenset(self._submissions.refused),
@@ -355,7 +370,6 @@ class Keeper:
             means=self.book.means(self.logbook.state, self._selection.rules),
             halted=self._halts.words,
         )
-        self.plan = planning.make(self.experiment, self.logbook.state, facts, self._selection)
 
     def _wait_for_news(self) -> None:
         """Wait until the next look is due: sooner when a job's own files say that it has started or
@@ -366,7 +380,10 @@ class Keeper:
             return
         pace = self._poller.pace
         until = self._monotonic() + pace.seconds
+        pause = pace.soonest_s
         while (left := until - self._monotonic()) > 0 and not self._leaving.is_requested():
-            self._leaving.wait(min(left, pace.soonest_s))
-            if left > pace.soonest_s and self._poller.stirs():
+            self._leaving.wait(min(left, pause))
+            if left > pause and self._poller.stirs():
                 return
+            # Where nothing has moved for a while, a little later is soon enough.
+            pause = min(pause * _SLOWER, max(pace.soonest_s, _LONGEST_PAUSE_S))

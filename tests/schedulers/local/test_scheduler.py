@@ -14,6 +14,7 @@ import pytest
 from watchkeeper.core import processes
 from watchkeeper.core.disk import files
 from watchkeeper.core.errors import RefusedError, UnavailableError, UsageError
+from watchkeeper.core.events import SchedulerFacts
 from watchkeeper.schedulers.base import Job
 from watchkeeper.schedulers.local.records import Started, read
 from watchkeeper.schedulers.local.scheduler import LocalScheduler, default_spool
@@ -23,6 +24,9 @@ from watchkeeper.schedulers.wrapper.claims import read_exit_records
 
 def nobody_starts(spool, slot_fd):
     """Instead of a supervisor."""
+
+
+SEEN = SchedulerFacts(state="RUNNING")
 
 
 def lines(path):
@@ -546,3 +550,22 @@ def test_a_job_that_was_lost_does_not_run_again_in_the_next_look(harness):
         files.replace(record, msgspec.json.encode(processes.name_of(next_one.pid)))
         assert harness.look(job_id, looker).state == "NODE_FAIL"
         next_one.kill()
+
+
+def test_a_job_that_waits_is_read_once_and_seen_to_end(harness, monkeypatch):
+    """A look at jobs that wait opens none of their files again; what becomes of one of them,
+    a cancellation or an end, is seen at the next look all the same.
+    """
+    local = harness.scheduler(1, start=nobody_starts)
+    first, second = (local.submit(harness.job("true\n")).job_id for _ in range(2))
+    assert {one.state for one in local.poll([first, second]).facts.values()} == {"PENDING"}
+    with monkeypatch.context() as patched:
+        patched.setattr(LocalScheduler, "_look", None)
+        assert local.poll([first, second]).facts[second].state == "PENDING"
+    local.cancel(first)
+    assert local.poll([first, second]).facts[first].state == "CANCELLED"
+    files.replace(local.spool.running / second, b"")  # as a supervisor does that takes it on
+    assert local.spool.queued() == set()
+    with monkeypatch.context() as patched:
+        patched.setattr(LocalScheduler, "_look", lambda own, job_id: SEEN)
+        assert local.poll([second]).facts[second] is SEEN

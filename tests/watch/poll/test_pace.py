@@ -9,11 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.experiments import write_experiment
-from tests.watch.test_keeper import Time
+from tests.watch.test_keeper import Time, run_pending
 from watchkeeper.core.events import SchedulerFacts
+from watchkeeper.core.layout import attempt_folder
 from watchkeeper.core.settings import Settings
 from watchkeeper.core.state import Attempt, Seen
 from watchkeeper.experiment import experiment as experiments
+from watchkeeper.launch import plan as planning
 from watchkeeper.launch.plan import Selection
 from watchkeeper.schedulers.fake.scheduler import FakeScheduler
 from watchkeeper.schedulers.site import Site
@@ -97,3 +99,56 @@ def test_the_end_of_a_job_is_seen_by_its_files_before_the_next_look_is_due(tmp_p
     one = Keeper(experiments.read(folder), fake, policy, Selection(), turned=run, monotonic=time)
     assert one.keep()
     assert time.now < 3600
+
+
+def test_nothing_is_decided_again_while_nothing_changes(tmp_path: Path, monkeypatch) -> None:
+    """However often a watch looks at jobs of which there is no news, it plans once; the first news
+    makes a new plan.
+    """
+    folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
+    policy = WatchPolicy(
+        soonest_s=0.005, poll_s=0.005, longest_s=0.005, stagger_s=0, cap=0, unknown_deadline_s=600
+    )
+    plans: list[int] = []
+    make = planning.make
+    monkeypatch.setattr(planning, "make", lambda *facts: plans.append(1) or make(*facts))
+    counts: list[int] = []
+
+    def turned(one: Keeper) -> None:
+        counts.append(len(plans))
+        if len(counts) == 12:
+            run_pending(fake)(one)
+        if len(counts) == 14:
+            one.ask_to_leave("enough")
+
+    one = Keeper(
+        experiments.read(folder), fake, policy, Selection(), turned=turned, monotonic=Time()
+    )
+    assert not one.keep()
+    assert counts[2] == counts[11] < counts[13]
+
+
+def test_a_trace_is_news_once(tmp_path: Path) -> None:
+    """A job that waits, of which a file says that it has begun, brings one look, and no further one
+    by the same file while the scheduler has not seen it yet.
+    """
+    folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
+    stirs: list[bool] = []
+
+    def turned(one: Keeper) -> None:
+        (active,) = one.logbook.state.active
+        trace = attempt_folder(folder, *active.id) / "claim.1"
+        if len(stirs) == 2:
+            trace.write_text("")
+        stirs.append(one._poller.stirs())
+        if len(stirs) == 6:
+            one.ask_to_leave("enough")
+
+    policy = WatchPolicy(
+        soonest_s=0.005, poll_s=0.005, longest_s=0.005, stagger_s=0, cap=0, unknown_deadline_s=600
+    )
+    one = Keeper(
+        experiments.read(folder), fake, policy, Selection(), turned=turned, monotonic=Time()
+    )
+    assert not one.keep()
+    assert stirs == [False, False, True, False, False, False]

@@ -123,6 +123,7 @@ class LocalScheduler:
         self._start = start
         self._ended: dict[str, SchedulerFacts] = {}
         self._lost: dict[str, SchedulerFacts] = {}  # seen to be gone, and not written down yet
+        self._waits: dict[str, SchedulerFacts] = {}  # accepted, and not begun at the last look
         self._tokens: dict[str, str] = {}
 
     def submit_words(self, script: str) -> str:
@@ -300,17 +301,26 @@ class LocalScheduler:
         with contextlib.suppress(SchedulerError, StorageError, OSError):
             self._kick()
         facts: dict[str, SchedulerFacts] = {}
+        queued = self.spool.queued()
+        self._waits = {name: own for name, own in self._waits.items() if name in queued}
         for job_id in job_ids:
-            try:
-                own = self._ended.get(job_id) or self._look(job_id)
-            except DamagedRecordError as error:
-                own = SchedulerFacts(state=UNKNOWN, reason=str(error))
-            if own is not None:
-                facts[job_id] = own
+            own = self._ended.get(job_id) or self._waits.get(job_id) or self._look_safely(job_id)
+            if own is None:
+                continue
+            facts[job_id] = own
+            if own.state == "PENDING" and job_id in queued:
+                self._waits[job_id] = own
         query = f"local jobs {_ranges(job_ids)} of {_user()} on {processes.host()}"
         return Snapshot(
             query=query, facts=facts, tokens={job_id: self._token(job_id) for job_id in facts}
         )
+
+    def _look_safely(self, job_id: str) -> SchedulerFacts | None:
+        """As `_look`; of a job whose record cannot be read, that nothing is known."""
+        try:
+            return self._look(job_id)
+        except DamagedRecordError as error:
+            return SchedulerFacts(state=UNKNOWN, reason=str(error))
 
     def _token(self, job_id: str) -> str:
         if job_id not in self._tokens:
@@ -373,10 +383,7 @@ class LocalScheduler:
         return facts
 
     def _look_at_task(self, job_id: str) -> SchedulerFacts | None:
-        try:
-            return self._ended.get(job_id) or self._look(job_id)
-        except DamagedRecordError as error:
-            return SchedulerFacts(state=UNKNOWN, reason=str(error))
+        return self._ended.get(job_id) or self._look_safely(job_id)
 
     def _not_taken(self, spec: Spec) -> SchedulerFacts:
         """The facts of a job or task that no supervisor has taken on: it waits, or its whole array

@@ -285,6 +285,14 @@ class Spool:
         standings = {self.standing(f"{array_id}_{number}") for number in begun}
         return next((one for one in _OF_SEVERAL if one in standings), "ended")
 
+    def queued(self) -> set[str]:
+        """The accepted jobs that nobody has taken on yet, as the queue's index has them; no array
+        of which a task has begun.
+        """
+        begun = set(_ids(self.running))
+        waiting = set(_ids(self.pending)) - begun
+        return waiting - {job_id.partition("_")[0] for job_id in begun}
+
     def orphans(self) -> list[str]:
         """The jobs whose supervisors died, lowest id first."""
         return [

@@ -66,6 +66,7 @@ def look(
     states: dict[AttemptId, str] = {}
     changes: list[Change] = []
     moved: dict[AttemptId, str] = {}
+    shell = remote_shell(scheduler)
     for attempt in attempts:
         name = attempt.id
         job_id = jobs[name]
@@ -81,7 +82,7 @@ def look(
             states[name] = attempt.state
             continue
         states[name] = sighting.state
-        changes += _changes(sighting, remote_shell(scheduler))
+        changes += _changes(sighting, shell)
     return Look(
         query=snapshot.query,
         states=states,

@@ -70,6 +70,7 @@ class Poller:
         self.watched: dict[Phase, dict[AttemptId, str]] = {phase: {} for phase in PHASES}
         self.pace = pace
         self._traces: frozenset[str] = frozenset()
+        self._has_stirred = False
         self._rota = Rota()
         self._experiment = experiment
         self._items: Mapping[str, RunItem] = {item.key: item for item in experiment.items}
@@ -96,7 +97,8 @@ class Poller:
         """Ask the scheduler, and write down what changed; False: it did not answer."""
         # Evidence of an end that nobody saw may come after its verdict.
         lost = [attempt for attempt in self._logbook.state.yielding if attempt.submissions]
-        before, self._traces = self._traces, traces(self._experiment.folder, running)
+        is_stirring = self._sees_news(a for a in running if a.state == "RUNNING")
+        is_stirring, self._has_stirred = is_stirring or self._has_stirred, False
         if not running and not lost:
             return True
         self._absent_now = set()
@@ -109,7 +111,7 @@ class Poller:
                 self._silence(str(error), running)
             return False
         self._take(look, running, lost)
-        changing = COMPLETING in look.states.values() or not self._traces <= before
+        changing = COMPLETING in look.states.values() or is_stirring
         self.pace.looked(changed=bool(look.changes or look.moved), changing=changing)
         return True
 
@@ -138,7 +140,16 @@ class Poller:
         many jobs some are looked at each time.
         """
         some = self._rota.next(_running(self._logbook.state.active))
-        return not traces(self._experiment.folder, some) <= self._traces
+        self._has_stirred = self._sees_news(some) or self._has_stirred
+        return self._has_stirred
+
+    def _sees_news(self, attempts: Iterable[Attempt]) -> bool:
+        """Whether one of these jobs has left a trace that was not seen before."""
+        now = traces(self._experiment.folder, attempts)
+        if now <= self._traces:
+            return False
+        self._traces |= now
+        return True
 
     def counts(self, phase: Phase) -> dict[str, int]:
         """State → jobs watched in this execution."""

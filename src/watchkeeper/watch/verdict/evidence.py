@@ -24,6 +24,8 @@ class EvidenceBook:
     """Findings by subject: of every checkpoint and every result that the experiment promises."""
 
     def __init__(self, experiment: Experiment) -> None:
+        self.looks = 0
+        """How often it has looked at anything."""
         self._experiment = experiment
         self._findings: dict[str, Finding] = {}
         self._means: dict[tuple[str, int], Means] = {}
@@ -151,6 +153,7 @@ class EvidenceBook:
         self, promises: Iterable[Promise], state: State, memory: LookMemory | None = None
     ) -> None:
         folder = self._experiment.folder
+        self.looks += 1
         for promise in promises:
             outputs = printed(state, self._trainings.get(promise.subject, ""))
             self._findings[promise.subject] = look(folder, promise, outputs, memory)
