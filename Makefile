@@ -13,13 +13,14 @@ SIZE := full
 SECONDS := 60
 PYTHONS := 3.11 3.12 3.13
 SEED := 1
+DAYS := 0:1000
 TWINS := .venv-twins
 # What ordinary users can run: their jobs are tried.
 TWINS_PYTHON := /usr/bin/python3
 CAPITALIZATION_full :=
 CAPITALIZATION_small := --runs r8_lr1e-2 --evals '*/epoch1'
 
-.PHONY: help bench-scale demo demo-pipeline demo-benchmark demo-finetune demo-capitalization demo-trust demo-publish test test-fast test-pythons mutants test-all faults hangs health twins fuzz io-faults sync-faults check docs site slurm-up slurm-down clean
+.PHONY: help bench-scale demo demo-pipeline demo-benchmark demo-finetune demo-capitalization demo-trust demo-publish test test-fast test-pythons mutants test-all faults hangs health twins fuzz simulate io-faults sync-faults check docs site slurm-up slurm-down clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -79,7 +80,7 @@ mutants: $(VENV)/.stamp-dev ## change the pure parts in small ways, and name eac
 	@nice $(BIN)/python -m tests.mutants --seed $(SEED)
 
 test-all: test ## all of `test`, and what takes longer: the fault tables, and the whole capitalization experiment on a real Slurm (root; several hours)
-	@$(MAKE) --no-print-directory faults hangs health io-faults twins fuzz sync-faults
+	@$(MAKE) --no-print-directory faults hangs health io-faults twins fuzz simulate sync-faults
 	@WATCHKEEPER_TEST_SIZE=full $(BIN)/python -m pytest -q tests/crash/test_submitter.py tests/slurm/test_capitalization.py --timeout 2400
 
 faults: $(VENV)/.stamp-dev ## harm a watch on a real Slurm in fourteen ways, and print what came of it (root; eight minutes)
@@ -99,6 +100,9 @@ sync-faults: $(VENV)/.stamp-dev ## send runs with wandb to a server on this mach
 
 fuzz: $(VENV)/.stamp-dev ## try each reader of files and output with nearly right input, a minute each (forty minutes; SECONDS=5 is a quick round)
 	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
+
+simulate: $(VENV)/.stamp-dev ## a thousand simulated days of 200 jobs with faults drawn at random, and one of 10,000 (some hours; DAYS=7:8 is one)
+	@nice $(BIN)/python -m tests.simulation --seeds $(DAYS)
 
 io-faults: $(VENV)/.stamp-dev ## let each file operation of recorder, wrapper and watcher fail once, in five ways, and print what came of it (a C compiler; an hour)
 	@$(BIN)/python -m tests.iofaults

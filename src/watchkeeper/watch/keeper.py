@@ -161,7 +161,12 @@ class Keeper:
             unknown_deadline_s=policy.unknown_deadline_s,
         )
         self._rounds = Rounds(
-            experiment.folder, policy.limits, self._assess, monotonic, shell=remote_shell(scheduler)
+            experiment.folder,
+            policy.limits,
+            self._assess,
+            monotonic,
+            lambda: clock().timestamp(),
+            shell=remote_shell(scheduler),
         )
         self._vouching = Vouching(
             experiment,

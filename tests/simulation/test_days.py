@@ -1,0 +1,54 @@
+"""Simulated days: whatever happens to cluster and watcher, each job runs once and its end is told
+right.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.simulation.cluster import Execution
+from tests.simulation.day import journal_bytes, simulate, twice
+
+SEEDS = range(20)
+JOBS = 60
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_day_with_faults_loses_nothing_and_runs_nothing_twice(tmp_path: Path, seed: int) -> None:
+    """Under outages, preemptions, lost nodes, late answers and a watcher killed every hour: no
+    attempt runs twice, none is lost, every end is the true one, journals are sound, and a poll is
+    at most two commands.
+    """
+    day = simulate(tmp_path / "exp", seed, JOBS)
+    assert day.faults == []
+    assert day.watchers > 1 and day.executions > JOBS * 3 // 4
+
+
+def test_a_day_is_had_again_from_its_seed(tmp_path: Path) -> None:
+    """The same seed gives the same journals to the byte, and another one others."""
+    days = []
+    for seed in (7, 7, 8):
+        shutil.rmtree(tmp_path / "exp", ignore_errors=True)
+        simulate(tmp_path / "exp", seed, 12)
+        days.append(journal_bytes(tmp_path / "exp"))
+    assert days[0] == days[1] != days[2]
+
+
+@pytest.mark.parametrize(
+    ("second", "fault"),
+    [
+        (Execution("t", "2", 5.0, 9.0), "at once"),
+        (Execution("t", "2", 12.0), "after the good end"),
+        (Execution("u", "2", 5.0), ""),
+    ],
+)
+def test_what_ran_twice_is_noticed(second: Execution, fault: str) -> None:
+    """The simulation's own judge sees an attempt that runs twice at once, or again after it had
+    ended well, and takes two attempts for two.
+    """
+    said = list(twice([second, Execution("t", "1", 0.0, 10.0, is_good=True)]))
+    assert bool(said) == bool(fault)
+    assert not fault or any(fault in words for words in said)
