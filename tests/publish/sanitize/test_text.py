@@ -142,6 +142,21 @@ def test_a_commit_is_no_key():
     assert hide(f"| {digits} |", Known()).text == "| <redacted> |"
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("password = correct horse battery staple", "password = <redacted>"),
+        ("my api key abcd1234efgh5678 leaked", "my api key <redacted> leaked"),
+        ("the token count 12 and a token of 512", "the token count 12 and a token of 512"),
+        ("lab/x/runs/a1b2c3d4, a1b2c3d4", "<wandb-1>, <wandb-1>"),
+        ("pass: 5 files are there", "pass: 5 files are there"),
+    ],
+)
+def test_secrets_in_words_are_hidden_to_their_end(text, expected):
+    """A passphrase of several words, a key behind its name, an id that stands alone later."""
+    assert hide(text, Known()).text == expected
+
+
 def test_public_keys_and_hashes_stay():
     """What others need to verify a package is no secret."""
     body = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE" + "aB3dE5fG7hI9jK1lM3nOpQ5rS7tU9vW1xY3z"

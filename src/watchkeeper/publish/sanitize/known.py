@@ -53,6 +53,7 @@ class Known:
         self.accounts = set(accounts)
         self.secrets = set(secrets)
         self.commits = set(commits)
+        self.wandb_ids: set[str] = set()
         self.names = Pseudonyms()
 
     def values(self, kind: Kind) -> set[str]:
@@ -64,6 +65,7 @@ class Known:
             "user": self.users,
             "account": self.accounts,
             "secret": self.secrets,
+            "wandb": self.wandb_ids,
         }
         return by_kind.get(kind, set())
 

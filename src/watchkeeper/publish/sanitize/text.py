@@ -94,6 +94,8 @@ def hide(text: str, known: Known, *, keep_links: Collection[str] = ()) -> Saniti
     lines = Lines(text)
     redactions: list[Redaction] = []
     for number in range(_ROUNDS):
+        if number and not _private_spans(_touched(text), known, keep_links):
+            break
         spans = _private_spans(text, known, keep_links)
         if not spans:
             break
@@ -209,6 +211,11 @@ def _redaction(span: Span, lines: Lines, known: Known) -> Redaction:
         pseudonym=known.names.name(span.kind, span.value),
         length=span.end - span.start,
     )
+
+
+def _touched(text: str) -> str:
+    """The lines that hold a pseudonym: only those can have become something else."""
+    return "\n".join(line for line in text.split("\n") if "<" in line)
 
 
 def _replaced(text: str, spans: Iterable[Span], known: Known) -> str:

@@ -198,7 +198,13 @@ def _wandb(text: str, small: str) -> Iterator[Span]:
         end = match.start() + len(shown)
         yield Span(match.start(), end, "wandb", shown.rstrip("/"), "a W&B page that is not public")
     for match in near.matches(_WANDB_RUN, text, small, ("/runs/", "run-2", "wandb", "w&b")):
-        yield Span(*match.span(), "wandb", match[match.lastgroup or 0], "the id of a W&B run")
+        name = match[match.lastgroup or 0]
+        yield Span(*match.span(), "wandb", name, "the id of a W&B run", _run_id(name))
+
+
+def _run_id(name: str) -> str:
+    """A W&B id that is no word, to be hidden elsewhere; "" for anything else."""
+    return name if re.fullmatch(r"(?=[a-z]*\d)(?=\d*[a-z])[a-z0-9]{6,32}", name) else ""
 
 
 def _people_at_hosts(text: str, small: str) -> Iterator[Span]:

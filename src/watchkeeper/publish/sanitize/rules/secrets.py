@@ -44,6 +44,13 @@ _SAID = re.compile(
     r"(?P<value>[`\"'][^`\"'\n]{3,200}[`\"']|[^\s,;)]{4,300})",
     re.IGNORECASE,
 )
+_NAMED = re.compile(
+    r"\b(?:pass ?(?:word|phrase)|api[ -]?key|access[ -]?(?:key|token)|secret(?:[ -]?key)?|token)"
+    r"[ \t]+[`\"']?(?P<value>(?=[^\s\d]{0,40}\d)(?=[^\sA-Za-z]{0,40}[A-Za-z])[\w.+=-]{10,300})",
+    re.IGNORECASE,
+)
+_PHRASE = re.compile(r"(?:[ \t][a-z]{2,15}){1,12}[ \t]*(?=\r?\n|\Z)")
+_PASSWORD = re.compile(r"passw|passphrase", re.IGNORECASE)
 _NOT_SAID = words(
     """
     not required wrong needed missing invalid expired read kept stored never only also still used
@@ -108,6 +115,7 @@ def _all(text: str, small: str, known: Known) -> Iterator[Span]:
         yield _secret(secret.start, secret.end, secret.reason)
     yield from _assigned(text, small)
     yield from _behind(text, small)
+    yield from _named(text, small)
     yield from _given(text, small)
     yield from _in_addresses(text, small)
     for place in randomness.find(text, known.commits):
@@ -131,6 +139,9 @@ def _assigned(text: str, small: str) -> Iterator[Span]:
         name = match["name"].replace(" ", "_")
         if _is_secret(name, match["value"]) and not _is_prose(text, match):
             yield _value(match, "the value of a secret's name")
+        phrase = _PHRASE.match(text, match.end())
+        if phrase and "=" in match[0] and _PASSWORD.search(name):
+            yield _secret(match.start("value"), phrase.end(), "the words of a password")
     for pattern in (_PAIR, _ELEMENT):
         for match in near.matches(pattern, text, small, redaction.HINTS):
             if _is_secret(match["name"], match["value"]):
@@ -146,6 +157,12 @@ def _behind(text: str, small: str) -> Iterator[Span]:
     for match in near.matches(_SAID, text, small, redaction.HINTS):
         if _bare(match["value"]).lower() not in _NOT_SAID and match["value"][0] not in "<[":
             yield _value(match, "what a sentence calls a secret")
+
+
+def _named(text: str, small: str) -> Iterator[Span]:
+    """What stands behind the words for a secret, and has digits and letters in it."""
+    for match in near.matches(_NAMED, text, small, redaction.HINTS):
+        yield _value(match, "what stands behind the words for a secret")
 
 
 def _is_secret(name: str, value: str) -> bool:

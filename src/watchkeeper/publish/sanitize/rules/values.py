@@ -45,6 +45,7 @@ REASONS: dict[Kind, str] = {
     "user": "a user who is named elsewhere",
     "account": "an account that is named elsewhere",
     "secret": "a secret of the journal",
+    "wandb": "the id of a W&B run that is named elsewhere",
 }
 
 
