@@ -21,6 +21,7 @@ from tests.publish.vouched import fails
 from watchkeeper.publish.package.check import check_package
 from watchkeeper.publish.package.record import path_of, read_record
 from watchkeeper.publish.package.story import Source
+from watchkeeper.publish.sanitize import other_scanner
 from watchkeeper.publish.sanitize.text import WouldEmptyError
 
 
@@ -130,3 +131,27 @@ def test_a_log_in_a_persons_dialect_becomes_a_training_log(source: Source, targe
         assert kept in log
     for gone in ("2732782", "модели", "実験", "/home"):
         assert gone not in log
+
+
+def test_a_second_scanner_looks_as_well(package: Path) -> None:
+    """What detect-secrets sees is a finding too, which names the form and never the secret."""
+    secret = "ghp_" + "aB3dE6gH9k" * 3 + "aB3dE6"
+    (package / "README.md").write_text(f"{(package / 'README.md').read_text()}\n{secret}\n")
+    checks = [check for check in check_package(package) if check.name == "private"]
+    assert "secret: detect-secrets: GitHub Token" in {c.message for c in checks}
+    assert secret not in str(checks)
+
+
+def test_a_missing_second_scanner_is_said(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without detect-secrets the package can pass, and the checks say who did not look."""
+    monkeypatch.setattr(other_scanner, "is_installed", lambda: False)
+    checks = check_package(package)
+    (said,) = [check for check in checks if check.name == "private-twice"]
+    assert said.status == "not_checked" and "detect-secrets" in said.message
+    assert fails(checks) == set()
+
+
+def test_hashes_and_settings_are_no_secrets_of_a_second_scanner() -> None:
+    """Its rules by entropy and keyword are left out: hashes, salts and settings' names pass."""
+    text = f'"sha256": "{"ab12" * 16}"\nsecret = "{"salt" * 8}"\nhost = "8.8.8.8"\n'
+    assert list(other_scanner.find(text)) == []

@@ -21,6 +21,7 @@ from watchkeeper.publish.chain.bundle import events_of
 from watchkeeper.publish.checks import Check
 from watchkeeper.publish.documents import parse_document
 from watchkeeper.publish.package import contents, layout
+from watchkeeper.publish.sanitize import other_scanner
 from watchkeeper.publish.sanitize.known import Known
 from watchkeeper.publish.sanitize.text import MOST_BYTES, Finding, find_private
 from watchkeeper.publish.signoff.signatures import (
@@ -58,7 +59,8 @@ def scan(
     root: Path, paths: Iterable[str], known: Known, *, keep_links: Collection[str] = ()
 ) -> list[Check]:
     """A failed check for each thing in these files of a package that is private, or that cannot be
-    looked into; one that passes where there is none. The values themselves are never named.
+    looked into; one that passes where there is none. The values themselves are never named. The
+    last check says whether detect-secrets looked as well.
     """
     checks: list[Check] = []
     count = 0
@@ -66,10 +68,19 @@ def scan(
         count += 1
         found = [*_of_name(path, known), *_of_file(root, path, known, keep_links)]
         checks += _shown(path, found)
-    if checks:
-        return checks
-    message = f"nothing private was seen in {count:,} files"
-    return [_check("pass", "private", message)]
+    if not checks:
+        message = f"nothing private was seen in {count:,} files"
+        checks.append(_check("pass", "private", message))
+    return [*checks, *_without_other_scanner()]
+
+
+def _without_other_scanner() -> Iterator[Check]:
+    """That nobody else looked, where detect-secrets is not installed."""
+    if other_scanner.is_installed():
+        return
+    message = f"{other_scanner.PACKAGE} is not installed, and did not look for secrets as well"
+    hint = "pip install 'watchkeeper[secrets]'"
+    yield _check("not_checked", "private-twice", message, hint=hint)
 
 
 def _of_name(path: str, known: Known) -> list[Finding]:
@@ -92,7 +103,16 @@ def _of_file(root: Path, path: str, known: Known, links: Collection[str]) -> lis
     findings: list[Finding] = []
     for text in _texts(path, data):
         findings += find_private(text, known, keep_links=(*_FORMATS, *links))
+        findings += _of_other_scanner(text)
     return findings
+
+
+def _of_other_scanner(text: str | bytes) -> Iterator[Finding]:
+    """What detect-secrets sees. Bytes that are no text are a finding already."""
+    if isinstance(text, bytes):
+        text = text[:MOST_BYTES].decode(errors="replace")
+    for line, form in other_scanner.find(text):
+        yield Finding(line=line, kind="secret", reason=f"detect-secrets: {form}")
 
 
 def _read(place: Path) -> bytes:
