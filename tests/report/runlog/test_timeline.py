@@ -9,7 +9,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.runlogs import GENERATED
-from watchkeeper.report.runlog.timeline import names, parse_timeline, with_entry
+from watchkeeper.report.runlog import timeline
+from watchkeeper.report.runlog.timeline import (
+    names,
+    parse_timeline,
+    with_entries,
+    with_entry,
+)
 
 NEW, DAY = "2026-05-06_wide.md", date(2026, 5, 6)
 FORMS = [
@@ -127,3 +133,41 @@ def test_any_page_can_be_continued(text: str, group: str) -> None:
         if line.strip():
             left.remove(line)
     assert with_entry(after, NEW, DAY, group) is None or "```" in text or "~~~" in text
+
+
+LOGS = st.lists(
+    st.tuples(
+        st.sampled_from(["a", "b", "wide", "x_y", "z-1", "q.r"]),
+        st.dates(date(2026, 5, 1), date(2026, 5, 9)),
+    ),
+    max_size=8,
+)
+PAGES = st.lists(st.sampled_from([form for pair in FORMS for form in pair] + ["# Arm\n", "\n"]))
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(GENERATED | PAGES.map("".join), LOGS, st.sampled_from(["", "arm"]))
+def test_many_entries_are_one_after_the_other(
+    text: str, logs: list[tuple[str, date]], group: str
+) -> None:
+    """Naming many logs at once makes the bytes that naming each by itself makes."""
+    named = [(f"{day}_{task}.md", day) for task, day in logs]
+    one_by_one = text
+    for name, day in named:
+        one_by_one = with_entry(one_by_one, name, day, group) or one_by_one
+    assert with_entries(text, named, group) == one_by_one
+
+
+def test_a_long_timeline_is_read_a_few_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Naming 2,000 new logs reads each line a few times, not once for each of the others."""
+    read = []
+
+    def parse(text: str) -> timeline.Timeline:
+        read.append(text.count("\n") + 1)
+        return parse_timeline(text)
+
+    monkeypatch.setattr(timeline, "parse_timeline", parse)
+    logs = [(f"2026-05-06_r{number}.md", DAY) for number in range(2000)]
+    text = with_entries("", logs, "arm")
+    assert text.count("\n2000. ") == 1 and len(text.splitlines()) == 2002
+    assert sum(read) < 10_000

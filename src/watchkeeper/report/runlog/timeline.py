@@ -10,7 +10,8 @@ that are there.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from itertools import pairwise
 
@@ -272,6 +273,61 @@ def with_entry(text: str, name: str, day: date, group: str) -> str | None:
     beside = entries[0] if is_above else entries[-1]
     new = _like(text, beside, name, day, group, above=is_above)
     return _with_line(text, beside, new, above=is_above)
+
+
+def with_entries(text: str, logs: Sequence[tuple[str, date]], group: str) -> str:
+    """The timeline with each of these logs (name, day) named once: what `with_entry` makes of one
+    after the other. Where all of them follow the last entry, the page is read only once.
+    """
+    left = deque(logs)
+    while left:
+        entries = parse_timeline(text).entries
+        if _grows_below(entries):
+            text = _with_lines_below(text, entries, left, group)
+        if left:
+            name, day = left.popleft()
+            text = with_entry(text, name, day, group) or text
+    return text
+
+
+def _grows_below(entries: list[Entry]) -> bool:
+    """Whether a new entry belongs below the last one, whatever is added there."""
+    return len({entry.group for entry in entries}) > 1 or _is_counted_up(entries)
+
+
+def _with_lines_below(
+    text: str, entries: list[Entry], logs: deque[tuple[str, date]], group: str
+) -> str:
+    """The timeline with lines below its last entry, for the logs that it does not name. Takes the
+    logs that it has seen to; a line that would not be read as an entry is left for `with_entry`.
+    """
+    named = {entry.file.rpartition("/")[2] for entry in entries}
+    beside = entries[-1]
+    line = text[beside.span.start : beside.span.end]
+    shown = _read_alone(line, beside, beside.position)
+    added: list[str] = []
+    while logs and shown is not None:
+        name, day = logs[0]
+        if name not in named:
+            line = _like(line, shown, name, day, group, above=False)
+            position = shown.position + (shown.form == "numbered")
+            shown = _read_alone(line, beside, position)
+            if shown is None or shown.file.rpartition("/")[2] != name:
+                break
+            added.append(line)
+            named.add(name)
+        logs.popleft()
+    if not added:
+        return text
+    return _with_line(text, beside, _newline_of(text).join(added), above=False)
+
+
+def _read_alone(line: str, beside: Entry, position: int) -> Entry | None:
+    """A line as the entry that it is in the list of another; None where it is no such entry."""
+    entries = parse_timeline(line).entries
+    if len(entries) != 1 or entries[0].form != beside.form:
+        return None
+    return msgspec.structs.replace(entries[0], group=beside.group, position=position)
 
 
 def _with_first_entry(text: str, entry: str, group: str) -> str:

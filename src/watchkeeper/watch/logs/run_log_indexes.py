@@ -19,7 +19,7 @@ from watchkeeper.report.runlog.dates import stamp
 from watchkeeper.report.runlog.experiments_table import Entry, with_rows
 from watchkeeper.report.runlog.file import File
 from watchkeeper.report.runlog.read import DATED, Log
-from watchkeeper.report.runlog.timeline import with_entry
+from watchkeeper.report.runlog.timeline import with_entries
 from watchkeeper.watch.logs.about import Descriptions
 from watchkeeper.watch.logs.histories import Histories
 from watchkeeper.watch.logs.log_files import LogFiles
@@ -178,11 +178,9 @@ def _dated_besides(folder: Path, names: Iterable[str]) -> list[str]:
 
 def _with_names(text: str, *, names: Iterable[str], group: str) -> str:
     """The timeline with each of these logs named once."""
-    for name in names:
-        day = stamp(name[:10])
-        if day is not None and day.day is not None:
-            text = with_entry(text, name, day.day, group) or text
-    return text
+    stamps = [(name, stamp(name[:10])) for name in names]
+    dated = [(name, at.day) for name, at in stamps if at is not None and at.day is not None]
+    return with_entries(text, dated, group)
 
 
 def _with_table(
