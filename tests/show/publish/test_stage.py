@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ from click.testing import CliRunner, Result
 
 import watchkeeper as wk_api
 from tests.publish.vouched import SIGNED, at, checkpoint
+from watchkeeper.core import layout
+from watchkeeper.core.events import Synced
+from watchkeeper.core.journal import Writer
 from watchkeeper.publish.signoff.sign import sign
 from watchkeeper.show.cli import main
 
@@ -56,6 +60,26 @@ def test_a_recorded_run_becomes_a_package(run: Path, tmp_path: Path) -> None:
     assert (package / "assets/loss.svg").read_text().startswith('<svg xmlns="http://www.w3.org/')
     checked = wk("check", package)
     assert checked.exit_code == 0 and "attribution, not proof" in checked.stdout
+
+
+def test_the_public_copy_of_a_w_and_b_run_is_linked(run: Path, tmp_path: Path) -> None:
+    """Card and training log link the copy that `wandb sync --public-project` made, and never the
+    private page.
+    """
+    folder = shutil.copytree(run, tmp_path / "run")
+    writer = Writer(folder / layout.JOURNAL, "wandb sync")
+    for name, public in (("hidden", False), ("shown", True)):
+        url = f"https://wandb.ai/ada/{name}/runs/seg1"
+        kind = {"tool": "wandb", "id": "seg1", "folders": (), "rows": 100}
+        writer.write(Synced, **kind, url=url, public=public)
+    writer.close()
+    package = tmp_path / "package"
+    done = wk("stage", folder, "-o", package, "--public-link", "https://example.org/curves")
+    assert done.exit_code == 0, done.output
+    card = (package / "README.md").read_text()
+    assert "Curves: <https://wandb.ai/ada/shown/runs/seg1>." in card
+    assert "Curves: <https://example.org/curves>." in card
+    assert not [path for path in package.rglob("*.md") if "ada/hidden" in path.read_text()]
 
 
 def test_the_folder_of_the_checkpoint_leads_to_its_run(run: Path, tmp_path: Path) -> None:

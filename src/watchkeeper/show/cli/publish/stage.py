@@ -27,7 +27,7 @@ from watchkeeper.show.cli.answering import answer, is_quiet, say
 from watchkeeper.show.cli.errors import command_errors
 from watchkeeper.show.cli.options import answer_options
 from watchkeeper.show.cli.publish.sources import source_of
-from watchkeeper.show.cli.publish.stories import story_of
+from watchkeeper.show.cli.publish.stories import public_pages, story_of
 from watchkeeper.show.cli.trust.key_options import key_options, load_key
 from watchkeeper.show.cli.trust.shown import (
     CheckEntry,
@@ -154,7 +154,9 @@ def command(  # noqa: PLR0917 - one for each option
     )
     key = load_key(key_file, passphrase_file)
     try:
-        plan = make_plan(source_of(source, run, run_key), target, request)
+        made_from = source_of(source, run, run_key)
+        request = _with_links(request, public_pages(made_from))
+        plan = make_plan(made_from, target, request)
         if not as_json:
             _show_plan(plan)
         if dry_run:
@@ -194,6 +196,13 @@ class StageData(msgspec.Struct, frozen=True, kw_only=True):
 
 
 ANSWERS = (StageData,)
+
+
+def _with_links(request: Request, pages: Sequence[str]) -> Request:
+    """With the public pages of the run itself before those that were given."""
+    links = dict.fromkeys([*pages, *request.declared.public_links])
+    declared = msgspec.structs.replace(request.declared, public_links=tuple(links))
+    return msgspec.structs.replace(request, declared=declared)
 
 
 def _benchmarks(given: Sequence[str]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from watchkeeper.core import journal, layout
 from watchkeeper.core.disk.files import read_if_any, read_whole
 from watchkeeper.core.errors import UsageError, WatchkeeperError
-from watchkeeper.core.events import Documented
+from watchkeeper.core.events import Documented, Synced
 from watchkeeper.core.events.choose import of_kind
 from watchkeeper.core.state import Attempt, fold
 from watchkeeper.core.text.odd_bytes import as_path
@@ -57,6 +57,17 @@ def story_of(source: Source, run_log: Path | None) -> Story:
         config=_config(source),
         run_log=_run_log(source, run_log),
     )
+
+
+def public_pages(source: Source) -> list[str]:
+    """The addresses of the public copies that `wandb sync --public-project` made of the run's
+    attempt, oldest first.
+    """
+    events = of_kind(journal.read(source.folder / layout.JOURNAL).events, Synced)
+    made = [one for one in events if one.public and one.url and one.key == source.key]
+    if source.key:
+        made = [one for one in made if one.attempt == source.attempt]
+    return [one.url for one in sorted(made, key=lambda one: one.time)]
 
 
 def _question(source: Source) -> str:
