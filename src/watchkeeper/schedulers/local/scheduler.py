@@ -308,7 +308,8 @@ class LocalScheduler:
             if own is None:
                 continue
             facts[job_id] = own
-            if own.state == "PENDING" and job_id in queued:
+            # An array stays queued when it is cancelled: only its records say so.
+            if own.state == "PENDING" and job_id in queued and not own.tasks:
                 self._waits[job_id] = own
         query = f"local jobs {_ranges(job_ids)} of {_user()} on {processes.host()}"
         return Snapshot(
