@@ -10,6 +10,7 @@ from tests.experiments import state_of, wk, write_experiment
 from tests.watch.test_keeper import keeper, run_pending
 from watchkeeper.core.code import git
 from watchkeeper.core.disk import objects
+from watchkeeper.launch import submit
 from watchkeeper.publish.names import PASSPORT
 from watchkeeper.schedulers.fake.scheduler import FakeScheduler
 
@@ -66,6 +67,7 @@ def test_git_is_asked_once_for_the_folders_of_a_repository(tmp_path: Path, monke
     words = [str(inner) if word == str(folder) else word for word in words]
     subprocess.run([*words, "commit", "-q", "--allow-empty", "-m", "two"], check=True)
     asked, state = [], git.state
+    monkeypatch.setattr(submit, "_CODE_STANDS_S", 3600.0)
     monkeypatch.setattr(git, "state", lambda place: asked.append(place) or state(place))
     fake = FakeScheduler()
     assert keeper(folder, fake, run_pending(fake)).keep()

@@ -176,7 +176,7 @@ def arrives(monkeypatch: pytest.MonkeyPatch) -> None:
 def synced_of(folder: Path) -> list[tuple[str, int, bool]]:
     """The pages in the journal: id, attempt, whether it is public."""
     events = of_kind(journal.read(folder / ".watchkeeper/journal").events, Synced)
-    return [(one.id, one.attempt, one.public) for one in events]
+    return sorted((one.id, one.attempt, one.public) for one in events)
 
 
 def test_the_command_says_where_the_page_stands(folder, arrives):
