@@ -95,6 +95,7 @@ def test_text_fields_say_how_sensitive_they_are(kind: type[events.Event]) -> Non
         "work_sha256",
         "validation_sha256",
         "git_sha",
+        "commit",
         "fingerprint",
         "signal",
         "array",
