@@ -177,6 +177,8 @@ wk_watch() { # the script's process, its start time
             next=$((SECONDS + 1))
         fi
         read -rt "${pauses[looks++]:-0.2}" -u "$wk_never"
+        # A signal that comes just before the wrapper's `read` is noted only after it: about once a second it looks up.
+        ((looks % 5)) || echo >&"$wk_heard"
     done
     echo >&"$wk_heard"
 }
