@@ -678,7 +678,7 @@ def test_a_restart_goes_on_when_the_last_execution_is_dead(attempt, tmp_path):
     """
     made = attempt(LIVES, lag_s=1.0)
     first = made.start(job_id="7", start_new_session=True)
-    wait_for((tmp_path / "log").exists)
+    wait_for(lambda: (tmp_path / "log").exists() and (tmp_path / "log").read_text())
     kill_session_of(first)
     (tmp_path / "go").touch()
     assert made.run(job_id="7", restart=1)[0] == 0
