@@ -30,6 +30,7 @@ MODULES = {
     "publish/signing/dsse.py": {"cryptography"},
     "publish/signing/keys.py": {"cryptography"},
     "publish/signing/model.py": {"model_signing"},
+    "publish/sanitize/other_scanner.py": {"detect_secrets"},
     "publish/signing/signers.py": {"cryptography"},
     "show/web/app.py": WEB,
     "show/web/security.py": WEB,
