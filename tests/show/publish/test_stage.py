@@ -104,7 +104,7 @@ def test_a_package_that_was_damaged_ends_with_1(run: Path, tmp_path: Path) -> No
     (package / "README.md").write_text("\n")
     checked = wk("check", package)
     assert checked.exit_code == 1 and checked.stdout.startswith("fail: ")
-    assert "README.md: it says nothing" in checked.stdout and "Signed" not in checked.stdout
+    assert "README.md: it is blank" in checked.stdout and "Signed" not in checked.stdout
     told = data_of(wk("check", package, "--json"))
     assert told["data"]["signoff"] is None and told["data"]["verdict"] == "fail"
 

@@ -113,7 +113,7 @@ def _missing(root: Path, listed: Listed) -> Iterator[Check]:
         elif not listed.sizes[path]:
             yield _check("fail", "package-blank", "it is empty", path, STAGE)
         elif path in _TEXTS and _is_blank(root / path):
-            yield _check("fail", "package-blank", "it says nothing", path, STAGE)
+            yield _check("fail", "package-blank", "it is blank", path, STAGE)
     if len(there) == before:
         yield _check("pass", "package-missing", f"the {before} documents of a package are there")
 

@@ -45,7 +45,7 @@ def source_of(place: Path, run: Path | None, key: str) -> Source:
             if path.resolve() == place.resolve():
                 return _of_recording(place, folder, event)
     raise UsageError(
-        f"no run above {place} made this checkpoint, as far as their journals say",
+        f"no run above {place} has recorded this checkpoint",
         hint="name the run: --run FOLDER, and of an experiment --key RUN",
     )
 

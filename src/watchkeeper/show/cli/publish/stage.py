@@ -132,7 +132,7 @@ def command(  # noqa: PLR0917 - one for each option
 
     The sizes are said first. Weights are shared with the checkpoint where the filesystem can, and
     copied else. The package is checked before it gets its name; what was hidden, and where, stands
-    in DIR.REDACTIONS.json beside it. Typed again after an interruption, the command goes on.
+    in DIR.REDACTIONS.json beside it. Typed again after an interruption, the command continues.
 
     Exit code: 0 if it was staged; 1 if a check fails, or nobody has signed the checkpoint; 2 if DIR
     is there, SOURCE is no checkpoint, or a reason is missing.
