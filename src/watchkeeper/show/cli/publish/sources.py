@@ -46,7 +46,7 @@ def source_of(place: Path, run: Path | None, key: str) -> Source:
                 return _of_recording(place, folder, event)
     raise UsageError(
         f"no run above {place} has recorded this checkpoint",
-        hint="name the run: --run FOLDER, and of an experiment --key RUN",
+        hint="name the run: --run FOLDER, and of an experiment also --run-key RUN",
     )
 
 
