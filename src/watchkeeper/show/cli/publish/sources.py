@@ -69,7 +69,7 @@ def _made_by(place: Path, folder: Path, key: str) -> Source:
     if key:
         return _of_attempt(place, folder, _attempt(folder, key), str(place))
     if not of_kind(journal.read(folder / layout.JOURNAL).events, RunStarted):
-        raise UsageError(f"{folder} is an experiment", hint="name its run too: --key RUN")
+        raise UsageError(f"{folder} is an experiment", hint="name its run too: --run-key RUN")
     return _of_recording(place, folder, None)
 
 
