@@ -11,9 +11,9 @@ from watchkeeper.publish.checks import Check
 from watchkeeper.publish.hub.client import Ask, done_of
 from watchkeeper.publish.hub.messages import Done, Greeting, Job, Seen
 from watchkeeper.publish.hub.place import Place
-from watchkeeper.publish.hub.token import Token
 from watchkeeper.publish.hub.upload import Uploaded, look, records_of, send
 from watchkeeper.publish.hub.worker import perform
+from watchkeeper.publish.tokens import Token
 
 REPO = f"{OWNER}/model"
 WEIGHTS = "checkpoints/2/params/model.safetensors"

@@ -12,8 +12,8 @@ from tests.publish.hub.server import TOKEN, Trouble
 from watchkeeper.publish.hub import client
 from watchkeeper.publish.hub.client import HubDoubtError, HubError, asking
 from watchkeeper.publish.hub.messages import Look
-from watchkeeper.publish.hub.token import Token
 from watchkeeper.publish.hub.upload import look, records_of, send
+from watchkeeper.publish.tokens import Token
 
 WHOSE = Token(Path("/secret/token"), TOKEN)
 LONG_S = 600.0

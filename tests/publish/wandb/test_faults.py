@@ -11,12 +11,12 @@ import pytest
 
 from tests.publish.wandb import faults
 from tests.publish.wandb.server import FakeServer, Fault
+from watchkeeper.publish.tokens import Token
 from watchkeeper.publish.wandb.calling import local_wandb
 from watchkeeper.publish.wandb.offline import grouped, wandb_files
 from watchkeeper.publish.wandb.plan import plan_sync
 from watchkeeper.publish.wandb.server import Server
 from watchkeeper.publish.wandb.sync import Sent, Syncer
-from watchkeeper.publish.wandb.token import Token
 
 
 def send(folder: Path, server: FakeServer, *, timeout_s: float) -> Sent:

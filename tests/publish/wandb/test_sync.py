@@ -13,12 +13,13 @@ from click.testing import CliRunner
 from tests.publish.wandb.files import begin, end, framed, header, row, write_run
 from tests.publish.wandb.server import FakeServer
 from watchkeeper.core.errors import UsageError
+from watchkeeper.publish.tokens import Token
 from watchkeeper.publish.wandb import staging
 from watchkeeper.publish.wandb.offline import grouped, wandb_files
 from watchkeeper.publish.wandb.plan import RUNNING_S, RunPlan, SyncPlan, marker_of, plan_sync
 from watchkeeper.publish.wandb.server import DEFAULT_URL, Held, Server, ask, server_from
 from watchkeeper.publish.wandb.sync import judge
-from watchkeeper.publish.wandb.token import Token, find_token
+from watchkeeper.publish.wandb.token import find_token
 from watchkeeper.show.cli import main
 
 KEY = "k" * 40

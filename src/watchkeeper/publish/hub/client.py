@@ -26,7 +26,8 @@ from watchkeeper.publish.hub.messages import (
     Seen,
 )
 from watchkeeper.publish.hub.place import VARIABLE, Place
-from watchkeeper.publish.hub.token import VARIABLES, Token
+from watchkeeper.publish.hub.token import VARIABLES
+from watchkeeper.publish.tokens import Token
 
 Ask = Callable[[Job], Seen | Done]
 """Does one job.

@@ -3,28 +3,14 @@
 from __future__ import annotations
 
 import os
-import stat
 from pathlib import Path
 
-import msgspec
-
-from watchkeeper.core.disk.files import open_regular
 from watchkeeper.core.errors import UsageError
+from watchkeeper.publish.tokens import Token, read_token
 
 VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACEHUB_API_TOKEN")
 """What other programs take a token from. A variable is seen by every process that is started."""
-_MOST_BYTES = 4096
 _HINT = "make one at https://huggingface.co/settings/tokens, and type: hf auth login"
-
-
-class Token(msgspec.Struct, frozen=True):
-    """A token and the file that it is from. Its `repr` does not show it."""
-
-    path: Path
-    key: str
-
-    def __repr__(self) -> str:
-        return f"Token({str(self.path)!r}, …)"
 
 
 def default_path() -> Path:
@@ -73,16 +59,4 @@ def find_token_if_any(given: Path | None) -> Token | None:
 
 
 def _read(path: Path) -> Token:
-    try:
-        with open_regular(path) as file:
-            mode = os.fstat(file.fileno()).st_mode
-            data = file.read(_MOST_BYTES)
-    except OSError as error:
-        raise UsageError(f"the token in {path}: {error.strerror}", hint=_HINT) from None
-    if stat.S_IMODE(mode) & 0o077:
-        hint = f"chmod 600 {path}; if others use this machine, make a new token"
-        raise UsageError(f"others can read the token in {path}", hint=hint)
-    key = data.decode("ascii", "replace").strip()
-    if not key.isascii() or len(key.split()) != 1 or not key.isprintable():
-        raise UsageError(f"{path} holds no token: one word is expected", hint=_HINT)
-    return Token(path, key)
+    return read_token(path, "token", _HINT)

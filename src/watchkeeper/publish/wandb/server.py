@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from watchkeeper.core.errors import UsageError
-from watchkeeper.publish.wandb.token import Token
+from watchkeeper.publish.tokens import Token
 
 DEFAULT_URL = "https://api.wandb.ai"
 _APP_URL = "https://wandb.ai"

@@ -14,10 +14,10 @@ from typing import Literal
 import msgspec
 
 from watchkeeper.core.text import redaction
+from watchkeeper.publish.tokens import Token
 from watchkeeper.publish.wandb.calling import Wandb
 from watchkeeper.publish.wandb.plan import RunPlan, SyncPlan, marker_of
 from watchkeeper.publish.wandb.server import Held, Server, ask
-from watchkeeper.publish.wandb.token import Token
 
 Outcome = Literal["synced", "failed", "unknown"]
 

@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from pathlib import Path
 
-import msgspec
-
-from watchkeeper.core.disk.files import open_regular
 from watchkeeper.core.errors import UsageError
+from watchkeeper.publish.tokens import Token, read_token
 
 PLACES = ("~/.wandb_token", "~/.wandb_key")
-_MOST_BYTES = 4096
 _HINT = (
     "copy your key from the server's page /authorize into ~/.wandb_token, then "
     "`chmod 600 ~/.wandb_token`"
 )
-
-
-class Token(msgspec.Struct, frozen=True):
-    """A key and the file that it is from. Its `repr` does not show it."""
-
-    path: Path
-    key: str
-
-    def __repr__(self) -> str:
-        return f"Token({str(self.path)!r}, …)"
 
 
 def find_token(given: Path | None) -> Token:
@@ -45,16 +30,4 @@ def find_token(given: Path | None) -> Token:
 
 
 def _read(path: Path) -> Token:
-    try:
-        with open_regular(path) as file:
-            mode = os.fstat(file.fileno()).st_mode
-            data = file.read(_MOST_BYTES)
-    except OSError as error:
-        raise UsageError(f"the W&B key in {path}: {error.strerror}", hint=_HINT) from None
-    if stat.S_IMODE(mode) & 0o077:
-        hint = f"chmod 600 {path}; if others use this machine, make a new key"
-        raise UsageError(f"others can read the W&B key in {path}", hint=hint)
-    key = data.decode("ascii", "replace").strip()
-    if not key.isascii() or len(key.split()) != 1 or not key.isprintable():
-        raise UsageError(f"{path} holds no W&B key: one word is expected", hint=_HINT)
-    return Token(path, key)
+    return read_token(path, "W&B key", _HINT)
