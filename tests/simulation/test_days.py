@@ -1,5 +1,5 @@
-"""Simulated days: whatever happens to cluster and watcher, each job runs once and its end is told
-right.
+"""Simulated days: whatever happens to cluster and watcher, each job runs once, and its end is
+known as it was.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ def test_samples_come_in_the_order_of_their_ids(tmp_path: Path) -> None:
 
 
 def test_a_log_says_what_was_evaluated_and_when(tmp_path: Path) -> None:
-    """Task, time, dataset and samples; of a log that says nothing of them, nothing."""
+    """Task, time, dataset and samples; nothing of a log that holds none of them."""
     header = {
         "eval": {"task": "t", "created": "2026-03-11T12:00:00+00:00", "dataset": {"name": "d"}},
         "results": {"completed_samples": 100},

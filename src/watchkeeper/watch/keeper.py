@@ -43,10 +43,10 @@ from watchkeeper.watch.verdict.evidence import EvidenceBook
 # While a long row of jobs is submitted, the run logs get their job ids this often.
 _LOG_AT_LEAST_EVERY_S = 10.0
 # A run log is brought up with all its news at once: the logs take no more than this share of a
-# watch's time, and are late by no more than so many seconds for it.
+# watch's time, and are late by no more than this many seconds for it.
 _SHARE_OF_LOGS = 0.05
 _LATEST_LOG_S = 60.0
-# Between two looks at the jobs' own files: each pause is longer, up to so many seconds.
+# Between two looks at the jobs' own files: each pause is longer, up to this many seconds.
 _SLOWER = 1.5
 _LONGEST_PAUSE_S = 0.3
 

@@ -81,7 +81,7 @@ def record(folder: Path, *values: float) -> Path:
 
 
 def beside(folder: Path, *values: float, run_id: str = "abc", ended_s: float = 600) -> Path:
-    """A run of W&B that logs until so many seconds from now, with these losses under the name that
+    """A run of W&B that logs for the given seconds from now, with these losses under the name that
     transformers gives.
     """
     now_s = time.time() + ended_s

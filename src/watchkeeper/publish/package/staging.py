@@ -1,7 +1,7 @@
 """Staging a package: it is made in a folder beside its own, checked there, and given its name last.
 
 Whatever ends the command, the package's own name is that of a whole package or of none. The same
-command goes on with what is there.
+command continues with what is there.
 """
 
 from __future__ import annotations
