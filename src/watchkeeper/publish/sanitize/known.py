@@ -77,8 +77,10 @@ class Known:
 
 
 def known_of(experiment: Path, runs: Iterable[Path] = ()) -> Known:
-    """What the journals of an experiment and of recorded runs hold that is private. A folder
-    without a journal adds nothing.
+    """What the journals of an experiment and of recorded runs hold that is private.
+
+    `experiment` is the experiment's folder, `runs` are folders of recorded runs. A folder without
+    a journal adds nothing.
 
     Raises:
         NewerJournalError: a later version wrote one of them.
@@ -105,22 +107,32 @@ def add_events(known: Known, events: Iterable[object]) -> None:
 
 @functools.cache
 def _hints(kind: type[msgspec.Struct]) -> dict[str, Any]:
+    """The types of a struct's fields with what is said about them: `Annotated[str, SENSITIVE]`.
+
+    They are worked out once for each kind of event, as a journal has thousands of each.
+    """
     return get_type_hints(kind, include_extras=True)
 
 
 def _sensitive_values(struct: msgspec.Struct) -> Iterator[tuple[str, str]]:
+    """The sensitive texts in all fields of a struct: sensitivity and text."""
     for name, hint in _hints(type(struct)).items():
         yield from _values_in(getattr(struct, name, None), hint)
 
 
 def _values_in(value: object, hint: Any) -> Iterator[tuple[str, str]]:
-    """The sensitive texts in the value of a field: sensitivity and text."""
+    """The sensitive texts in the value of a field: sensitivity and text.
+
+    `hint` is the field's type. Lists, dicts and structs are walked into; the sensitivity stands at
+    the innermost type: `list[Annotated[str, …]]` says it of each item.
+    """
     if isinstance(value, msgspec.Struct):
         yield from _sensitive_values(value)
         return
     sensitivity = sensitivity_of(hint)
     if sensitivity:
-        if sensitivity in KINDS and isinstance(value, str) and value:
+        is_kept = sensitivity in KINDS  # free text is searched, and not taken as a value
+        if is_kept and isinstance(value, str) and value:
             yield sensitivity, value
         return
     if isinstance(value, list | tuple):
@@ -131,6 +143,9 @@ def _values_in(value: object, hint: Any) -> Iterator[tuple[str, str]]:
 
 
 def _values_in_dict(value: dict[Any, Any], hints: tuple[Any, ...]) -> Iterator[tuple[str, str]]:
+    """The sensitive texts among keys and values. `hints` are the types of both; of a dict without
+    them nothing is known, and nothing is yielded.
+    """
     if len(hints) != 2:
         return
     for key, item in value.items():
@@ -141,4 +156,6 @@ def _values_in_dict(value: dict[Any, Any], hints: tuple[Any, ...]) -> Iterator[t
 def _item_hint(hint: Any) -> Any:
     """The type of a list's items; None where it is not known."""
     parts = get_args(hint)
-    return parts[0] if parts and get_origin(hint) in (list, tuple) else None
+    if not parts or get_origin(hint) not in (list, tuple):
+        return None
+    return parts[0]

@@ -29,7 +29,9 @@ def is_installed() -> bool:
 
 def find(text: str) -> Iterator[tuple[int, str]]:
     """Of each secret that detect-secrets sees: its line, counted from 1, and of which form it is.
-    Nothing where detect-secrets is not installed.
+
+    The form is the scanner's own word for it ("AWS Access Key"). Nothing where detect-secrets is
+    not installed.
     """
     if not is_installed():
         return
@@ -41,7 +43,11 @@ def find(text: str) -> Iterator[tuple[int, str]]:
 
 @functools.cache
 def _detectors() -> tuple[Any, ...]:
+    """One detector of each form that is not left out, in the order of their names."""
     from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
 
-    classes = get_mapping_from_secret_type_to_class()
-    return tuple(made() for kind, made in sorted(classes.items()) if kind not in _LEFT_OUT)
+    detectors = []
+    for kind, made in sorted(get_mapping_from_secret_type_to_class().items()):
+        if kind not in _LEFT_OUT:
+            detectors.append(made())
+    return tuple(detectors)

@@ -21,7 +21,10 @@ class Pseudonyms:
         self._counts: dict[Kind, int] = {}
 
     def name(self, kind: Kind, value: str) -> str:
-        """The pseudonym of a value; a secret is `<redacted>`, whichever it is."""
+        """The pseudonym of a value; a secret is `<redacted>`, whichever it is.
+
+        The same value of the same kind gets the same pseudonym, as long as this object lives.
+        """
         if kind == "secret":
             return REDACTED
         name = self._names.get((kind, value))

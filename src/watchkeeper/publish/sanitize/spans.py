@@ -24,8 +24,10 @@ class Span(NamedTuple):
 
 
 def merge(spans: Iterable[Span]) -> list[Span]:
-    """The spans in order, each stretch once: those that overlap become one, of the kind of the
-    longest of them. Where one of them is a secret, so is the whole.
+    """The spans in order, each stretch once.
+
+    Those that overlap become one, of the kind and value of the longest of them. Where one of them
+    is a secret, so is the whole. An empty list for no spans.
     """
     merged: list[Span] = []
     for span in sorted(spans, key=lambda span: (span.start, -span.end)):
@@ -37,6 +39,7 @@ def merge(spans: Iterable[Span]) -> list[Span]:
 
 
 def _joined(first: Span, second: Span) -> Span:
+    """One span for two that overlap. `first` begins where the second does, or before."""
     end = max(first.end, second.end)
     if second.kind == "secret" and first.kind != "secret":
         return second._replace(start=first.start, end=end)
@@ -47,13 +50,17 @@ def _joined(first: Span, second: Span) -> Span:
 
 
 def outside(spans: Iterable[Span], kept: Sequence[tuple[int, int]]) -> Iterator[Span]:
-    """The spans without those that touch a stretch which stays. `kept` is in order, and no two of
-    them overlap.
+    """The spans without those that touch a stretch which stays.
+
+    `kept` are the stretches as (start, end), in order and none over another: public links, and
+    pseudonyms that stand there already.
     """
     ends = [end for _, end in kept]
     for span in spans:
+        # The first stretch that ends behind the span's start: no other can be touched first.
         at = bisect.bisect_right(ends, span.start)
-        if at == len(kept) or kept[at][0] >= span.end:
+        is_behind_all = at == len(kept)
+        if is_behind_all or kept[at][0] >= span.end:
             yield span
 
 
@@ -68,9 +75,9 @@ class Lines:
             at = text.find("\n", at + 1)
 
     def number(self, at: int) -> int:
-        """The line in which the character at `at` stands."""
+        """The line in which the character at `at` (from 0) stands."""
         return bisect.bisect_right(self._starts, at)
 
     def start(self, number: int) -> int:
-        """Where a line begins."""
+        """Where a line begins, as a place from 0. `number` counts from 1."""
         return self._starts[number - 1]

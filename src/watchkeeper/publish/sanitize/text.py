@@ -71,8 +71,10 @@ class WouldEmptyError(UsageError):
 
 
 def sanitize(text: str, known: Known, *, keep_links: Collection[str] = ()) -> Sanitized:
-    """The text with a pseudonym in the place of all that is private. `keep_links` are public
-    addresses, which stay as they are unless they hold a secret.
+    """The text with a pseudonym in the place of all that is private.
+
+    `keep_links` are public addresses, which stay as they are unless they hold a secret. `known`
+    learns the names that the text gives away, so that the next text of the package hides them too.
 
     Raises:
         WouldEmptyError: no words would be left but headings and names of fields.
@@ -90,6 +92,10 @@ def sanitize(text: str, known: Known, *, keep_links: Collection[str] = ()) -> Sa
 def hide(text: str, known: Known, *, keep_links: Collection[str] = ()) -> Sanitized:
     """The same for a short text, such as a field of a passport: it may be nothing but a pseudonym
     afterwards. Raises nothing.
+
+    Hiding can bring new things to light: without `x@`, what remains of a line may read as a path.
+    So the text is searched again until nothing is seen; after four rounds, the lines in which
+    something still is become `<redacted>` as a whole.
     """
     lines = Lines(text)
     redactions: list[Redaction] = []
@@ -110,8 +116,10 @@ def hide(text: str, known: Known, *, keep_links: Collection[str] = ()) -> Saniti
 def find_private(
     text: str | bytes, known: Known, *, keep_links: Collection[str] = ()
 ) -> list[Finding]:
-    """What is private in a text, secrets among it. Bytes that are no UTF-8 and a text that is too
-    large to be searched are findings themselves.
+    """What is private in a text, secrets among it, in the order of the text.
+
+    An empty list: nothing. Bytes that are no UTF-8 and a text that is too large to be searched are
+    findings themselves, of line 0.
     """
     readable = _readable(text)
     if isinstance(readable, Finding):
@@ -120,8 +128,10 @@ def find_private(
 
 
 def find_secrets(text: str | bytes, known: Known | None = None) -> list[Finding]:
-    """The secrets in a text, and nothing else. Bytes that are no UTF-8 and a text that is too large
-    to be searched are findings themselves.
+    """The secrets in a text, and nothing else, in the order of the text.
+
+    `known` says which commits are public; None: none is known. Bytes that are no UTF-8 and a text
+    that is too large to be searched are findings themselves, of line 0.
     """
     readable = _readable(text)
     if isinstance(readable, Finding):
@@ -145,6 +155,7 @@ def _readable(text: str | bytes) -> str | Finding:
 
 
 def _findings(text: str, spans: Sequence[Span]) -> list[Finding]:
+    """The spans as what is reported of them: places, kinds and lengths, and never a value."""
     lines = Lines(text)
     return [
         Finding(
@@ -160,13 +171,17 @@ def _findings(text: str, spans: Sequence[Span]) -> list[Finding]:
 def _private_spans(text: str, known: Known, keep_links: Collection[str]) -> list[Span]:
     """What is private in the text, in order. Names that are learned from it are kept in `known`."""
     plain = list(views.plain_lines(text))
-    spans = [span for rule in _RULES for span in _everywhere(rule, text, plain, known)]
+    spans: list[Span] = []
+    for rule in _RULES:
+        spans += _everywhere(rule, text, plain, known)
     hidden = list(_everywhere(secrets.find, text, plain, known))
     if any(span.word for span in spans):
+        # `ssh ann@node7` taught the name `ann`: look again, for wherever else it stands.
         known.learn(spans)
         spans += _everywhere(values.find, text, plain, known)
     pseudonyms = _pseudonyms_in(text)
     stays = _merge_places([*pseudonyms, *_places_of(text, keep_links)])
+    # A link that may stay does not protect a secret in it.
     return merge(itertools.chain(outside(spans, stays), outside(hidden, pseudonyms)))
 
 
@@ -180,13 +195,17 @@ def _everywhere(rule: Rule, text: str, plain: Iterable[views.View], known: Known
 
 
 def _pseudonyms_in(text: str) -> list[tuple[int, int]]:
+    """Where `<host-1>` and the like stand already, as (start, end), in order."""
     if "<" not in text:
         return []
     return [match.span() for match in FORM.finditer(text)]
 
 
 def _places_of(text: str, links: Collection[str]) -> Iterator[tuple[int, int]]:
-    """Where one of these addresses stands as a whole."""
+    """Where one of these addresses stands as a whole, as (start, end).
+
+    `https://host/a` is not kept within `https://host/a/private`, nor within `https://host/a?key=…`.
+    """
     for link in links:
         if link:
             pattern = re.compile(rf"(?<![\w/.-]){re.escape(link)}(?![\w/%&=?#-])")
@@ -194,6 +213,7 @@ def _places_of(text: str, links: Collection[str]) -> Iterator[tuple[int, int]]:
 
 
 def _merge_places(places: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The stretches in order, those that overlap as one."""
     merged: list[tuple[int, int]] = []
     for start, end in sorted(places):
         if merged and start < merged[-1][1]:
@@ -204,6 +224,7 @@ def _merge_places(places: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def _redaction(span: Span, lines: Lines, known: Known) -> Redaction:
+    """What is kept about a span that was hidden; it gives the value its pseudonym."""
     return Redaction(
         line=lines.number(span.start),
         kind=span.kind,
@@ -219,6 +240,7 @@ def _touched(text: str) -> str:
 
 
 def _replaced(text: str, spans: Iterable[Span], known: Known) -> str:
+    """The text with the pseudonym of each span in its place. The spans are in order."""
     parts: list[str] = []
     at = 0
     for span in spans:
@@ -238,6 +260,7 @@ def _without_lines(text: str, known: Known, keep_links: Collection[str]) -> str:
 
 
 def _says_something(text: str) -> bool:
+    """Whether a reader learns anything from one of the lines."""
     return any(map(_has_words, text.splitlines()))
 
 

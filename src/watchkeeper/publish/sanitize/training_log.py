@@ -39,11 +39,12 @@ def training_log(run_log: str, known: Known, *, public_links: Collection[str] = 
 
 def _lines(text: str) -> Iterator[str]:
     """The lines that say something, with each pseudonym as code: a browser takes `<host-1>` for an
-    element of HTML, and shows nothing.
+    element of HTML, and shows nothing. What stands in a fenced block stays as it is.
     """
     fence = ""
     for line in text.split("\n"):
         mark = _FENCE.match(line)
+        # A fence is closed by its own sign: "~~~" within "```" is text.
         if mark is not None and fence in ("", mark[1]):
             fence = "" if fence else mark[1]
             yield line
@@ -56,7 +57,10 @@ def _lines(text: str) -> Iterator[str]:
 
 
 def _is_only_private(line: str) -> bool:
-    """Whether a field or a bullet says nothing but pseudonyms."""
+    """Whether a field or a bullet says nothing but pseudonyms: `- node: <host-1>`.
+
+    Words such as `at` and `see` do not count: `- logs: see <path-1>` tells a reader nothing.
+    """
     opening = _FIELD.match(line) or _BULLET.match(line)
     if opening is None:
         return False
@@ -65,6 +69,7 @@ def _is_only_private(line: str) -> bool:
 
 
 def _as_code(match: re.Match[str]) -> str:
+    """A pseudonym between backticks; code that stands there already as it is."""
     if match["ticks"]:
         return match[0]
     return f"`{match[0]}`"

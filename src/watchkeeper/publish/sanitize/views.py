@@ -43,7 +43,11 @@ class View(NamedTuple):
 
 
 def plain_lines(text: str) -> Iterator[View]:
-    """The lines of a text that read otherwise once their escapes are undone."""
+    """The lines of a text that read otherwise once their escapes are undone.
+
+    Each is given with where its characters stand in the whole text. A line without escapes is not
+    yielded: it is searched as it stands.
+    """
     at = 0
     for line in text.splitlines(keepends=True):
         if _is_encoded(line):
@@ -52,12 +56,20 @@ def plain_lines(text: str) -> Iterator[View]:
 
 
 def _is_encoded(line: str) -> bool:
+    """Whether a line may read otherwise: a quick look, as nearly no line of a log does.
+
+    Letters of full width (`／ｈｏｍｅ`) have no escape, and are not in normal form (NFKC).
+    """
     if _ENCODED.search(line):
         return True
     return not line.isascii() and not unicodedata.is_normalized("NFKC", line)
 
 
 def _plain(line: str, offset: int) -> View:
+    """The view of a line that begins at `offset` in the text.
+
+    It is undone up to three times: `%252Fhome` is `%2Fhome`, and that is `/home`.
+    """
     view = View(line, list(range(offset, offset + len(line))), [])
     view = view._replace(ends=[start + 1 for start in view.starts])
     for _ in range(_MOST_ROUNDS):
@@ -69,6 +81,9 @@ def _plain(line: str, offset: int) -> View:
 
 
 def _decoded(view: View) -> View:
+    """The view with each of its escapes undone once. Each character that an escape stands for
+    spans the whole of the escape, so that what is hidden is never half of one.
+    """
     parts: list[str] = []
     starts: list[int] = []
     ends: list[int] = []

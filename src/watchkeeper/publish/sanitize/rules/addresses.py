@@ -127,38 +127,19 @@ _LONGEST_SITE = 253
 _NO_SITE_BEHIND = frozenset("@/\\")
 _NODE_WORDS = (
     *("node", "nid", "nodo", "knoten", "cn", "comp", "gpu", "login", "uan", "worker", "dgx", "hgx"),
-    *(
-        "hpc",
-        "head",
-        "frontend",
-        "bigmem",
-        "rack",
-        "blade",
-        "host",
-        "server",
-        "srv",
-        "vm",
-        "master",
-    ),
-    *("mgmt", "storage", "gn", "jwb", "jwc", "lrdn", "cpu", "ip-", "["),
+    *("hpc", "head", "frontend", "bigmem", "rack", "blade", "host", "server", "srv", "vm"),
+    *("master", "mgmt", "storage", "gn", "jwb", "jwc", "lrdn", "cpu", "ip-", "["),
     *(f"{letter}{digit}" for letter in "cxr" for digit in range(10)),
 )
+"""Each name that `_NODE` takes holds one of these."""
 _HOST_WORDS = (
-    *(
-        "node",
-        "host",
-        "fqdn",
-        "machine",
-        "server",
-        "instance",
-        "_addr",
-        "master",
-        "rdzv",
-        "started on",
-        "submitted from",
-    ),
-    *("running on", "ran on", "on the", "zone", "cluster"),
+    *("node", "host", "fqdn", "machine", "server", "instance", "_addr", "master", "rdzv", "zone"),
+    *("started on", "submitted from", "running on", "ran on", "on the", "cluster"),
 )
+"""Each field that `_FIELD` takes holds one of these."""
+_SENTENCE_SIGNS = ".,:;!?*_"
+"""Signs behind an address that belong to the sentence, or to Markdown."""
+_MADE_RUN_ID = re.compile(r"(?=[a-z]*\d)(?=\d*[a-z])[a-z0-9]{6,32}")
 _NO_NAMES = words(
     """
     n/a na none null nil true false pending unknown localhost local auto default all any idle
@@ -174,7 +155,12 @@ _NO_NAMES = words(
 
 
 def find(text: str, known: Known) -> Iterator[Span]:
-    """Where hosts, addresses and links that are not public stand in a text."""
+    """Where hosts, addresses and links that are not public stand in a text.
+
+    Each span is of kind "link", "wandb", "address", "user" or "host", and spans may overlap:
+    `ann@node7.cluster` is an address as a whole, and holds a host. `known` is not read: these
+    forms are private by how they look.
+    """
     small = near.lower(text)
     yield from _links(text, small)
     yield from _wandb(text, small)
@@ -185,63 +171,97 @@ def find(text: str, known: Known) -> Iterator[Span]:
 
 
 def _links(text: str, small: str) -> Iterator[Span]:
+    """Addresses of the web on sites that are not for everybody.
+
+    `see http://node7:8888/lab.` is the link `http://node7:8888/lab`: a sign at the end belongs to
+    the sentence. The value is the address in lower case without its last slash, so that
+    `http://node7:8888/lab/` gets the same pseudonym.
+    """
     for match in near.matches(_URL, text, small, ("://",)):
-        if not is_public(match["site"]):
-            end = match.start() + len(match[0].rstrip(".,:;!?*_"))
-            value = match[0].rstrip(".,:;!?*_/").lower()
-            yield Span(match.start(), end, "link", value, "an address that is not public")
+        if is_public(match["site"]):
+            continue
+        end = match.start() + len(match[0].rstrip(_SENTENCE_SIGNS))
+        value = match[0].rstrip(_SENTENCE_SIGNS + "/").lower()
+        yield Span(match.start(), end, "link", value, "an address that is not public")
 
 
 def _wandb(text: str, small: str) -> Iterator[Span]:
+    """Pages of W&B, and ids of its runs.
+
+    A page is `https://wandb.ai/TEAM/PROJECT/…`; wandb.ai is a public site, but whether this page of
+    it is cannot be seen from here. An id stands in `TEAM/PROJECT/runs/ID`, in the name of an
+    offline run's folder (`run-20260102_030405-ID`), behind `WANDB_RUN_ID=`, or in a sentence
+    (`the W&B run id is ID`).
+    """
     for match in near.matches(_WANDB, text, small, ("wandb.ai",)):
-        shown = match[0].rstrip(".,:;!?*_")
+        shown = match[0].rstrip(_SENTENCE_SIGNS)
         end = match.start() + len(shown)
         yield Span(match.start(), end, "wandb", shown.rstrip("/"), "a W&B page that is not public")
     for match in near.matches(_WANDB_RUN, text, small, ("/runs/", "run-2", "wandb", "w&b")):
+        # `lastgroup` names the group that holds the id; of `wandb_id.txt` there is none, and the
+        # whole match is hidden.
         name = match[match.lastgroup or 0]
         yield Span(*match.span(), "wandb", name, "the id of a W&B run", _run_id(name))
 
 
 def _run_id(name: str) -> str:
-    """A W&B id that is no word, to be hidden elsewhere; "" for anything else."""
-    return name if re.fullmatch(r"(?=[a-z]*\d)(?=\d*[a-z])[a-z0-9]{6,32}", name) else ""
+    """A W&B id that is no word, to be hidden elsewhere; "" for anything else.
+
+    W&B makes ids of small letters and digits (`1f4k2xq9`). A name without a digit (`baseline`) was
+    chosen by a person, and is an ordinary word elsewhere in the text.
+    """
+    if _MADE_RUN_ID.fullmatch(name) is None:
+        return ""
+    return name
 
 
 def _people_at_hosts(text: str, small: str) -> Iterator[Span]:
+    """Mail addresses and logins: `ann@uni-x.de`, `ann@node7:/data`.
+
+    The whole is an address. Where it is a login (a path follows, or the host has no domain), the
+    user and the host are spans as well, so that both are hidden elsewhere in the text.
+    """
     for match in near.matches(_AT, text, small, ("@",)):
         user, host = match["user"], match["host"]
-        is_code = (user == "git" and is_public(host)) or user.endswith((".py", ".ipynb"))
-        if is_code or not _is_host(user, host):
+        # `git@github.com` is everybody's; `train.py@main` is a file at a revision.
+        is_git = user == "git" and is_public(host)
+        is_file = user.endswith((".py", ".ipynb"))
+        if is_git or is_file or not _is_host(user, host):
             continue
-        end = match.end() - (len(match[0]) - len(match[0].rstrip(".,:;!?*_")))
+        end = match.start() + len(match[0].rstrip(_SENTENCE_SIGNS))
         yield Span(match.start(), end, "address", match[0].lower(), "a user at a host")
-        if match["path"] is not None or "." not in host:
+        is_login = match["path"] is not None or "." not in host
+        if is_login:
             yield from _user_and_host(match, user, host)
 
 
 def _user_and_host(match: re.Match[str], user: str, host: str) -> Iterator[Span]:
+    """The two parts of a login, each to be hidden elsewhere where its name is no ordinary word."""
     yield Span(*match.span("user"), "user", user.lower(), "a user at a host", _learned(user, 2))
     if not is_public(host):
         yield Span(*match.span("host"), "host", host.lower(), "a host of a user", _learned(host))
 
 
 def _is_host(user: str, host: str) -> bool:
-    """Whether what stands behind an at is a host, and no revision or depth of a metric."""
+    """Whether what stands behind an at is a host, and no revision or depth of a metric.
+
+    Training logs are full of other ats: `recall@10`, `pass@k`, `llama@v2.1`, `model@main`. With a
+    dot in it, it is a host if it ends in a name (`.de`) and not in a number (`.1`).
+    """
     if "." in host:
-        return re.fullmatch(r"[A-Za-z-]{2,24}", host.rpartition(".")[2]) is not None
+        end = host.rpartition(".")[2]
+        return re.fullmatch(r"[A-Za-z-]{2,24}", end) is not None
     if _REVISION.fullmatch(host.lower()) or _METRIC.fullmatch(user):
         return False
     return len(host) > 2 and len(user) > 1
 
 
 def _numbers(text: str) -> Iterator[Span]:
-    for match in _around(_IPV4, _DOTTED, text, 3):
-        before = text[max(0, match.start() - 60) : match.start()].rpartition("\n")[2]
-        is_open = match[0].startswith(_OPEN_NUMBERS) or _VERSION.search(before)
-        if not is_open and _is_number(match[0]):
-            yield Span(*match.span(), "address", match[0], "an IP address")
+    """Addresses in numbers: IPv4, IPv6, and those of network cards (`a4:bf:01:3e:77:10`)."""
+    yield from _ipv4(text)
     for match in _around(_IPV6, _COLONS, text, 30):
-        if match[0] not in ("::", "::1") and _is_number(match[0]):
+        is_open = match[0] in ("::", "::1")
+        if not is_open and _is_number(match[0]):
             yield Span(*match.span(), "address", match[0].lower(), "an IP address")
     for sign in (_COLONS, _HYPHENS):
         for match in _around(_MAC, sign, text, 6):
@@ -249,10 +269,26 @@ def _numbers(text: str) -> Iterator[Span]:
             yield Span(*match.span(), "address", match[0].lower(), reason)
 
 
+def _ipv4(text: str) -> Iterator[Span]:
+    """Addresses such as `10.1.2.3`, but no versions of software (`cuda==12.4.1.3`), and not those
+    that are the same on each machine (`127.0.0.1`).
+    """
+    for match in _around(_IPV4, _DOTTED, text, 3):
+        before = text[max(0, match.start() - 60) : match.start()].rpartition("\n")[2]
+        if match[0].startswith(_OPEN_NUMBERS) or _VERSION.search(before):
+            continue
+        if _is_number(match[0]):
+            yield Span(*match.span(), "address", match[0], "an IP address")
+
+
 def _around(
     pattern: re.Pattern[str], sign: re.Pattern[str], text: str, before: int
 ) -> Iterator[re.Match[str]]:
-    """The matches of a pattern that begin at most so many characters before a sign."""
+    """The matches of a pattern that begin at most `before` characters before a sign.
+
+    The sign (`.1.2.3`) is rare and quick to find; the pattern alone would be tried at each of a
+    log's millions of numbers. No match is yielded twice.
+    """
     at = 0
     for hint in sign.finditer(text):
         start = max(at, hint.start() - before)
@@ -263,6 +299,7 @@ def _around(
 
 
 def _is_number(text: str) -> bool:
+    """Whether the digits make an IP address: `300.1.2.3` and `1:2:3` have its form only."""
     try:
         ipaddress.ip_address(text)
     except ValueError:
@@ -271,8 +308,12 @@ def _is_number(text: str) -> bool:
 
 
 def _names(text: str, small: str) -> Iterator[Span]:
+    """Names that only machines have: `nid001234`, `gpu[01-04]`, and names with a domain, such as
+    `login1.hpc.uni-x.de`.
+    """
     for match in near.matches(_NODE, text, small, _NODE_WORDS):
-        yield Span(*match.span(), "host", _short(match[0]), "the name of a node", _short(match[0]))
+        name = _short(match[0])
+        yield Span(*match.span(), "host", name, "the name of a node", name)
     for start, match in _sites(text):
         if _is_site(match[0], match["end"].lower()):
             end = start + len(match[0])
@@ -280,23 +321,31 @@ def _names(text: str, small: str) -> Iterator[Span]:
 
 
 def _sites(text: str) -> Iterator[tuple[int, re.Match[str]]]:
-    """Names with dots in them that end as those of hosts do: where each begins, and its parts."""
+    """Names with dots in them that end as those of hosts do: where each begins, and its parts.
+
+    `self.net(x)` is a call and `a/b.net` a part of a path: neither is yielded. The name is looked
+    for backwards from its end (`.de`), which is rarer than the begin of a word.
+    """
     at = 0
     for end in _ENDS.finditer(text):
         if end.start() < at:
-            continue
+            continue  # an end within the name before: `.uk` of `.ac.uk`
         start = _name_start(text, end.start())
         rest = _REST_OF_NAME.match(text, end.start())
         at = rest.end() if rest else end.end()
         name = text[start:at].rstrip(".-_")
         match = _SITE.fullmatch(name)
         is_call = text[at : at + 1] == "("
-        if match and not is_call and text[start - 1 : start] not in _NO_SITE_BEHIND:
+        is_part = text[start - 1 : start] in _NO_SITE_BEHIND
+        if match and not is_call and not is_part:
             yield start, match
 
 
 def _name_start(text: str, at: int) -> int:
-    """Where the name begins that ends at `at`."""
+    """Where the name begins that ends at `at`.
+
+    It is looked for at most the 253 characters back that a name in the DNS can have.
+    """
     first = max(0, at - _LONGEST_SITE)
     while at > first and (text[at - 1].isalnum() or text[at - 1] in "-._"):
         at -= 1
@@ -304,15 +353,28 @@ def _name_start(text: str, at: int) -> int:
 
 
 def _is_site(name: str, end: str) -> bool:
-    """Whether a name with dots in it is a host's, and not public."""
+    """Whether a name with dots in it is a host's, and not public. `end` is its last label.
+
+    Two labels are enough where the end means nothing else (`uni-x.de`); before an end that is an
+    ordinary word, too (`model.net`, `results.info`), there must be three. Hosts are written in
+    lower case, names of code often are not (`torch.Model.net`).
+    """
     if end not in _STRONG and end not in _WEAK:
         return False
-    if is_public(name) or _FILES.search(name) or name != name.lower():
+    if is_public(name):
+        return False
+    is_file = _FILES.search(name) is not None
+    if is_file or name != name.lower():
         return False
     return name.count(".") > 1 or end in _TWO_PARTS
 
 
 def _named(text: str, small: str) -> Iterator[Span]:
+    """Hosts that the words around them name.
+
+    `node: saturn` and `running on saturn3`; `ssh -p 22 ann@saturn`; `scp w.pt saturn:/data`; and
+    `HostName saturn` in a configuration of ssh.
+    """
     for match in near.matches(_FIELD, text, small, _HOST_WORDS):
         if _is_name(match["name"], match["sign"]):
             yield _host(match, "a host by the name of its field")
@@ -329,17 +391,28 @@ def _named(text: str, small: str) -> Iterator[Span]:
 
 
 def _is_ssh_host(text: str, match: re.Match[str]) -> bool:
+    """Whether the word behind `ssh` is a host, and no sentence about ssh (`use ssh tunnels`).
+
+    A digit, a dot, a user or an option before it makes it one; else it takes a command's place:
+    at the begin of a line, or behind a prompt or a quote (`` `ssh saturn` ``).
+    """
     name = match["name"]
     if name.lower() in _NO_NAMES:
         return False
-    if re.search(r"[\d.-]", name) or match["user"] or match["options"].strip():
+    has_options = match["options"].strip() != ""
+    if re.search(r"[\d.-]", name) or match["user"] or has_options:
         return True
     before = text[max(0, match.start() - 2) : match.start()].strip(" \t")
     return before == "" or before[-1] in "`$>;&|\"'(\n#:"
 
 
 def _is_name(name: str, sign: str) -> bool:
-    """Whether a word behind the name of a field, or behind `on node`, is a host's name."""
+    """Whether a word behind the name of a field, or behind `on node`, is a host's name.
+
+    `sign` is what stands between field and word. Behind a colon or `=` any word is one that is not
+    listed as none (`node: n/a`) and no number (`nodes: 4`); behind a space alone (`sign` is "") it
+    needs letters and digits (`ran on h3`).
+    """
     bare = name.strip(".,:;-").lower()
     if bare in _NO_NAMES or re.fullmatch(r"[\d.,/x-]*", bare):
         return False
@@ -349,6 +422,7 @@ def _is_name(name: str, sign: str) -> bool:
 
 
 def _host(match: re.Match[str], reason: str) -> Span:
+    """The group "name" of a match as the name of a host."""
     name = match["name"].rstrip(".,-")
     start = match.start("name")
     return Span(start, start + len(name), "host", _short(name), reason, _learned(name))
@@ -360,9 +434,15 @@ def _short(name: str) -> str:
 
 
 def _learned(name: str, shortest: int = 4) -> str:
-    """A name that is to be hidden elsewhere, too; "" for one that may be any word."""
+    """A name that is to be hidden elsewhere, too; "" for one that may be any word.
+
+    `shortest` is the fewest characters of such a name. Behind an at, where 2 are enough, only a
+    user stands, and `ann` is hidden everywhere; a host's name needs a digit, dot or hyphen, as
+    `saturn` may be a planet.
+    """
+    is_user = shortest <= 2
     if len(name) < shortest or name.lower() in _NO_NAMES or host_of(name).isdigit():
         return ""
-    if shortest > 2 and not re.search(r"[\d.-]", name):
+    if not is_user and not re.search(r"[\d.-]", name):
         return ""
     return name

@@ -123,40 +123,34 @@ _NOBODY = words(
 _OF_HOSTS = frozenset({"nodelist", "exclude", "w", "x"})
 _OF_USERS = frozenset({"u", "user", "users", "uid"})
 _ID_WORDS = ("slurm", "submi", "queue", "alloc", "id", "***")
+_FILE_WORDS = ("slurm-", "slurm_", "job", ".out", ".err", ".log", ".o", ".e")
 _ARRAY_WORDS = (
     *(f"{digit}_" for digit in range(10)),
-    ".batch",
-    ".extern",
-    ".pbs",
-    ".s",
-    ".lsf",
-    ".head",
-    ".master",
+    *(".batch", ".extern", ".pbs", ".s", ".lsf", ".head", ".master"),
 )
 _COMMANDS = (
-    "scancel",
-    "squeue",
-    "sacct",
-    "sstat",
-    "seff",
-    "jobstats",
-    "sattach",
-    "sbcast",
-    "qdel",
-    "qstat",
-    "qhold",
-    "bkill",
-    "bjobs",
-    "bpeek",
-    "scontrol",
-    "sprio",
+    *("scancel", "squeue", "sacct", "sstat", "seff", "jobstats", "sattach", "sbcast", "qdel"),
+    *("qstat", "qhold", "bkill", "bjobs", "bpeek", "scontrol", "sprio"),
 )
+_SLURM_WORDS = (
+    *("sbatch", "srun", "salloc", "sacct", "squeue", "sinfo", "sprio", "sshare", "scancel"),
+    *("#pbs", "#bsub", "#cobalt", "#flux"),
+)
+_USER_FIELD_WORDS = (
+    *("user", "owner", "logname", "login", "submitter", "operator", "author", "contact"),
+    *("requested by", "run by", "launched by"),
+)
+_USER_WORDS = ("id=", "groups=", " by ", "as user", "logged in", "~", "rw")
 _ACCOUNT_WORDS = ("account", "partition", "qos", "reservation", "allocation", "queue", "wckey")
 _ABOUT_JOBS = "the id of a job"
 
 
 def find(text: str, known: Known) -> Iterator[Span]:
-    """Where job ids, accounts and users stand in a text."""
+    """Where job ids, accounts and users stand in a text. `known` is not read.
+
+    The spans are of kind "job", "account" (partitions and qualities of service too), "user", and
+    "host" for what an option such as `--nodelist` names. They may overlap.
+    """
     small = near.lower(text)
     yield from _jobs(text, small)
     yield from _accounts(text, small)
@@ -164,6 +158,13 @@ def find(text: str, known: Known) -> Iterator[Span]:
 
 
 def _jobs(text: str, small: str) -> Iterator[Span]:
+    """Ids of jobs, by what calls them so.
+
+    The word `job` (`Slurm jobs 123456, 123457`), `execution_id: …`, words about submission
+    (`resubmitted as 123456`), the name of an output file (`slurm-123456.out`, `r8.o123456`), their
+    form (`123456_7`, `123456.batch`), a dependency (`afterok:123456`), or a command that takes
+    them (`scancel 123456`).
+    """
     for match in near.matches(_CALLED, text, small, ("job",)):
         if not _is_count(match):
             yield from _job(match, "numbers")
@@ -172,122 +173,130 @@ def _jobs(text: str, small: str) -> Iterator[Span]:
             yield from _job(match, "value")
     for match in near.matches(_WORDED, text, small, _ID_WORDS):
         yield from _job(match, "number")
-    for match in near.matches(
-        _FILE, text, small, ("slurm-", "slurm_", "job", ".out", ".err", ".log", ".o", ".e")
-    ):
+    for match in near.matches(_FILE, text, small, _FILE_WORDS):
         yield from _job(match, match.lastgroup or "pbs")
-    for pattern, words_of in ((_ARRAY, _ARRAY_WORDS), (_AFTER, ("after",))):
-        for match in near.matches(pattern, text, small, words_of):
-            yield from _job(match, 0)
+    for match in near.matches(_ARRAY, text, small, _ARRAY_WORDS):
+        yield from _job(match, 0)
+    for match in near.matches(_AFTER, text, small, ("after",)):
+        yield from _job(match, 0)
     for command in near.matches(_COMMAND, text, small, _COMMANDS):
         for match in _OF_COMMAND.finditer(text, *command.span("words")):
             yield from _job(match, 0)
 
 
 def _is_count(match: re.Match[str]) -> bool:
-    """Whether the number behind `jobs` only says how many there are."""
+    """Whether the number behind `jobs` only says how many there are: `jobs: 12`, `all jobs (300)`.
+
+    Ids of clusters in use have more than three digits.
+    """
     if match["id"] or not match["word"].lower().endswith("s"):
         return False
     return re.fullmatch(r"\d{1,3}", match["numbers"]) is not None
 
 
 def _job(match: re.Match[str], group: str | int) -> Iterator[Span]:
-    """The span of one or several job ids, and a span for each of them."""
+    """The span of one or several job ids, and a span for each of them.
+
+    Of `123456_7, 123458` the numbers 123456 and 123458 are hidden elsewhere, too; the 7 is a task
+    of the array, and any number elsewhere.
+    """
     start, end = match.span(group)
-    value = text_of = match[group]
-    for number in re.finditer(r"\d{1,20}", text_of):
-        if number.start() and text_of[number.start() - 1] in "_[.%+":
+    whole = match[group]
+    last = whole
+    for number in re.finditer(r"\d{1,20}", whole):
+        is_part = number.start() > 0 and whole[number.start() - 1] in "_[.%+"
+        if is_part:
             continue
         at = start + number.start()
-        value = number[0]
-        yield Span(at, at + len(value), "job", value, _ABOUT_JOBS, value)
-    if not value.isdigit() or len(text_of) != len(value):
-        first = re.search(r"\d{1,20}", text_of)
-        spelled = text_of if first is None or not text_of[0].isdigit() else first[0]
-        yield Span(start, end, "job", spelled, _ABOUT_JOBS)
+        last = number[0]
+        yield Span(at, at + len(last), "job", last, _ABOUT_JOBS, last)
+    is_one_number = last.isdigit() and len(whole) == len(last)
+    if not is_one_number:
+        yield Span(start, end, "job", _spelled(whole), _ABOUT_JOBS)
+
+
+def _spelled(ids: str) -> str:
+    """What the span of several ids, or of an id with more to it, gets its pseudonym by: the first
+    number where it begins with one, so that `123456_7` and `123456` have the same.
+    """
+    first = re.search(r"\d{1,20}", ids)
+    if first is None or not ids[0].isdigit():
+        return ids
+    return first[0]
 
 
 def _accounts(text: str, small: str) -> Iterator[Span]:
+    """Accounts, partitions and the like, by the option or the word that names them.
+
+    `--partition=gpu_long`, `#SBATCH -A proj1234`, `SLURM_JOB_QOS: high7`, `account proj1234`, and
+    the word `gpu_long` in quotes before `partition`.
+    """
     for match in near.matches(_OPTION, text, small, ("--",)):
         yield from _account(match, match["name"].lower())
-    for line in near.matches(
-        _OF_SLURM,
-        text,
-        small,
-        (
-            "sbatch",
-            "srun",
-            "salloc",
-            "sacct",
-            "squeue",
-            "sinfo",
-            "sprio",
-            "sshare",
-            "scancel",
-            "#pbs",
-            "#bsub",
-            "#cobalt",
-            "#flux",
-        ),
-    ):
+    # A short option is one of Slurm's only on a line of Slurm's: `-p` means other things elsewhere.
+    for line in near.matches(_OF_SLURM, text, small, _SLURM_WORDS):
         for match in _SHORT_OPTION.finditer(text, *line.span()):
             yield from _account(match, match["name"])
     for match in near.matches(_FIELD, text, small, _ACCOUNT_WORDS):
         yield from _account(match, match["name"].lower())
     for match in near.matches(_PROSE, text, small, _ACCOUNT_WORDS):
-        quoted = match["quote"] or match["quote2"]
-        if quoted or re.search(r"[A-Za-z].*[\d_-]|\d.*[A-Za-z]", match["value"] or ""):
-            group = "value" if match["value"] else "value2"
-            yield from _account(match, (match["name"] or match["name2"]).lower(), group)
+        yield from _account_in_prose(match)
+
+
+def _account_in_prose(match: re.Match[str]) -> Iterator[Span]:
+    """What a sentence calls an account: in quotes any word, without them one that has a digit or a
+    hyphen (`partition gpu-long`), as `the partition was full` names none.
+    """
+    is_quoted = match["quote"] or match["quote2"]
+    value = match["value"] or ""
+    has_form = re.search(r"[A-Za-z].*[\d_-]|\d.*[A-Za-z]", value)
+    if not is_quoted and not has_form:
+        return
+    name = (match["name"] or match["name2"]).lower()
+    group = "value" if match["value"] else "value2"
+    yield from _account(match, name, group)
 
 
 def _account(match: re.Match[str], name: str, group: str = "value") -> Iterator[Span]:
+    """The value of an option or a field of this name; nothing for a word or number that names no
+    account (`--account=default`, `queue: 12k`). Options can name hosts and users, too.
+    """
     value = match[group].rstrip(".,-")
     if value.lower() in _NO_VALUES or re.fullmatch(r"[\d.]+[kKmM]?", value):
         return
     start = match.start(group)
     kind: Kind = "account"
+    reason = "an account, a partition or the like"
     if name in _OF_HOSTS:
-        kind = "host"
+        kind, reason = "host", "a host in an option"
     elif name in _OF_USERS:
-        kind = "user"
-    word = value if _is_own_name(value, name) else ""
-    reason = {"host": "a host in an option", "user": "a user in an option"}.get(
-        kind, "an account, a partition or the like"
-    )
+        kind, reason = "user", "a user in an option"
+    word = ""
+    if _is_own_name(value, name):
+        word = value
     yield Span(start, start + len(value), kind, value.lower(), reason, word)
 
 
 def _is_own_name(value: str, name: str) -> bool:
-    """Whether the value is so much of a name that it is to be hidden elsewhere, too."""
+    """Whether the value is so much of a name that it is to be hidden elsewhere, too.
+
+    Accounts and users are, with a digit or hyphen in them (`proj1234`); a partition called `gpu`
+    or `long_7` is an ordinary word in most logs.
+    """
     if "account" not in name and name not in ("A", "u", "user"):
         return False
     return len(value) > 3 and re.search(r"[\d_-]", value) is not None
 
 
 def _users(text: str, small: str) -> Iterator[Span]:
-    for match in near.matches(
-        _USER_FIELD,
-        text,
-        small,
-        (
-            "user",
-            "owner",
-            "logname",
-            "login",
-            "submitter",
-            "operator",
-            "author",
-            "requested by",
-            "contact",
-            "run by",
-            "launched by",
-        ),
-    ):
+    """Users, by the field or the words that name them, and the groups of their files.
+
+    `owner: ann`, `uid=1004(ann)`, `cancelled by ann`, `~ann/run7`, and the user and the group in
+    the lines of `ls -l`.
+    """
+    for match in near.matches(_USER_FIELD, text, small, _USER_FIELD_WORDS):
         yield from _user(match, "name", "a user by the name of the field")
-    for match in near.matches(
-        _USER_OF, text, small, ("id=", "groups=", " by ", "as user", "logged in", "~", "rw")
-    ):
+    for match in near.matches(_USER_OF, text, small, _USER_WORDS):
         yield from _user(match, match.lastgroup or "id", "a user by the words around it")
     for match in near.matches(_GROUP_OF, text, small, ("rw",)):
         start, end = match.span("group")
@@ -295,9 +304,15 @@ def _users(text: str, small: str) -> Iterator[Span]:
 
 
 def _user(match: re.Match[str], group: str, reason: str) -> Iterator[Span]:
+    """The user in a group of a match; nothing where the word is no person (`cancelled by slurm`).
+
+    It is hidden elsewhere, too, but for a number (a uid) and a name of two letters.
+    """
     name = match[group].rstrip(".,-")
     if name.lower() in _NOBODY or len(name) < 2:
         return
     start = match.start(group)
-    word = name if len(name) > 2 and not name.isdigit() else ""
+    word = ""
+    if len(name) > 2 and not name.isdigit():
+        word = name
     yield Span(start, start + len(name), "user", name.lower(), reason, word)

@@ -14,7 +14,11 @@ _BEHIND = 480
 
 
 def lower(text: str) -> str:
-    """The text in lower case, each letter in its place."""
+    """The text in lower case, each letter in its place.
+
+    A few letters become two in lower case (`İ`); those stay as they are, so that a place in the
+    result is the same place in the text.
+    """
     small = text.lower()
     if len(small) == len(text):
         return small
@@ -22,15 +26,20 @@ def lower(text: str) -> str:
 
 
 def _lower_letter(letter: str) -> str:
+    """The letter in lower case; itself where that would be more than one."""
     small = letter.lower()
-    return small if len(small) == 1 else letter
+    if len(small) != 1:
+        return letter
+    return small
 
 
 def matches(
     pattern: re.Pattern[str], text: str, small: str, words: Iterable[str]
 ) -> Iterator[re.Match[str]]:
-    """The matches of a pattern near these words; `small` is the text in lower case, as the words
-    are.
+    """The matches of a pattern near these words, in order.
+
+    `small` is the text in lower case (`lower`), as the words are. The words must be such that each
+    match of the pattern holds one of them: what stands far from all of them is not searched.
     """
     for start, end in windows(small, words):
         for match in pattern.finditer(text, start, end):
@@ -43,10 +52,16 @@ def matches(
 
 
 def windows(small: str, words: Iterable[str]) -> list[tuple[int, int]]:
-    """The stretches around these words, in order and apart from each other."""
-    places = sorted({at for word in words for at in _places(small, word)})
+    """The stretches around these words, in order and apart from each other.
+
+    Each is (start, end), in characters of `small`; `end` may lie behind the end of the text. An
+    empty list: none of the words is in it.
+    """
+    places: set[int] = set()
+    for word in words:
+        places.update(_places(small, word))
     stretches: list[tuple[int, int]] = []
-    for at in places:
+    for at in sorted(places):
         start, end = max(0, at - _BEFORE), at + _BEHIND
         if stretches and start <= stretches[-1][1]:
             stretches[-1] = (stretches[-1][0], end)
@@ -56,6 +71,7 @@ def windows(small: str, words: Iterable[str]) -> list[tuple[int, int]]:
 
 
 def _places(small: str, word: str) -> Iterator[int]:
+    """Where a word stands. Of several within 240 characters the first: its window covers them."""
     at = small.find(word)
     while at >= 0:
         yield at

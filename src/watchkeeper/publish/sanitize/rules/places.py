@@ -69,7 +69,11 @@ _PATTERNS = (
 
 
 def find(text: str, known: Known) -> Iterator[Span]:
-    """Where paths stand in a text, and the users whose homes they name."""
+    """Where paths stand in a text, and the users whose homes they name. `known` is not read.
+
+    `/home/ann/run7` is a path, and its `ann` a user to be hidden elsewhere. What is the same on
+    every machine stays: `/dev/null`, `/usr/bin/env`.
+    """
     for start, end in _places(text):
         path = text[start:end]
         if _HARMLESS.fullmatch(path):
@@ -83,6 +87,11 @@ def find(text: str, known: Known) -> Iterator[Span]:
 
 
 def _places(text: str) -> Iterator[tuple[int, int]]:
+    r"""Where paths of each form stand: (start, end), which may overlap.
+
+    `/work/ann`, `~/run7`, `C:\models`, `\\nas\groups`, `$SCRATCH/run7`, `s3://bucket/w.pt`. A
+    variable counts where its name says that it holds a place: `$HOME`, not `$i/2`.
+    """
     if "/" not in text and "\\" not in text:
         return
     small = near.lower(text)
@@ -94,23 +103,32 @@ def _places(text: str) -> Iterator[tuple[int, int]]:
         if _VARIABLES.search(match["name"]):
             yield match.start(), _end(text, *match.span())
     for match in near.matches(_STORAGE, text, small, ("://",)):
-        if not match["site"] or not is_public(match["site"]):
+        site = match["site"]
+        # `file:///work` has no site, and is a path of this machine.
+        if not site or not is_public(site):
             yield match.start(), _end(text, *match.span())
 
 
 def _is_behind_name(text: str, at: int) -> bool:
-    """Whether a pseudonym or a placeholder stands before (`<run>/logs`), and no element of HTML."""
+    """Whether a pseudonym or a placeholder stands before `at`, and no element of HTML.
+
+    What follows `<path-1>` or `<run>` is relative to it; what follows `<td>` begins anew.
+    """
     if text[at - 1 : at] != ">":
         return False
     name = _IN_ANGLES.search(text, max(0, at - 64), at)
     if name is None:
         return False
-    return FORM.fullmatch(name[0]) is not None or name["name"].lower() not in _ELEMENTS
+    if FORM.fullmatch(name[0]):
+        return True
+    return name["name"].lower() not in _ELEMENTS
 
 
 def _end(text: str, start: int, end: int) -> int:
-    """Where the path ends: at the closing quote, if it begins behind one; else behind what belongs
-    to it.
+    r"""Where the path ends that matches from `start` to `end`.
+
+    At the closing quote, if it begins behind one (`"/work/my data/w.pt"`). Else behind words with
+    capitals that belong to it (`C:\Program Files\cuda`), and before the signs of a sentence.
     """
     quote = text[start - 1 : start]
     if quote and quote in _QUOTES:

@@ -56,8 +56,11 @@ _IN_BASE64 = "a secret in Base64"
 
 
 def find(text: str, commits: Collection[str]) -> Iterator[SecretPlace]:
-    """Where such words stand in a text. Forty hexadecimal digits are one as well, as a key of W&B
-    has them, unless they are one of the commits or the text calls them one.
+    """Where such words stand in a text, and why each counts as a secret.
+
+    Forty hexadecimal digits are one as well, as a key of W&B has them, unless they are one of
+    `commits` (in lower case) or the words before call them one (`commit 3f2a…`). A word in a place
+    where hashes stand (`sha256: …`) counts only if it is a secret in Base64.
     """
     for match in _HEX40.finditer(text):
         before = _before(text, match.start())
@@ -76,6 +79,11 @@ def _before(text: str, at: int) -> str:
 
 
 def _is_commit(before: str) -> bool:
+    """Whether forty hexadecimal digits behind this are a commit, by the words before them.
+
+    `checkout 3f2a…` and `https://github.com/a/b/tree/3f2a…` are; `wandb login 3f2a…` is a key,
+    whatever else the line says.
+    """
     if _OF_KEYS.search(before):
         return False
     is_in_address = "://" in before and " " not in before.rpartition("://")[2]
@@ -83,30 +91,48 @@ def _is_commit(before: str) -> bool:
 
 
 def _why_secret(token: str, *, is_assigned: bool) -> str:
-    """Why a long word counts as a secret; "": it does not."""
+    """Why a long word counts as a secret; "": it does not.
+
+    `is_assigned`: it stands behind `=` or a colon. There a random word of 16 characters is enough;
+    in a sentence it takes 24, as names of models (`MetaLlama38BInstruct`) look random, too.
+    """
     if _NO_TOKEN.fullmatch(token) or token.startswith(_PUBLIC_KEY):
         return ""
     if _is_secret_in_base64(token):
         return _IN_BASE64
-    if (is_assigned or len(token) >= _LONGEST_BARE) and looks_random(token):
+    is_long_enough = is_assigned or len(token) >= _LONGEST_BARE
+    if is_long_enough and looks_random(token):
         return "a long word that looks random"
     return ""
 
 
 def looks_random(text: str) -> bool:
-    """Whether 16 letters and digits or more in a row change between kinds as chance does."""
-    return any(_is_random(match[0]) for match in _SEGMENT.finditer(text[:_LONGEST_LOOK]))
+    """Whether 16 letters and digits or more in a row change between kinds as chance does.
+
+    `q7RmZk2VtW9xLb4N` does, `LlamaForCausalLM` does not. Only the first 4,000 characters are
+    looked at.
+    """
+    segments = _SEGMENT.finditer(text[:_LONGEST_LOOK])
+    return any(_is_random(segment[0]) for segment in segments)
 
 
 def _is_random(word: str) -> bool:
+    """Whether the neighbours in a word differ in kind as often as in random text.
+
+    Hexadecimal digits of one case are a hash, and `20260102T030405` is a time.
+    """
     if _HEX.fullmatch(word) or _STAMP.search(word) or word.isdigit():
         return False
-    changes = sum(a != b for a, b in itertools.pairwise(map(_kind, word)))
-    fewest = _FEWEST_CAPITALS if word.isalpha() else _FEWEST_CHANGES
+    kinds = [_kind(letter) for letter in word]
+    changes = sum(first != second for first, second in itertools.pairwise(kinds))
+    fewest = _FEWEST_CHANGES
+    if word.isalpha():
+        fewest = _FEWEST_CAPITALS
     return changes >= fewest * (len(word) - 1)
 
 
 def _kind(letter: str) -> int:
+    """0 for a digit, 1 for a small letter, 2 for a capital."""
     if letter.isdigit():
         return 0
     if letter.islower():
@@ -115,12 +141,19 @@ def _kind(letter: str) -> int:
 
 
 def _is_secret_in_base64(token: str) -> bool:
+    """Whether a word is Base64 of a text that holds a secret, or of `user:password`.
+
+    Both alphabets are taken (`+/` and `-_`), with and without `=` at the end: kubectl and HTTP's
+    `Basic` write the one, JSON Web Tokens the other.
+    """
     bare = token.rstrip("=").replace("-", "+").replace("_", "/")
+    padding = "=" * (-len(bare) % 4)
     try:
-        decoded = base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True).decode()
+        decoded = base64.b64decode(bare + padding, validate=True).decode()
     except (binascii.Error, UnicodeDecodeError):
         return False
     if not _TEXT.fullmatch(decoded):
         return False
-    is_secret = next(redaction.secrets_in(decoded), None) is not None
-    return is_secret or redaction.redact(decoded) != decoded or bool(_LOGIN.fullmatch(decoded))
+    if next(redaction.secrets_in(decoded), None) is not None:
+        return True
+    return redaction.redact(decoded) != decoded or _LOGIN.fullmatch(decoded) is not None

@@ -102,7 +102,11 @@ _FURTHER_WORD = re.compile(r"[ \t][A-Za-z0-9]+")
 
 
 def find(text: str, known: Known) -> Iterator[Span]:
-    """Where secrets stand in a text."""
+    """Where secrets stand in a text: spans of kind "secret", which may overlap.
+
+    `known` says which commits are public. A public key or certificate in a PEM block is no secret,
+    though it looks random.
+    """
     small = near.lower(text)
     public = _public_blocks(text)
     for span in _all(text, small, known):
@@ -111,6 +115,7 @@ def find(text: str, known: Known) -> Iterator[Span]:
 
 
 def _all(text: str, small: str, known: Known) -> Iterator[Span]:
+    """What each rule sees: tokens of known services, values of names, logins, random words."""
     for secret in redaction.secrets_in(text):
         yield _secret(secret.start, secret.end, secret.reason)
     yield from _assigned(text, small)
@@ -123,24 +128,35 @@ def _all(text: str, small: str, known: Known) -> Iterator[Span]:
 
 
 def _public_blocks(text: str) -> list[tuple[int, int]]:
-    """Where public keys and certificates stand."""
+    """Where public keys and certificates stand, as (start, end).
+
+    `-----BEGIN PUBLIC KEY-----` up to its `-----END PUBLIC KEY-----`.
+    """
     if "-----BEGIN" not in text:
         return []
     return [match.span() for match in _PUBLIC_BLOCK.finditer(text)]
 
 
 def _secret(start: int, end: int, reason: str) -> Span:
+    """A span without a value: what a secret is stays out of every report."""
     return Span(start, end, "secret", "", reason)
 
 
 def _assigned(text: str, small: str) -> Iterator[Span]:
-    """What is given to the name of a secret, in any syntax."""
+    """What is given to the name of a secret, in any syntax.
+
+    `api_key = "…"`, `export TOKEN=…`, `password: …` in YAML, `"secret": "…"` in JSON, a pair
+    `("token", "…")` in Python, an element `<apiKey>…</apiKey>` in XML. Behind `password=` all words
+    of the line belong to it: a passphrase has spaces.
+    """
     for match in near.matches(_ASSIGNED, text, small, redaction.HINTS):
         name = match["name"].replace(" ", "_")
         if _is_secret(name, match["value"]) and not _is_prose(text, match):
             yield _value(match, "the value of a secret's name")
         phrase = _PHRASE.match(text, match.end())
-        if phrase and "=" in match[0] and _PASSWORD.search(name):
+        if phrase is None or "=" not in match[0]:
+            continue
+        if _PASSWORD.search(name):
             yield _secret(match.start("value"), phrase.end(), "the words of a password")
     for pattern in (_PAIR, _ELEMENT):
         for match in near.matches(pattern, text, small, redaction.HINTS):
@@ -149,23 +165,37 @@ def _assigned(text: str, small: str) -> Iterator[Span]:
 
 
 def _behind(text: str, small: str) -> Iterator[Span]:
-    """What stands behind an option or a word that names a secret."""
+    """What stands behind an option or a word that names a secret.
+
+    `--token …`, `setenv TOKEN …` of csh, `set -gx TOKEN …` of fish; and in a sentence `the password
+    is …`, unless an ordinary word follows (`the token is required`).
+    """
     for match in near.matches(_BEHIND, text, small, redaction.HINTS):
         name = match["option"] or match["variable"] or match["fish"]
-        if _is_secret(name, match["value"]) and not name.startswith("no-"):
+        is_switch = name.startswith("no-")
+        if _is_secret(name, match["value"]) and not is_switch:
             yield _value(match, "the value of a secret's name")
     for match in near.matches(_SAID, text, small, redaction.HINTS):
-        if _bare(match["value"]).lower() not in _NOT_SAID and match["value"][0] not in "<[":
+        is_word = _bare(match["value"]).lower() in _NOT_SAID
+        is_placeholder = match["value"][0] in "<["
+        if not is_word and not is_placeholder:
             yield _value(match, "what a sentence calls a secret")
 
 
 def _named(text: str, small: str) -> Iterator[Span]:
-    """What stands behind the words for a secret, and has digits and letters in it."""
+    """What stands behind the words for a secret, and has digits and letters in it.
+
+    `my token abc123def456`: ten characters or more, without a sign between.
+    """
     for match in near.matches(_NAMED, text, small, redaction.HINTS):
         yield _value(match, "what stands behind the words for a secret")
 
 
 def _is_secret(name: str, value: str) -> bool:
+    """Whether a value is a secret, by the name that it is given to.
+
+    A value without a letter (`max_tokens: 2048`) is a number, and `<redacted>` is hidden already.
+    """
     bare = _bare(value)
     if redaction.REDACTED in value or not _LETTER.search(bare):
         return False
@@ -183,7 +213,10 @@ def _is_prose(text: str, match: re.Match[str]) -> bool:
 
 
 def _value(match: re.Match[str], reason: str) -> Span:
-    """The value without the quotes around it."""
+    """The value without the quotes around it, and without a bracket or comma behind it.
+
+    Of a block in YAML (`key: |` and an indented line) it is the line, without its indent.
+    """
     start, end = match.span("value")
     value = match["value"]
     if len(value) > 2 and value[0] in "\"'`" and value[-1] == value[0]:
@@ -195,11 +228,16 @@ def _value(match: re.Match[str], reason: str) -> Span:
 
 
 def _bare(value: str) -> str:
+    """The value without quotes, brackets and the signs of YAML's blocks around it."""
     return value.strip().strip("\"'`,;()[]{}*|>").strip()
 
 
 def _given(text: str, small: str) -> Iterator[Span]:
-    """What a program or a server is given to know who asks."""
+    """What a program or a server is given to know who asks.
+
+    `Authorization: Bearer …` and `Cookie: …`, `curl -u ann:…`, `sshpass -p …`, `mysql -p…`,
+    `wandb login …`, and `machine HOST login ann password …` of a netrc file.
+    """
     for match in near.matches(_HEADER, text, small, ("authorization", "cookie", "x-")):
         if not match["value"].startswith(redaction.REDACTED):
             yield _value(match, "the value of a header")
@@ -216,6 +254,7 @@ def _given(text: str, small: str) -> Iterator[Span]:
 
 
 def _in_addresses(text: str, small: str) -> Iterator[Span]:
+    """Logins and credentials in addresses: `https://ann:…@host/`, `https://host/?token=…`."""
     for match in near.matches(_LOGIN, text, small, ("://",)):
         if not match[0].startswith(redaction.REDACTED):
             yield _secret(match.start(), match.end() - 1, "a login in an address")

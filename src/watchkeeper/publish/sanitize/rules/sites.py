@@ -26,7 +26,11 @@ _OWN = frozenset({"localhost", "127.0.0.1", "0.0.0.0", "[::1]", "::1", ""})
 
 
 def host_of(site: str) -> str:
-    """The host in the part of an address between `//` and the first slash."""
+    """The host in the part of an address between `//` and the first slash.
+
+    `ann@Node7.uni-x.de:8888` → `node7.uni-x.de`, `[fe80::1]:80` → `[fe80::1]`; "" for a site that
+    is only a port.
+    """
     host = site.rpartition("@")[2].lower()
     if host.startswith("["):
         return host.partition("]")[0] + "]"
@@ -34,9 +38,15 @@ def host_of(site: str) -> str:
 
 
 def is_public(site: str) -> bool:
-    """Whether this is a site for everybody, one below it, or the reader's own machine."""
+    """Whether this is a site for everybody, one below it, or the reader's own machine.
+
+    `huggingface.co`, `cdn.huggingface.co:443` and `localhost:8888` are; a site that is not on the
+    list is not, whoever runs it.
+    """
     host = host_of(site)
     if host in _OWN:
         return True
     labels = host.split(".")
-    return any(".".join(labels[at:]) in PUBLIC for at in range(len(labels) - 1))
+    # `a.b.co` is looked up as itself and as `b.co`; the last label alone is no site.
+    sites = (".".join(labels[at:]) for at in range(len(labels) - 1))
+    return any(name in PUBLIC for name in sites)

@@ -38,6 +38,7 @@ _DOMAIN = re.compile(r"(?:\.[a-z0-9][\w-]{0,62}){1,8}")
 _DIGITS = re.compile(r"\d{1,8}")
 _NUMBERED = re.compile(r"(?P<stem>.*[a-z][-_]?)\d{1,8}")
 _PLAIN_PATH = re.compile(r"(?:/[\w.@%+=~-]+)+/?")
+_REST_OF_PATH = re.compile(r"[/\\][^\s\"'`<>|;,)\]}]{0,1000}")
 REASONS: dict[Kind, str] = {
     "path": "a path that the journal names",
     "host": "a host that is named elsewhere",
@@ -60,7 +61,11 @@ class Value(NamedTuple):
 
 
 def find(text: str, known: Known) -> Iterator[Span]:
-    """Where the known values stand in a text."""
+    """Where the known values stand in a text.
+
+    A value is found as a whole word, in any case: the host `gpu7` in `on GPU7:`, not in `mygpu7`.
+    A secret is found also within a word. No spans where nothing is known.
+    """
     index = _index(known)
     if not index:
         return
@@ -73,7 +78,10 @@ def find(text: str, known: Known) -> Iterator[Span]:
 
 
 def _index(known: Known) -> dict[str, list[tuple[Value, int]]]:
-    """The values by their first piece, each with how far into it that piece begins."""
+    """The values by their first piece, each with how far into it that piece begins.
+
+    `~ann/data` is kept under `ann`, with 1.
+    """
     index: dict[str, list[tuple[Value, int]]] = {}
     for value in set(_searched(known)):
         first = _PIECE.search(value.text)
@@ -83,6 +91,11 @@ def _index(known: Known) -> dict[str, list[tuple[Value, int]]]:
 
 
 def _searched(known: Known) -> Iterator[Value]:
+    """All that a text is searched for, in lower case.
+
+    Values are brought into the composed form of Unicode (NFC) first: macOS stores `ü` as two
+    characters.
+    """
     for kind in REASONS:
         for value in known.values(kind):
             text = near.lower(unicodedata.normalize("NFC", value)).strip()
@@ -90,7 +103,11 @@ def _searched(known: Known) -> Iterator[Value]:
 
 
 def _spellings(kind: Kind, text: str) -> Iterator[Value]:
-    """What a text is searched for, to find one value."""
+    """What a text is searched for, to find one value; nothing where it would be found everywhere.
+
+    A list of hosts is each of them, `123456_7` is also the job `123456`, and a user called `data`
+    is none: the word stands in every log.
+    """
     if kind == "host":
         for name in re.split(r"[,\s]+(?![^\[]*\])", text):
             yield from _of_host(name)
@@ -99,8 +116,7 @@ def _spellings(kind: Kind, text: str) -> Iterator[Value]:
             if len(number) >= _SHORTEST_NUMBER:
                 yield Value(kind, number)
     elif kind == "path":
-        is_absolute = text.startswith(("/", "~", "\\")) or re.match(r"[a-z]:[\\/]", text)
-        if is_absolute and len(text) > 3 and not _PLAIN_PATH.fullmatch(text):
+        if _is_odd_path(text):
             yield Value(kind, text.rstrip("/"))
     elif kind == "secret":
         if len(text) > 3:
@@ -109,23 +125,49 @@ def _spellings(kind: Kind, text: str) -> Iterator[Value]:
         yield Value(kind, text)
 
 
+def _is_odd_path(text: str) -> bool:
+    """Whether this is an absolute path whose form alone does not show where it ends.
+
+    A plain one (`/work/ann/run7`) is found by its form (places.py), known or not. One with a space
+    or a bracket in it (`/work/my data (2)`) is found as a whole only if it is known.
+    """
+    starts_at_root = text.startswith(("/", "~", "\\"))
+    has_drive = re.match(r"[a-z]:[\\/]", text) is not None
+    if not starts_at_root and not has_drive:
+        return False
+    return len(text) > 3 and _PLAIN_PATH.fullmatch(text) is None
+
+
 def _of_host(name: str) -> Iterator[Value]:
+    """What finds a host and its like: of `gpu07.hpc.uni-x.de` its short name, its domain, and the
+    stem `gpu` with any number behind it, as the next node of the cluster is as private.
+    """
     name = name.strip(".")
     short, _, domain = _RANGE.sub("", name).partition(".")
     if len(short) > 1 and short not in _WORDS and not short.isdigit():
         yield Value("host", short)
     if domain.count(".") and not is_public(domain):
         yield Value("host", domain)
-    numbered = _NUMBERED.fullmatch(short)
-    stem = numbered["stem"] if numbered else ""
-    if "[" in name:
-        stem = name.partition("[")[0]
-    if len(stem.strip("-_")) > 2 and stem.strip("-_") not in _WORDS:
+    stem = _stem(name, short)
+    word = stem.strip("-_")
+    if len(word) > 2 and word not in _WORDS:
         yield Value("host", stem, is_stem=True)
 
 
+def _stem(name: str, short: str) -> str:
+    """What stands before the number or the range of a host: `gpu` of `gpu[01-04]`; "": neither."""
+    if "[" in name:
+        return name.partition("[")[0]
+    numbered = _NUMBERED.fullmatch(short)
+    if numbered is None:
+        return ""
+    return numbered["stem"]
+
+
 def _span_at(text: str, start: int, value: Value) -> Span | None:
-    """The value at `start`; None: it is not there, or it is part of a longer word."""
+    """The value at `start`, with what belongs to it behind it: the domain of a host, the rest of a
+    path. None: it is not there, or it is part of a longer word.
+    """
     if start < 0 or not text.startswith(value.text, start):
         return None
     end = start + len(value.text)
@@ -141,7 +183,8 @@ def _span_at(text: str, start: int, value: Value) -> Span | None:
     name = text[start:end]
     if value.kind == "host":
         further = _DOMAIN.match(text, end)
-        end = further.end() if further else end
+        if further is not None:
+            end = further.end()
     elif value.kind == "path":
         end = _path_end(text, end)
     elif value.kind == "job":
@@ -150,7 +193,10 @@ def _span_at(text: str, start: int, value: Value) -> Span | None:
 
 
 def _is_word(text: str, start: int, end: int, kind: Kind) -> bool:
-    """Whether what stands there is no part of a longer word or number."""
+    """Whether what stands there is no part of a longer word or number.
+
+    A path may stand directly behind a letter, as in `-C/work/ann`.
+    """
     before, after = text[max(0, start - 1) : start], text[end : end + 1]
     if kind == "job":
         return _is_whole_number(text, start, end)
@@ -165,14 +211,23 @@ def _is_letter(sign: str) -> bool:
 
 
 def _is_whole_number(text: str, start: int, end: int) -> bool:
+    """Whether a job id stands there, and no part of another number: not in `0.123456`, `1,123456`
+    or `x123456`, but in `job123456` and `slurm-123456.out`.
+    """
     before, after = text[max(0, start - 8) : start], text[end : end + 1]
-    if _is_letter(after) or before[-1:].isdigit() or re.search(r"\d[.,]$", before):
+    if _is_letter(after) or before[-1:].isdigit():
+        return False
+    if re.search(r"\d[.,]$", before):
         return False
     if _is_letter(before[-1:]):
-        return re.split(r"[^a-z]", before)[-1] in _JOB_WORDS
+        word = re.split(r"[^a-z]", before)[-1]
+        return word in _JOB_WORDS
     return True
 
 
 def _path_end(text: str, end: int) -> int:
-    further = re.compile(r"[/\\][^\s\"'`<>|;,)\]}]{0,1000}").match(text, end)
-    return further.end() if further else end
+    """Where a path that is known up to `end` ends: behind the folders and the file that follow."""
+    further = _REST_OF_PATH.match(text, end)
+    if further is None:
+        return end
+    return further.end()
