@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from watchkeeper.core.errors import DoubtError, RefusedError, UnavailableError, UsageError
-from watchkeeper.schedulers.base import TERMINAL, UNKNOWN, Job
+from watchkeeper.schedulers.base import TERMINAL, UNKNOWN, Job, poll_groups
 from watchkeeper.schedulers.sbatch_head import read_head
 from watchkeeper.schedulers.shell import NOT_THERE, Done
 from watchkeeper.schedulers.slurm import text
@@ -77,7 +77,7 @@ class Cluster:
         answer = self.answers.get(command)
         if callable(answer):
             answer = answer(argv)
-        if answer is not None:
+        if answer:
             return answer
         if "--helpformat" in argv:
             return Done(code=0, out=" ".join(self.fields))
@@ -362,6 +362,26 @@ def test_a_window_that_is_too_wide(cluster, slurm):
     before = cluster.count("sacct")
     look(slurm, "18")
     assert cluster.count("sacct") == before + 1
+
+
+def test_a_shared_look_says_to_each_what_it_would_be_told_alone(cluster):
+    """One look at several groups of jobs costs the commands of one, and says of each group what a
+    look at it alone says, in the same words: accounting's silence only where a job has ended.
+    """
+    cluster.squeue = shown("17", "RUNNING") + shown("18", "FAILED", status="768")
+    cluster.sacct = booked("18", "FAILED", code="3:0") + booked("19", "COMPLETED")
+    groups = [["17"], ["18", "17"], [], ["19", "20"]]
+    for answer in (None, Done(code=1, err=REFUSED)):
+        cluster.answers["sacct"] = lambda argv, said=answer: "--helpformat" not in argv and said
+        alone = [SlurmScheduler(cluster, user="me").poll(job_ids) for job_ids in groups]
+        cluster.asked.clear()
+        slurm = SlurmScheduler(cluster, user="me")
+        assert poll_groups(slurm, groups) == alone
+        assert (cluster.count("squeue"), cluster.count("sacct")) == (1, 1)
+        assert [bool(one.silent) for one in alone] == [False, bool(answer), False, bool(answer)]
+    cluster.asked.clear()
+    assert [one.facts for one in poll_groups(slurm, [[], []])] == [{}, {}]
+    assert cluster.asked == []
 
 
 def test_commands_per_poll(cluster, slurm):

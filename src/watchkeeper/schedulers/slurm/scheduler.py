@@ -16,8 +16,9 @@ import os
 import re
 import shlex
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 
 import msgspec
@@ -149,6 +150,16 @@ class _Look(msgspec.Struct):
             tokens={job_id: token for job_id, token in self.tokens.items() if token is not None},
             silent=f"accounting: {self.deaf}" if self.deaf else "",
         )
+
+
+class _Books(msgspec.Struct, frozen=True):
+    """What accounting has: job id → its row. `deaf`: why it did not answer ("": it did, or was not
+    asked).
+    """
+
+    rows: Mapping[str, Row] = {}
+    deaf: str = ""
+    is_asked: bool = True
 
 
 class SlurmScheduler:
@@ -409,11 +420,36 @@ class SlurmScheduler:
         Raises:
             UnavailableError: squeue does not answer.
         """
+        (snapshot,) = self.poll_groups([job_ids])
+        return snapshot
+
+    def poll_groups(self, groups: Sequence[Sequence[str]]) -> list[Snapshot]:
+        """Look at several groups of jobs as `poll` does, all of them by the commands of one look.
+
+        Raises:
+            UnavailableError: squeue does not answer.
+        """
         query = shlex.join(["squeue", *_named(self._cluster), "-u", self._user, "--states=all"])
-        if not job_ids:
-            return Snapshot(query=query, facts={})
-        live = self._live(job_ids)
-        look = _Look()
+        live = self._live(dict.fromkeys(chain.from_iterable(groups)))
+        looks = [_Look() for _ in groups]
+        ended = [
+            self._look_at_live(job_ids, live, look)
+            for job_ids, look in zip(groups, looks, strict=True)
+        ]
+        books = self._ask_accounting(dict.fromkeys(chain.from_iterable(ended)))
+        snapshots: list[Snapshot] = []
+        for job_ids, over, look in zip(groups, ended, looks, strict=True):
+            words = self._look_at_ended(over, live, books, look)
+            comment = _comment(job_ids) if job_ids else ""
+            snapshots.append(look.snapshot(query + words + comment, job_ids))
+        return snapshots
+
+    def _look_at_live(
+        self, job_ids: Sequence[str], live: Mapping[str, Row], look: _Look
+    ) -> list[str]:
+        """Add to `look` the jobs that squeue shows as live, and those whose end is known. Returns
+        the others.
+        """
         ended: list[str] = []
         for job_id in job_ids:
             row = live.get(job_id)
@@ -425,9 +461,7 @@ class SlurmScheduler:
                 look.add(job_id, *self._ended[job_id])
             else:
                 ended.append(job_id)
-        if ended:
-            query += self._look_at_ended(ended, live, look)
-        return look.snapshot(query + _comment(job_ids), job_ids)
+        return ended
 
     def _is_remembered(self, job_id: str, shown: Row | None) -> bool:
         """Whether the end of this job is known already; squeue may show another job of that id."""
@@ -451,21 +485,29 @@ class SlurmScheduler:
 
     # ── what has ended
 
-    def _look_at_ended(self, job_ids: Sequence[str], live: Mapping[str, Row], look: _Look) -> str:
-        """Add to `look` the jobs that squeue shows as ended or not at all. Returns what was asked,
-        in words, as it follows squeue's command.
+    def _ask_accounting(self, job_ids: Collection[str]) -> _Books:
+        """What accounting has of these jobs. It is not asked of none, nor where there is none."""
+        if not job_ids or self._light:
+            return _Books(is_asked=False)
+        try:
+            return _Books(rows=self._booked(job_ids))
+        except _DeafError as error:
+            return _Books(deaf=str(error))
+
+    def _look_at_ended(
+        self, job_ids: Sequence[str], live: Mapping[str, Row], books: _Books, look: _Look
+    ) -> str:
+        """Add to `look` the jobs that squeue shows as ended or not at all. Returns what accounting
+        answered to, in words, as it follows squeue's command.
         """
-        booked: dict[str, Row] = {}
-        words = ""
-        if not self._light:
-            try:
-                booked = self._booked(job_ids)
-                words = f"; sacct -j {','.join(job_ids[:_MOST_SHOWN])}"
-            except _DeafError as error:
-                look.deaf = str(error)
+        if not job_ids:
+            return ""
+        look.deaf = books.deaf
         for job_id in job_ids:
-            self._judge(job_id, live.get(job_id), booked.get(job_id), look)
-        return words
+            self._judge(job_id, live.get(job_id), books.rows.get(job_id), look)
+        if not books.is_asked or books.deaf:
+            return ""
+        return f"; sacct -j {','.join(job_ids[:_MOST_SHOWN])}"
 
     def _judge(self, job_id: str, shown: Row | None, booked: Row | None, look: _Look) -> None:
         """Add a job to `look` that is live no more, by what squeue has `shown` and accounting has
