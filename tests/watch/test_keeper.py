@@ -798,7 +798,8 @@ def test_what_another_process_submitted_enters_the_leaders_log(tmp_path: Path) -
             helped[0] = True
             helper = keeper(folder, fake, runs="b")
             helper.ask_to_leave("test")
-            helper._turn()
+            helper.prepare()
+            helper.turn()
             helper.logbook.close()
             assert not helper.logbook.leads
         waits(one)

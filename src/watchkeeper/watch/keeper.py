@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
 
 from watchkeeper.core import criteria, processes
 from watchkeeper.core.criteria import Criterion
@@ -34,7 +35,7 @@ from watchkeeper.watch.logs.said import Said
 from watchkeeper.watch.phases import Phases
 from watchkeeper.watch.policy import WatchPolicy
 from watchkeeper.watch.poll.pace import Pace
-from watchkeeper.watch.poll.poller import Poller
+from watchkeeper.watch.poll.poller import Ask, Poller
 from watchkeeper.watch.spending import Spending
 from watchkeeper.watch.submissions import Submissions
 from watchkeeper.watch.trust.vouching import Vouching
@@ -49,6 +50,12 @@ _LATEST_LOG_S = 60.0
 # Between two looks at the jobs' own files: each pause is longer, up to this many seconds.
 _SLOWER = 1.5
 _LONGEST_PAUSE_S = 0.3
+
+Standing = Literal["waits", "goes on", "ended", "left"]
+"""How a watch stands after a turn: it waits for news, has more to submit at once, has come to its
+end, or has left while something is under way.
+"""
+OVER: tuple[Standing, ...] = ("ended", "left")
 
 
 def _hint_for(submitted: str, asked: str) -> str:
@@ -73,7 +80,8 @@ class Keeper:
     every event that any process writes meanwhile, `turned` with the keeper after each turn; `why`
     is the reason for leaving. `run_logs` is the setting of that name, `said` what a person said of
     the runs, `cluster` the name of the cluster's profile ("": none), `budget` what may be used
-    (None: any amount). `expect`: where criteria are stated → which.
+    (None: any amount). `expect`: where criteria are stated → which. `ask` answers for the
+    scheduler where several watches share its looks (None: it is asked itself).
     """
 
     def __init__(
@@ -94,6 +102,7 @@ class Keeper:
         cluster: str = "",
         budget: Budget | None = None,
         expect: Mapping[str, Sequence[Criterion]] | None = None,
+        ask: Ask | None = None,
         clock: Clock = utc_now,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -112,6 +121,7 @@ class Keeper:
         self._looked: set[AttemptId] = set()
         self._planned_from: State | None = None
         self._basis: tuple[object, ...] = ()
+        self._notes: tuple[str, ...] = ()
         self._logged_at = 0.0
         self._logs_rest_s = 0.0
         self.logbook = Logbook(experiment.folder, purpose, self._hear, clock, monotonic)
@@ -159,6 +169,7 @@ class Keeper:
                 soonest_s=policy.soonest_s, usual_s=policy.poll_s, longest_s=policy.longest_s
             ),
             unknown_deadline_s=policy.unknown_deadline_s,
+            ask=ask,
         )
         self._rounds = Rounds(
             experiment.folder,
@@ -196,18 +207,66 @@ class Keeper:
             StorageError: the journal cannot be written; what was acknowledged is kept, and the same
                 command continues.
         """
+        self.begin()
+        try:
+            while True:
+                self.prepare()
+                standing = self.turn()
+                if standing in OVER:
+                    return standing == "ended"
+                if standing == "waits":
+                    self._wait_for_news()
+        finally:
+            self.logbook.close()
+
+    def begin(self) -> None:
+        """Look at what is there, before the first turn. Raises as `keep`."""
         self._refuse_jobs_elsewhere()
         state = self.logbook.state
         self._failed = planning.failed_attempts(state)
         self._looked = {(attempt.key, attempt.number) for attempt in self._judged()}
         self.book.look_at_all(state)
-        notes: tuple[str, ...] = ()
         if self._leaving.remove_sentinel():
-            notes = (f"{SENTINEL} was removed: the watch goes on",)
-        try:
-            return self._keep(notes)
-        finally:
-            self.logbook.close()
+            self._notes = (f"{SENTINEL} was removed: the watch goes on",)
+
+    def prepare(self) -> None:
+        """Begin a turn: take the lead where it is free, and read what anybody wrote."""
+        if self.logbook.take_lead():
+            self._phases.begin(self._notes, keeps_halts=bool(self._halts.words))
+        self._state_criteria()
+        self.logbook.sync()
+
+    @property
+    def job_ids(self) -> list[str]:
+        """The jobs that the scheduler is asked about in this turn; none where another watcher
+        leads.
+        """
+        if self.logbook.leads:
+            return self._poller.job_ids
+        return []
+
+    def turn(self) -> Standing:
+        """Poll, judge, plan, submit, and write it down. Raises as `keep`."""
+        self._turn()
+        if not self._is_under_way():
+            if self.logbook.leads:
+                self._vouch_for_the_rest()
+                self._phases.finish(self.plan)
+            return "ended"
+        if self._leaving.is_requested():
+            return self._leave()
+        if self._submissions.is_interrupted:
+            return "goes on"
+        if not self._stays:
+            self._leaving.why = "submitted what was ready; nobody watches"
+            return self._leave()
+        return "waits"
+
+    def _leave(self) -> Standing:
+        if self.logbook.leads:
+            self._bring_up_logs()
+            self.logbook.write(Detached, why=self.why, active=len(self.logbook.state.active))
+        return "left"
 
     def _state_criteria(self) -> None:
         """Write down what is expected: before this process submits anything, and where it leads,
@@ -223,30 +282,6 @@ class Keeper:
                     value=one.value,
                     source=source,
                 )
-
-    def _keep(self, notes: tuple[str, ...]) -> bool:
-        while True:
-            if self.logbook.take_lead():
-                self._phases.begin(notes, keeps_halts=bool(self._halts.words))
-            self._state_criteria()
-            self._turn()
-            if not self._is_under_way():
-                if self.logbook.leads:
-                    self._vouch_for_the_rest()
-                    self._phases.finish(self.plan)
-                return True
-            if self._leaving.is_requested():
-                break
-            if self._submissions.is_interrupted:
-                continue
-            if not self._stays:
-                self._leaving.why = "submitted what was ready; nobody watches"
-                break
-            self._wait_for_news()
-        if self.logbook.leads:
-            self._bring_up_logs()
-            self.logbook.write(Detached, why=self.why, active=len(self.logbook.state.active))
-        return False
 
     @property
     def refused(self) -> frozenset[str]:
@@ -295,7 +330,6 @@ class Keeper:
     # ── one turn
 
     def _turn(self) -> None:
-        self.logbook.sync()
         if self.logbook.leads:
             self._poller.poll()
             self._rounds.make(self.logbook.state)

@@ -44,25 +44,32 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     silent: str
 
 
+def job_ids(experiment: Path, scheduler: Scheduler, attempts: Sequence[Attempt]) -> list[str]:
+    """The jobs of these attempts that this scheduler has."""
+    jobs = [(attempt, _job_to_follow(experiment, attempt)) for attempt in attempts]
+    return [
+        job_id
+        for attempt, job_id in jobs
+        if attempt.submissions[job_id].scheduler == scheduler.name
+    ]
+
+
 def look(
     experiment: Path,
     scheduler: Scheduler,
+    ask: Callable[[Sequence[str]], Snapshot],
     attempts: Sequence[Attempt],
     overdue: Callable[[AttemptId], bool],
 ) -> Look:
-    """Ask the scheduler about these attempts, once. A job that it does not know is what it was
-    before, until `overdue` says that its absence counts.
+    """Ask the scheduler about these attempts, once, by `ask`. A job that it does not know is what
+    it was before, until `overdue` says that its absence counts.
 
     Raises:
         UnavailableError: it could not be asked.
     """
     jobs = {a.id: _job_to_follow(experiment, a) for a in attempts}
-    job_ids: list[str] = []
-    for attempt in attempts:
-        job_id = jobs[attempt.key, attempt.number]
-        if attempt.submissions[job_id].scheduler == scheduler.name:
-            job_ids.append(job_id)
-    snapshot = scheduler.poll(job_ids)
+    asked = [jobs[a.id] for a in attempts if a.submissions[jobs[a.id]].scheduler == scheduler.name]
+    snapshot = ask(asked)
     states: dict[AttemptId, str] = {}
     changes: list[Change] = []
     moved: dict[AttemptId, str] = {}

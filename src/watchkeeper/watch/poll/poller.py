@@ -5,7 +5,7 @@ judged by its evidence.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from watchkeeper.core.events import (
     Submitted,
 )
 from watchkeeper.core.layout import attempt_folder
-from watchkeeper.core.state import Attempt, AttemptId
+from watchkeeper.core.state import Attempt, AttemptId, State
 from watchkeeper.core.text.odd_bytes import as_path
 from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.launch.reproduce import environment_of
@@ -34,7 +34,14 @@ from watchkeeper.report.actionlog.block_format import duration_words
 from watchkeeper.report.compose.history import list_differences
 from watchkeeper.runfolder.link import read_link
 from watchkeeper.schedulers import remote_files
-from watchkeeper.schedulers.base import COMPLETING, TERMINAL, UNKNOWN, Scheduler, remote_shell
+from watchkeeper.schedulers.base import (
+    COMPLETING,
+    TERMINAL,
+    UNKNOWN,
+    Scheduler,
+    Snapshot,
+    remote_shell,
+)
 from watchkeeper.schedulers.wrapper.claims import is_closed
 from watchkeeper.schedulers.wrapper.hashes import read_hashes
 from watchkeeper.tools.promise import Finding
@@ -51,6 +58,9 @@ from watchkeeper.watch.verdict.judge import judge
 
 _HOUR_S = 3600.0
 
+Ask = Callable[[Sequence[str]], Snapshot]
+"""As `Scheduler.poll`."""
+
 
 class Poller:
     """The looking part of a watch; only the leading watcher uses it. `watched`: phase → attempt →
@@ -66,6 +76,7 @@ class Poller:
         *,
         pace: Pace,
         unknown_deadline_s: float,
+        ask: Ask | None = None,
     ) -> None:
         self.watched: dict[Phase, dict[AttemptId, str]] = {phase: {} for phase in PHASES}
         self.pace = pace
@@ -75,6 +86,7 @@ class Poller:
         self._experiment = experiment
         self._items: Mapping[str, RunItem] = {item.key: item for item in experiment.items}
         self._scheduler = scheduler
+        self._ask = ask or scheduler.poll
         self._logbook = logbook
         self._book = book
         self._unknown_deadline_s = unknown_deadline_s
@@ -84,6 +96,13 @@ class Poller:
         self._absent_now: set[AttemptId] = set()
         self._silent_since: float | None = None
         self._part_silent_since: float | None = None
+
+    @property
+    def job_ids(self) -> list[str]:
+        """The jobs that a poll looks at now."""
+        state = self._logbook.state
+        attempts = [*_running(state.active), *_lost(state)]
+        return monitor.job_ids(self._experiment.folder, self._scheduler, attempts)
 
     def poll(self) -> None:
         """Look once, write down what changed, and judge what has ended."""
@@ -95,8 +114,7 @@ class Poller:
 
     def _look(self, running: list[Attempt]) -> bool:
         """Ask the scheduler, and write down what changed; False: it did not answer."""
-        # Evidence of an end that nobody saw may come after its verdict.
-        lost = [attempt for attempt in self._logbook.state.yielding if attempt.submissions]
+        lost = _lost(self._logbook.state)
         is_stirring = self._sees_news(a for a in running if a.state == "RUNNING")
         is_stirring, self._has_stirred = is_stirring or self._has_stirred, False
         if not running and not lost:
@@ -104,7 +122,11 @@ class Poller:
         self._absent_now = set()
         try:
             look = monitor.look(
-                self._experiment.folder, self._scheduler, [*running, *lost], self._absence_counts
+                self._experiment.folder,
+                self._scheduler,
+                self._ask,
+                [*running, *lost],
+                self._absence_counts,
             )
         except UnavailableError as error:
             if running:
@@ -405,6 +427,11 @@ class Poller:
             self._logbook.write(
                 Observed, what="scheduler answers", detail=f"after {length} without an answer"
             )
+
+
+def _lost(state: State) -> list[Attempt]:
+    """Those that were judged without their end: evidence of it may come after the verdict."""
+    return [attempt for attempt in state.yielding if attempt.submissions]
 
 
 def _running(active: Iterable[Attempt]) -> list[Attempt]:
