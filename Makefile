@@ -95,7 +95,7 @@ health: $(VENV)/.stamp-dev ## five jobs on a real Slurm that are not well, and w
 twins: $(VENV)/.stamp-dev $(TWINS)/.stamp-watchkeeper $(TWINS)/.stamp-servatus $(TWINS)/.stamp-submitit ## servatus, submitit and Watchkeeper under twelve faults on a real Slurm: how often each ran a job twice, or lost it (root; half an hour)
 	@$(BIN)/python -m tests.twins
 
-sync-faults: $(VENV)/.stamp-dev ## send runs with wandb to a server on this machine that fails in twenty-nine ways, and print whether what was said is true (ten minutes)
+sync-faults: $(VENV)/.stamp-dev ## send runs with wandb to a server on this machine that fails in thirty-one ways, and print whether what was said is true (ten minutes)
 	@$(BIN)/python -m tests.publish.wandb.faults
 
 fuzz: $(VENV)/.stamp-dev ## try each reader of files and output with nearly right input, a minute each (forty minutes; SECONDS=5 is a quick round)

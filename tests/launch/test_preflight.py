@@ -8,11 +8,29 @@ from pathlib import Path
 
 import pytest
 
+from watchkeeper.core.code.environment import Environment, Python
 from watchkeeper.experiment import experiment as experiments
-from watchkeeper.launch.preflight import checked, examine, hidden_failure
+from watchkeeper.launch.preflight import checked, examine, hidden_failure, package_notes
 from watchkeeper.schedulers.site import Partition, Site
 
 ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(("version", "is_named"), [("0.24.0", True), ("0.31.0", False)])
+@pytest.mark.parametrize("is_on_path", [True, False])
+def test_a_wandb_that_loses_rows_is_named_before_a_job_uses_it(version, is_named, is_on_path):
+    """A job inherits the first Python on the submitter's PATH, else the submitter's own."""
+    jobs = Python(executable="/env/bin/python", version="3.11", packages={"wandb": version})
+    other = Python(executable="/usr/bin/python3", version="3.11", packages={})
+    installed = Environment(
+        submitter=other if is_on_path else jobs,
+        on_path=jobs if is_on_path else None,
+        system="",
+        variables={},
+    )
+    said = [one.message for one in package_notes(installed)]
+    assert said == ["/env/bin/python has wandb 0.24.0, which may lose rows as it logs"] * is_named
+
 
 HIDING = {
     "a saved code that nothing uses": (

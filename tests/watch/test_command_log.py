@@ -158,6 +158,7 @@ def test_the_wandb_run_of_a_command_is_named_and_gets_its_page(tmp_path: Path) -
     local = "wandb/offline-run-20261128_150000-abc"
     text = page.read_text()
     assert f"- local: `{local}`" in text and f"--project PROJECT {local}" in text
+    assert "- wandb version: 0.31.0" in text
     page.write_text(text.replace("- notes: pending", "- notes: mine"))
     (run,) = (tmp_path / "artifacts").glob("*/*")
     writer = Writer(run / layout.JOURNAL, "test")

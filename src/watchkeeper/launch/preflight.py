@@ -13,9 +13,11 @@ from pathlib import Path
 
 import msgspec
 
-from watchkeeper.core.code import git
+from watchkeeper.core.code import environment, git
+from watchkeeper.core.code.environment import Environment
 from watchkeeper.core.code.git import DETACHED, Git
 from watchkeeper.core.code.shell_text import commands
+from watchkeeper.core.code.wandb_versions import loses_rows
 from watchkeeper.core.disk.files import read_whole
 from watchkeeper.core.errors import Problem
 from watchkeeper.core.text import lazy
@@ -70,8 +72,27 @@ def checked(experiment: Experiment, site: Site, *, coming: bool = True) -> Exper
         Problem(where="the environment", message=remark, severity="warning", code="hazard")
         for remark in site.remarks
     ]
+    warnings += package_notes(environment.of_submitter())
     return msgspec.structs.replace(
         experiment, problems=(*experiment.problems, *warnings, *hazards.find_hazards(experiment))
+    )
+
+
+def package_notes(installed: Environment) -> tuple[Problem, ...]:
+    """What is known to be wrong with packages that the jobs would inherit from here."""
+    python = installed.on_path or installed.submitter
+    version = python.packages.get("wandb", "")
+    if not loses_rows(version):
+        return ()
+    message = f"{python.executable} has wandb {version}, which may lose rows as it logs"
+    return (
+        Problem(
+            where="the environment",
+            message=message,
+            hint="pip install 'wandb>=0.31'",
+            severity="warning",
+            code="hazard",
+        ),
     )
 
 

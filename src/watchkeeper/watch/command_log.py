@@ -40,6 +40,7 @@ from watchkeeper.core.text import lazy
 from watchkeeper.core.text.redaction import redact, redact_words
 from watchkeeper.core.text.zones import zone_of
 from watchkeeper.publish.wandb.belonging import ids_of, segments_of
+from watchkeeper.publish.wandb.offline import version_in
 from watchkeeper.reading import arguments
 from watchkeeper.report.compose import splice
 from watchkeeper.report.compose.compose import compose
@@ -250,7 +251,12 @@ class CommandLog:
         folders = [os.path.relpath(one.path.parent, self._run) for one in segments]
         if len(ids_of(segments)) != 1:
             return left
-        return msgspec.structs.replace(left, wandb=folders[-1], wandb_earlier=tuple(folders[:-1]))
+        return msgspec.structs.replace(
+            left,
+            wandb=folders[-1],
+            wandb_earlier=tuple(folders[:-1]),
+            wandb_version=version_in(segments[-1].path.parent),
+        )
 
     def _why(self, ended: RunEnded) -> str:
         """The last line on the command's standard error; where it wrote none, how it ended."""

@@ -11,12 +11,12 @@ import json
 import re
 import socket
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Literal
+from typing import Any, Literal, cast
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from tests.publish.loopback import LoopbackHandler, LoopbackServer
 
 TOKEN = "hf_" + "Qw7tZ2mKx9Lp4Rb8Vn3Cy6Hd1Js5Gf"
 OWNER = "ada"
@@ -96,7 +96,7 @@ def git_oid(data: bytes) -> str:
     return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
 
 
-class FakeHub:
+class FakeHub(LoopbackServer):
     """One Hub. `requests` are the lines of the requests it got, `tokens` who may write, and
     `received_bytes` what came in as bodies.
     """
@@ -115,32 +115,13 @@ class FakeHub:
         self.part_bytes: int | None = None
         self.page_size = 1000
         self.hanging = threading.Event()
-        self.released = threading.Event()
         self.lock = threading.Lock()
-        self._httpd = _Listener(self)
-
-    @property
-    def url(self) -> str:
-        """Its address."""
-        return f"http://127.0.0.1:{self._httpd.server_port}"
+        super().__init__(_Handler)
 
     @property
     def cdn_url(self) -> str:
         """The address of the large files: as with the Hub, another host, which gets no token."""
-        return f"http://localhost:{self._httpd.server_port}"
-
-    @contextmanager
-    def serving(self) -> Iterator[FakeHub]:
-        """Serve in a thread; every waiting request is let go at the end."""
-        thread = threading.Thread(target=self._httpd.serve_forever, args=(0.02,), daemon=True)
-        thread.start()
-        try:
-            yield self
-        finally:
-            self.released.set()
-            self._httpd.shutdown()
-            self._httpd.server_close()
-            thread.join()
+        return f"http://localhost:{self.port}"
 
     def add(self, repo_id: str, files: dict[str, bytes] | None = None, **settings: Any) -> Repo:
         """A repository with files in it, as the Hub makes one."""
@@ -174,20 +155,6 @@ class FakeHub:
         return None
 
 
-class _Listener(ThreadingHTTPServer):
-    """Serves one fake Hub; a client that goes away is no error."""
-
-    daemon_threads = True
-    request_queue_size = 64
-
-    def __init__(self, fake: FakeHub) -> None:
-        self.fake = fake
-        super().__init__(("127.0.0.1", 0), _Handler)
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing."""
-
-
 class _Gone(Exception):
     """The connection was ended on purpose."""
 
@@ -211,18 +178,11 @@ def _refusal(code: int, name: str, message: str) -> _Reply:
 _NO_REPO = (404, "RepoNotFound", "Repository not found")
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # else headers and body wait for one another
-    server: _Listener
-
+class _Handler(LoopbackHandler):
     @property
     def fake(self) -> FakeHub:
         """The Hub that is spoken to."""
-        return self.server.fake
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        return cast(FakeHub, self.owner)
 
     def do_GET(self) -> None:
         self._serve()
@@ -279,18 +239,9 @@ class _Handler(BaseHTTPRequestHandler):
         if trouble is not None and trouble.kind == "cut-request":
             self.rfile.read(min(trouble.bytes, int(self.headers.get("Content-Length") or 0)))
             self._end()
-        if self.headers.get("Transfer-Encoding") == "chunked":
-            data = b"".join(self._chunks())
-        else:
-            data = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        data = self.body()
         self.fake.received_bytes += len(data)
         return data
-
-    def _chunks(self) -> Iterator[bytes]:
-        while size := int(self.rfile.readline(), 16):
-            yield self.rfile.read(size)
-            self.rfile.readline()
-        self.rfile.readline()
 
     def _reply(self, reply: _Reply, trouble: Trouble | None) -> None:
         self.send_response(reply.code)

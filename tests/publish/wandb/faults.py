@@ -28,7 +28,8 @@ RUN = ("ent", "proj", "abc")
 class Case(NamedTuple):
     """One fault: the files, how the server fails and after how many good answers, what must be
     said, and how many rows the server must hold afterwards (None: any number). A disk is full for
-    every file that grows over `most_file_bytes` (None: there is room).
+    every file that grows over `most_file_bytes` (None: there is room). `version` is what the server
+    says it is, and `why` a part of the reason that must be said.
     """
 
     name: str
@@ -39,6 +40,8 @@ class Case(NamedTuple):
     after: int = 0
     timeout_s: float = TIMEOUT_S
     most_file_bytes: int | None = None
+    version: str = "0.76.1"
+    why: str = ""
 
 
 class Seen(NamedTuple):
@@ -153,13 +156,13 @@ CASES = (
     Case("403", plain, "failed", 0, "403"),
     Case("404", plain, "failed", 0, "404"),
     Case("500", plain, "failed", 0, "500"),
-    Case("500 after the start", plain, "not synced", None, "500", 2),
-    Case("401 after the start", plain, "not synced", None, "401", 2),
+    Case("500 after the start", plain, "not synced", None, "500", 3),
+    Case("401 after the start", plain, "not synced", None, "401", 3),
     Case("hangs at once", plain, "failed", 0, "hang"),
-    Case("hangs at request 2", plain, "not synced", None, "hang", 1),
     Case("hangs at request 3", plain, "not synced", None, "hang", 2),
-    Case("hangs at request 5", plain, "not synced", None, "hang", 4),
-    Case("closes mid-upload", plain, "not synced", None, "close", 3),
+    Case("hangs at request 4", plain, "not synced", None, "hang", 3),
+    Case("hangs at request 6", plain, "not synced", None, "hang", 5),
+    Case("closes mid-upload", plain, "not synced", None, "close", 4),
     Case("loses half of the rows", plain, "failed", None, "lose-rows"),
     Case("does not count rows", plain, "unknown", 20, "no-count"),
     Case("half a segment", torn, "unknown", 19),
@@ -172,7 +175,9 @@ CASES = (
     Case("NaN, slashes, Unicode", strange, "synced", 2),
     Case("a clock a day ahead", other_day, "synced", 1),
     Case("no binary", no_binary, "error", 0),
-    Case("an old server", plain, "failed", 0, "old"),
+    Case("an old server", plain, "failed", 0, version="0.69.2", why="needs 0.70.0 or later"),
+    Case("an old server, no version", plain, "failed", 0, "old", why="the server is too old"),
+    Case("a server without version", plain, "synced", 20, version=""),
     Case("60 GB of staging", staged, "synced", 20),
     Case("a full disk", plain, "any", None, most_file_bytes=2000),
 )
@@ -186,6 +191,7 @@ def try_case(case: Case, folder: Path) -> Seen:
     token.chmod(0o600)
     with FakeServer().serving() as server:
         server.fault, server.fault_after = case.fault, case.after
+        server.version = case.version
         words = [sys.executable, "-m", "watchkeeper", "wandb", "sync", folder / "wandb", "--json"]
         words += ["-e", "ent", "-p", "proj", "--server", server.url, "--yes"]
         words += ["--wandb-token-file", token, "--timeout", str(case.timeout_s)]
@@ -238,6 +244,8 @@ def fault_of(case: Case, seen: Seen) -> str:
         return f"the server holds {seen.held} rows, not {case.held}"
     if seen.said == "synced" and seen.held != seen.rows:
         return f"it was called synced, and the server holds {seen.held} of {seen.rows} rows"
+    if case.why not in seen.why:
+        return f"the reason does not say {case.why!r}"
     if seen.repeated:
         return f"{seen.repeated} rows were sent twice"
     if seen.is_key_shown:

@@ -7,16 +7,14 @@ from __future__ import annotations
 import gzip
 import json
 import socket
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Literal
+from typing import Any, Literal, cast
+
+from tests.publish.loopback import LoopbackHandler, LoopbackServer
 
 Fault = Literal["", "401", "403", "404", "500", "hang", "close", "lose-rows", "no-count", "old"]
 
 
-class FakeServer:
+class FakeServer(LoopbackServer):
     """One server. `rows[(entity, project, run)]` maps an offset to the line that was sent for it;
     `repeated` counts offsets that were sent twice with other content.
     """
@@ -30,26 +28,9 @@ class FakeServer:
         self.completed: set[tuple[str, str, str]] = set()
         self.repeated = 0
         self.keys: set[str] = set()
-        self.released = threading.Event()
-        self._httpd = _Listener(self)
-
-    @property
-    def url(self) -> str:
-        """Its address."""
-        return f"http://127.0.0.1:{self._httpd.server_port}"
-
-    @contextmanager
-    def serving(self) -> Iterator[FakeServer]:
-        """Serve in a thread; every waiting request is let go at the end."""
-        thread = threading.Thread(target=self._httpd.serve_forever, args=(0.02,), daemon=True)
-        thread.start()
-        try:
-            yield self
-        finally:
-            self.released.set()
-            self._httpd.shutdown()
-            self._httpd.server_close()
-            thread.join()
+        self.version = "0.76.1"
+        """What it says it is; "" where it does not say."""
+        super().__init__(_Handler)
 
     def begin(self, *run: str) -> None:
         """A run is known from now on."""
@@ -83,6 +64,9 @@ class FakeServer:
             return {"createRunFiles": {"runID": "x", "uploadHeaders": [], "files": files}}
         if "historyLineCount" in query and "query Run(" in query:
             return {"project": {"run": self._held(variables)}}
+        if "versionOnThisInstanceString" in query:
+            version = {"versionOnThisInstanceString": self.version} if self.version else None
+            return {"serverInfo": {"latestLocalVersionInfo": version}}
         return {}
 
     def _held(self, variables: dict[str, Any]) -> dict[str, Any] | None:
@@ -113,30 +97,11 @@ class FakeServer:
         return {"id": "x", "name": name, "displayName": name, "config": "{}", "project": place}
 
 
-class _Listener(ThreadingHTTPServer):
-    """Serves one fake server; a client that goes away is no error."""
-
-    daemon_threads = True
-
-    def __init__(self, fake: FakeServer) -> None:
-        self.fake = fake
-        super().__init__(("127.0.0.1", 0), _Handler)
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: _Listener
-
+class _Handler(LoopbackHandler):
     @property
     def fake(self) -> FakeServer:
         """The server that is spoken to."""
-        return self.server.fake
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        return cast(FakeServer, self.owner)
 
     def do_POST(self) -> None:
         body = self._body()
@@ -145,8 +110,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.fake.keys.add(self.headers.get("Authorization") or "")
         if self.path == "/graphql":
             asked = json.loads(body)
-            if self.fake.fault == "old" and "historyLineCount" in asked["query"]:
-                fault = 'Cannot query field "historyLineCount" on type "Run".'
+            field = self._missing_field(asked["query"])
+            if field:
+                fault = f'Cannot query field "{field}" on type "Run".'
                 self._reply({"errors": [{"message": fault}], "data": None}, 400)
                 return
             self._reply({"data": self.fake.answer(asked["query"], asked["variables"])})
@@ -155,6 +121,13 @@ class _Handler(BaseHTTPRequestHandler):
             self._reply({"exitcode": None, "limits": {}})
         else:
             self._reply({})
+
+    def _missing_field(self, query: str) -> str:
+        """The field of a query that an old server does not know; "" for none."""
+        fields = ("historyLineCount", "versionOnThisInstanceString")
+        if self.fake.fault != "old":
+            return ""
+        return next((field for field in fields if field in query), "")
 
     def do_GET(self) -> None:
         if not self._fails():
@@ -191,16 +164,8 @@ class _Handler(BaseHTTPRequestHandler):
         return False
 
     def _body(self) -> bytes:
-        data = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        if self.headers.get("Transfer-Encoding") == "chunked":
-            data = b"".join(self._chunks())
+        data = self.body()
         return gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
-
-    def _chunks(self) -> Iterator[bytes]:
-        while size := int(self.rfile.readline(), 16):
-            yield self.rfile.read(size)
-            self.rfile.readline()
-        self.rfile.readline()
 
     def _reply(self, answer: object, code: int = 200) -> None:
         data = json.dumps(answer).encode()

@@ -42,7 +42,7 @@ def test_the_key_is_known_to_wandb_and_shown_nowhere(programs, where):
     """It reaches the program, stands on no command line, and is struck out of what was printed;
     the program works in a folder that is gone afterwards.
     """
-    wandb = LocalWandb(["wandb"]) if where == "here" else remote_wandb(Ssh("lab"), "lab")
+    wandb = LocalWandb(["wandb"], "0.31.0") if where == "here" else remote_wandb(Ssh("lab"), "lab")
     ended, output = wandb.run(["sync", "a b"], url="http://x", key=KEY, timeout_s=600)
     assert ended and "called sync a b at http://x" in output and "late" in output
     assert KEY not in output and "key <redacted>" in output
@@ -56,7 +56,8 @@ def test_the_key_is_known_to_wandb_and_shown_nowhere(programs, where):
 @pytest.mark.parametrize("where", ["here", "there"])
 def test_a_wandb_that_hangs_is_ended(programs, where):
     """After its time it is over, and what it had printed is kept."""
-    wandb = LocalWandb(["wandb"]) if where == "here" else RemoteWandb(Ssh("lab"))
+    here, there = LocalWandb(["wandb"], "0.31.0"), RemoteWandb(Ssh("lab"), "0.31.0")
+    wandb = here if where == "here" else there
     ended, output = wandb.run(["hang"], url="http://x", key=KEY, timeout_s=1)
     assert not ended and "called hang" in output
 

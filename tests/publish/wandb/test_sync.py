@@ -15,10 +15,18 @@ from tests.publish.wandb.server import FakeServer
 from watchkeeper.core.errors import UsageError
 from watchkeeper.publish.tokens import Token
 from watchkeeper.publish.wandb import staging
+from watchkeeper.publish.wandb.calling import LocalWandb
 from watchkeeper.publish.wandb.offline import grouped, wandb_files
 from watchkeeper.publish.wandb.plan import RUNNING_S, RunPlan, SyncPlan, marker_of, plan_sync
-from watchkeeper.publish.wandb.server import DEFAULT_URL, Held, Server, ask, server_from
-from watchkeeper.publish.wandb.sync import judge
+from watchkeeper.publish.wandb.server import (
+    DEFAULT_URL,
+    Held,
+    Server,
+    ask,
+    server_from,
+    version_of_server,
+)
+from watchkeeper.publish.wandb.sync import Syncer, judge
 from watchkeeper.publish.wandb.token import find_token
 from watchkeeper.show.cli import main
 
@@ -162,6 +170,34 @@ def test_a_server_says_what_it_holds(server, token):
     assert ask(place, token, *RUN, timeout_s=5).rows is None
 
 
+def test_a_server_says_its_version(server, token):
+    """A server of one's own says it; W&B's own, an old one and one that fails do not."""
+    place = Server(server.url)
+    assert version_of_server(place, token, timeout_s=5) == "0.76.1"
+    server.version = ""
+    assert version_of_server(place, token, timeout_s=5) == ""
+    for fault in ("old", "500", "close"):
+        server.fault = fault
+        assert version_of_server(place, token, timeout_s=5) == ""
+
+
+def test_a_server_without_the_fields_is_called_old(server, token):
+    """A field that it does not know is no riddle of codes: what to do is said."""
+    server.fault = "old"
+    assert "too old" in ask(Server(server.url), token, *RUN, timeout_s=5).fault
+
+
+def test_nothing_is_sent_to_a_server_that_is_too_old(server, token, tmp_path):
+    """Its version and the one that is needed are said before anything is sent."""
+    server.version = "0.69.2"
+    write_run(tmp_path, begin(), row(0, {"a": 1}), end())
+    wandb = LocalWandb(["false"], "0.31.0")
+    syncer = Syncer(Server(server.url), token, wandb, timeout_s=5, settle_s=0, ask_s=5)
+    (sent,) = syncer.sync(planned(tmp_path))
+    assert sent.outcome == "failed" and server.requests == 1
+    assert "the server is W&B 0.69.2, and wandb 0.31.0 needs 0.70.0 or later" in sent.why
+
+
 @pytest.mark.parametrize("fault", ["401", "403", "404", "500", "hang", "close"])
 def test_a_server_that_fails_is_no_evidence(server, token, fault):
     """Every failure is an answer with its reason, within its time, and never an exception."""
@@ -294,4 +330,5 @@ def test_rows_that_the_server_has_are_not_sent_again(tmp_path, server, token):
     code, answer = call(tmp_path / "wandb", *words, "--wandb-token-file", token.path)
     (run,) = answer["data"]["runs"]
     assert code == 1 and run["outcome"] == "failed" and "already" in run["why"]
-    assert server.requests == 1
+    assert server.requests == 2  # its version, and what it holds
+    assert answer["data"]["server_version"] == "0.76.1"

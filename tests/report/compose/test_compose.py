@@ -308,6 +308,13 @@ def test_the_wandb_run_of_an_ended_work_is_named_with_how_to_sync_it():
     }
 
 
+def test_the_version_that_logged_a_wandb_run_is_named():
+    """A version that loses rows is found in the log alone; of an unknown one there is no word."""
+    learned = Learned(wandb="r8/wandb/a", wandb_version="0.24.0")
+    page = events_page(submitted(), judged(learned=learned))
+    assert events_shown(page.sections["wandb"])["wandb version"] == "0.24.0"
+
+
 def test_the_command_names_every_segment_of_the_run():
     """Attempts that continued one W&B run left a segment each: sent alone, the last one would lack
     the rows of the others. Another run is not among them.

@@ -132,6 +132,14 @@ TRIGGERS: dict[str, list[Change]] = {
         for run in ("abc123", "abc123", "def456", "def456")
     ],
     "WK702": [(TRAIN, "- synced: https://wandb.ai/team/project/runs/def456\n", "")],
+    "WK703": [(TRAIN, "## Job\n", "## Job\n- packages: torch==2.13.0, wandb==0.24.0\n")],
+    "WK704": [
+        (TRAIN, "## Job\n", "## Job\n- wandb version: `0.27.1`\n"),
+        *(
+            (TRAIN, f"https://wandb.ai/team/project/runs/{run}", "pending")
+            for run in ("abc123", "abc123", "def456", "def456")
+        ),
+    ],
     "WK801": [(TRAIN, "SIGNOFF.json, ", "")],
     "WK802": [(TRAIN, "`pass`", "fail")],
     "WK803": [(TRAIN, "`pass`", "`soft_signal`")],
@@ -162,7 +170,7 @@ TRIGGERS: dict[str, list[Change]] = {
     "WK911": [(SUMMARY, "train_front_cam_2026-03-11", "2026-03-15_eval")],
     "WK912": [(SUMMARY, "| baseline |\n", "| baseline |\n| gone_2026-01-01 | | | | |\n")],
 }
-ALSO = {"WK806": {"WK801"}}
+ALSO = {"WK806": {"WK801"}, "WK704": {"WK701"}}
 """What a change cannot but break as well."""
 
 

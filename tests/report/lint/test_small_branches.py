@@ -175,6 +175,26 @@ def test_a_training_that_never_speaks_of_wandb_owes_no_url() -> None:
     assert lines_of("WK701", body + "- logged to wandb\n") != []
 
 
+@pytest.mark.parametrize(
+    ("wandb", "loses", "hangs"),
+    [
+        ("- wandb version: 0.24.0\n", True, True),
+        ("- logged by wandb 0.27.0+abc\n", False, True),
+        ("- wandb==0.31.0\n", False, False),
+        ("- wandb version: 0.24.0\n- synced: https://wandb.ai/a/b/runs/c\n", True, False),
+        ("- notes: torch 0.24.0\n", False, False),
+    ],
+)
+def test_a_wandb_version_that_fails_is_named_where_it_stands(
+    wandb: str, loses: bool, hangs: bool
+) -> None:
+    """What lost rows is named also after the sync; what may hang only while a sync is to come."""
+    body = f"## Job\n- execution_id: 1\n\n## W&B\n- local: wandb/offline-1\n{wandb}"
+    at = line(wandb, body)
+    assert lines_of("WK703", body) == [at] * loses
+    assert lines_of("WK704", body) == [at] * hangs
+
+
 def test_more_urls_than_a_hundred_are_not_looked_for() -> None:
     """The work on one log is bounded: its hundred first runs are looked for in the blocks."""
     urls = "".join(f"- https://wandb.ai/a/b/runs/r{number}\n" for number in range(120))

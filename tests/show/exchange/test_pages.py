@@ -21,8 +21,7 @@ from watchkeeper.publish.wandb.plan import SyncPlan, plan_sync
 from watchkeeper.publish.wandb.sync import Sent
 from watchkeeper.query.wandb.owners import files_of
 from watchkeeper.schedulers.fake.scheduler import FakeScheduler
-from watchkeeper.show.cli import main
-from watchkeeper.show.cli.exchange import pages
+from watchkeeper.show.cli import main, write_down
 from watchkeeper.show.cli.exchange import sync as command
 from watchkeeper.show.cli.exchange.pages import Kept, keep_pages
 
@@ -57,7 +56,7 @@ def folder(tried: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     """The experiment, as its watch left it: in its own place, since a copy is refused. The process
     that watched it was this one, and watches no more.
     """
-    monkeypatch.setattr(pages, "watched_by", lambda _: None)
+    monkeypatch.setattr(write_down, "watched_by", lambda _: None)
     kept = tmp_path / "kept"
     shutil.copytree(tried, kept, symlinks=True)
     yield tried
@@ -134,7 +133,7 @@ def test_a_public_copy_stands_beside_the_first(folder):
 
 def test_while_a_watcher_keeps_the_logs_the_page_is_journalled(folder, monkeypatch):
     """The watcher writes the log; the page is in the journal for it."""
-    monkeypatch.setattr(pages, "watched_by", lambda _: object())
+    monkeypatch.setattr(write_down, "watched_by", lambda _: object())
     kept = keep_of(folder, "bbb")
     assert kept.shown == () and len(kept.owners) == 1
     assert value(log(folder, "r1.md"), "wandb", "synced").startswith("pending")
@@ -142,7 +141,7 @@ def test_while_a_watcher_keeps_the_logs_the_page_is_journalled(folder, monkeypat
 
 def test_a_page_that_cannot_be_written_down_is_said(folder, monkeypatch):
     """The sync stands, and the address is named with what to do."""
-    monkeypatch.setattr(pages, "other_owner", lambda _: "anna")
+    monkeypatch.setattr(write_down, "other_owner", lambda _: "anna")
     (problem,) = keep_of(folder, "bbb").problems
     assert "belongs to anna" in problem.message and URL.format("bbb") in problem.hint
 
@@ -161,6 +160,9 @@ def arrives(monkeypatch: pytest.MonkeyPatch) -> None:
 
     class Arrives:
         """A syncer without a server."""
+
+        server_version = "0.76.1"
+        wandb_version = "0.31.0"
 
         def __init__(self, *_: object, **__: object) -> None: ...
 

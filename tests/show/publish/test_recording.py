@@ -18,11 +18,10 @@ from watchkeeper.core.events.choose import of_kind
 from watchkeeper.publish.hub.place import Place
 from watchkeeper.publish.hub.upload import Uploaded
 from watchkeeper.schedulers.fake.scheduler import FakeScheduler
-from watchkeeper.show.cli import main
-from watchkeeper.show.cli.exchange import pages
-from watchkeeper.show.cli.publish import recording
+from watchkeeper.show.cli import main, write_down
 from watchkeeper.show.cli.publish.recording import (
     Owner,
+    Recorded,
     checkpoints_of,
     fields_of,
     includes_of,
@@ -64,7 +63,7 @@ def test_an_upload_stands_in_the_run_log(folder, signed, monkeypatch):
     """Under HuggingFace in the words of the documents, the reason word for word; `check`, `lint`
     and `rebuild` have nothing against it.
     """
-    for module in (pages, rebuild):
+    for module in (write_down, rebuild):
         monkeypatch.setattr(module, "watched_by", lambda _: None)
     kept = record(signed, PATHS, DONE, Owner(folder=folder, key="r1", attempt=1))
     assert kept.is_shown and kept.problems == ()
@@ -83,7 +82,7 @@ def test_an_upload_stands_in_the_run_log(folder, signed, monkeypatch):
 
 def test_while_a_watcher_keeps_the_logs_the_upload_is_journalled(folder, signed, monkeypatch):
     """The watcher writes the log; the upload is in the journal for it."""
-    monkeypatch.setattr(pages, "watched_by", lambda _: object())
+    monkeypatch.setattr(write_down, "watched_by", lambda _: object())
     before = len(of_kind(journal.read(folder / ".watchkeeper/journal").events, Published))
     kept = record(signed, PATHS, DONE, Owner(folder=folder, key="r1", attempt=1))
     assert not kept.is_shown and kept.problems == ()
@@ -95,7 +94,7 @@ def test_an_upload_that_cannot_be_written_down_is_said(tmp_path, folder, signed,
     """It stands on the Hub all the same: the address is named, with what to do."""
     (problem,) = record(signed, PATHS, DONE, Owner(folder=tmp_path)).problems
     assert "has no journal" in problem.message and PLACE.page in problem.hint
-    monkeypatch.setattr(recording, "other_owner", lambda _: "anna")
+    monkeypatch.setattr(write_down, "other_owner", lambda _: "anna")
     (problem,) = record(signed, PATHS, DONE, Owner(folder=folder)).problems
     assert "belongs to anna" in problem.message and problem.code == "not-recorded"
 
@@ -103,7 +102,7 @@ def test_an_upload_that_cannot_be_written_down_is_said(tmp_path, folder, signed,
 def test_a_package_of_nobodys_is_not_written_down(tmp_path, signed):
     """Without a run that is named or noted there is no journal to write into."""
     assert owner_of(signed, None, "") is None
-    assert record(signed, PATHS, DONE, None) == recording.Recorded()
+    assert record(signed, PATHS, DONE, None) == Recorded()
     with pytest.raises(UsageError, match="has no journal"):
         owner_of(signed, tmp_path, "")
 

@@ -378,7 +378,8 @@ class Learned(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
 
     Of several executions only rows that no later one superseded count; `first_step` is the first of
     them with a training loss, `repeated` the steps that were done again. `losses_from` is "W&B"
-    where the losses are from the file that W&B kept, which no row of ours has.
+    where the losses are from the file that W&B kept, which no row of ours has. `wandb_version` is
+    the version of `wandb` that logged the run, as `0.31.0`; "" where its file does not say.
     """
 
     final_step: int | None = None
@@ -401,6 +402,7 @@ class Learned(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     repeated: tuple[Repeated, ...] = ()
     wandb_earlier: tuple[FilePath, ...] = ()
     losses_from: FreeText = ""
+    wandb_version: FreeText = ""
 
 
 # Why a job ended badly, as far as evidence names it; "" is a job that ended well, or an event from

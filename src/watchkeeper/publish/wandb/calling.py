@@ -7,7 +7,6 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -16,17 +15,17 @@ import tempfile
 from collections.abc import Sequence
 from typing import IO, Protocol
 
+from watchkeeper.core.code.wandb_versions import spelled, version_of
 from watchkeeper.core.errors import UsageError
 from watchkeeper.core.text import redaction
 from watchkeeper.schedulers.shell import NOT_THERE, Shell
 
-OLDEST = (0, 30)
+OLDEST = (0, 30, 0)
 _GRACE_S = 5.0
 _LOOK_S = 60.0
 _LINE_S = 30.0
 _TIMED_OUT = (124, 137)
 _MOST_OUTPUT_BYTES = 64 * 1024
-_VERSION = re.compile(r"\b(\d+)\.(\d+)\.(\d+)")
 # The key comes on standard input: what stands on a command line everybody on the machine can read.
 # `wandb` writes its own logs into the folder that it is started in.
 _THERE = (
@@ -39,6 +38,11 @@ _THERE = (
 class Wandb(Protocol):
     """The program `wandb`."""
 
+    @property
+    def version(self) -> str:
+        """Its version, as `0.31.0`."""
+        ...
+
     def run(
         self, words: Sequence[str], *, url: str, key: str, timeout_s: float
     ) -> tuple[bool, str]:
@@ -49,10 +53,11 @@ class Wandb(Protocol):
 
 
 class LocalWandb:
-    """`wandb` on this machine, called by `command`."""
+    """`wandb` of this version on this machine, called by `command`."""
 
-    def __init__(self, command: Sequence[str]) -> None:
+    def __init__(self, command: Sequence[str], version: str) -> None:
         self._command = command
+        self.version = version
 
     def run(
         self, words: Sequence[str], *, url: str, key: str, timeout_s: float
@@ -81,10 +86,13 @@ class LocalWandb:
 
 
 class RemoteWandb:
-    """`wandb` on a machine that `shell` reaches, which sees the runs under the same paths."""
+    """`wandb` of this version on a machine that `shell` reaches, which sees the runs under the same
+    paths.
+    """
 
-    def __init__(self, shell: Shell) -> None:
+    def __init__(self, shell: Shell, version: str) -> None:
         self._shell = shell
+        self.version = version
 
     def run(
         self, words: Sequence[str], *, url: str, key: str, timeout_s: float
@@ -129,8 +137,7 @@ def local_wandb() -> LocalWandb:
         done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=_LOOK_S)
     except subprocess.TimeoutExpired:
         raise UsageError(f"`{' '.join(words)}` does not end", hint="try it by hand") from None
-    _check_version(command, done.stdout, done.stderr)
-    return LocalWandb(command)
+    return LocalWandb(command, _version(command, done.stdout, done.stderr))
 
 
 def remote_wandb(shell: Shell, name: str) -> RemoteWandb:
@@ -148,17 +155,22 @@ def remote_wandb(shell: Shell, name: str) -> RemoteWandb:
     if done.code == NOT_THERE:
         hint = "install it there, or put it on the PATH that a command gets by ssh"
         raise UsageError(f"wandb is not installed on {name}", hint=hint)
-    _check_version(["wandb"], done.out, done.err)
-    return RemoteWandb(shell)
+    return RemoteWandb(shell, _version(["wandb"], done.out, done.err))
 
 
-def _check_version(command: Sequence[str], output: str, errors: str) -> None:
-    match = _VERSION.search(output)
-    if match is None:
+def _version(command: Sequence[str], output: str, errors: str) -> str:
+    """The version that the program says it is.
+
+    Raises:
+        UsageError: it says none, or one that is too old.
+    """
+    version = version_of(output)
+    if version is None:
         raise UsageError(f"`{' '.join(command)} --version` gives no version: {errors[-300:]}")
-    if (int(match[1]), int(match[2])) < OLDEST:
-        message = f"wandb {match[0]} is installed; its sync can lose data or hang"
+    if version < OLDEST:
+        message = f"wandb {spelled(version)} is installed; its sync can lose data or hang"
         raise UsageError(message, hint="pip install 'wandb>=0.31'")
+    return spelled(version)
 
 
 def _tail(output: IO[bytes]) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from watchkeeper.core.code.wandb_versions import spelled, version_of
 from watchkeeper.core.errors import Problem, UsageError
 from watchkeeper.publish.wandb.frames import Frames
 from watchkeeper.publish.wandb.records import (
@@ -172,6 +173,22 @@ def machine_of(path: Path) -> Machine:
     except (UsageError, OSError, WireError):
         return machine
     return machine
+
+
+def version_in(folder: Path) -> str:
+    """The version of `wandb` that wrote a run's folder, as `0.31.0`; "" where no file of it says
+    so, or can be read.
+    """
+    for path in sorted(folder.glob(f"*{SUFFIX}")):
+        try:
+            records = map(record_of, islice(Frames(path), _OPENING_RECORDS))
+            header = next((one for one in records if isinstance(one, Header)), None)
+        except (UsageError, OSError, WireError):
+            continue
+        version = version_of(header.version) if header is not None else None
+        if version is not None:
+            return spelled(version)
+    return ""
 
 
 def grouped(paths: Iterable[Path]) -> tuple[dict[str, list[Segment]], list[Problem]]:

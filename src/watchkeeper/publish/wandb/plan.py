@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from watchkeeper.core.code.wandb_versions import loses_rows, spelled, version_of
 from watchkeeper.publish.wandb.offline import Segment
 from watchkeeper.publish.wandb.staging import Staging, staging_of
 
@@ -39,10 +40,6 @@ GENERIC_PROJECTS = frozenset(
         "wandb",
     )
 )
-
-
-LOSES_ROWS = ("0.24.0",)
-"""The versions of `wandb` that may have lost rows as they logged."""
 
 
 class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,11 +113,12 @@ def _run_plan(
 
 
 def _remark(segments: Sequence[Segment]) -> str:
-    versions = {segment.version.partition("+")[0] for segment in segments}
-    lost = sorted(versions.intersection(LOSES_ROWS))
-    if not lost:
-        return ""
-    return f"logged with wandb {lost[0]}, which may have lost rows: what is sent is what it kept"
+    for segment in segments:
+        version = version_of(segment.version)
+        if version is not None and loses_rows(segment.version):
+            named = f"logged with wandb {spelled(version)}"
+            return f"{named}, which may have lost rows: what is sent is what it kept"
+    return ""
 
 
 def marker_of(path: Path) -> Path:

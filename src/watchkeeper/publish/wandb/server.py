@@ -17,9 +17,16 @@ from watchkeeper.publish.tokens import Token
 DEFAULT_URL = "https://api.wandb.ai"
 _APP_URL = "https://wandb.ai"
 _MOST_BYTES = 2**20
+_BAD_REQUEST = 400
 _QUERY = """query Run($entity: String!, $project: String!, $name: String!) {
   project(name: $project, entityName: $entity) { run(name: $name) { name state historyLineCount } }
 }"""
+
+
+_VERSION_QUERY = """query ServerInfo {
+  serverInfo { latestLocalVersionInfo { versionOnThisInstanceString } }
+}"""
+_UNKNOWN_FIELD = "Cannot query field"
 
 
 class Server(msgspec.Struct, frozen=True):
@@ -63,7 +70,29 @@ def ask(
 ) -> Held:
     """Ask what the server holds of a run; never raises for what a server or a network does."""
     variables = {"entity": entity, "project": project, "name": run_id}
-    body = json.dumps({"query": _QUERY, "variables": variables, "operationName": "Run"})
+    answer = _post(server, token, _QUERY, variables, timeout_s)
+    if isinstance(answer, Held):
+        return answer
+    return _held(answer)
+
+
+def version_of_server(server: Server, token: Token, *, timeout_s: float) -> str:
+    """The version that a server says it is, as `0.75.1`; "" where it does not say, as W&B's own
+    does not, or gives no answer.
+    """
+    answer = _post(server, token, _VERSION_QUERY, {}, timeout_s)
+    try:
+        version = answer["data"]["serverInfo"]["latestLocalVersionInfo"]
+        return str(version["versionOnThisInstanceString"] or "")
+    except (KeyError, TypeError):
+        return ""
+
+
+def _post(
+    server: Server, token: Token, query: str, variables: dict[str, str], timeout_s: float
+) -> Any:
+    """The answer to a query, or a `Held` with the reason why there is none."""
+    body = json.dumps({"query": query, "variables": variables})
     login = base64.b64encode(f"api:{token.key}".encode()).decode()
     request = urllib.request.Request(
         f"{server.url}/graphql",
@@ -72,14 +101,24 @@ def ask(
     )
     try:
         with urllib.request.urlopen(request, timeout=timeout_s) as reply:
-            answer = json.loads(reply.read(_MOST_BYTES))
+            return json.loads(reply.read(_MOST_BYTES))
     except urllib.error.HTTPError as error:
-        is_refused = error.code in (401, 403)
-        return Held(fault=f"it answered {error.code} {error.reason}", is_refused=is_refused)
+        return _refusal(error)
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", None) or error
         return Held(fault=f"no answer from {server.url}: {reason}")
-    return _held(answer)
+
+
+def _refusal(error: urllib.error.HTTPError) -> Held:
+    """What an answer with an error's code says."""
+    try:
+        says = error.read(_MOST_BYTES).decode("utf-8", "replace")
+    except (OSError, ValueError):
+        says = ""
+    if error.code == _BAD_REQUEST and _UNKNOWN_FIELD in says:
+        return Held(fault="the server is too old to say what it holds: update it")
+    is_refused = error.code in (401, 403)
+    return Held(fault=f"it answered {error.code} {error.reason}", is_refused=is_refused)
 
 
 def _held(answer: Any) -> Held:

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
+from watchkeeper.core.code.wandb_versions import fault_of_server
 from watchkeeper.core.text import redaction
 from watchkeeper.publish.tokens import Token
 from watchkeeper.publish.wandb.calling import Wandb
 from watchkeeper.publish.wandb.plan import RunPlan, SyncPlan, marker_of
-from watchkeeper.publish.wandb.server import Held, Server, ask
+from watchkeeper.publish.wandb.server import Held, Server, ask, version_of_server
 
 Outcome = Literal["synced", "failed", "unknown"]
 
@@ -42,7 +44,8 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
 
 class Syncer:
     """Sends runs to one server, each within `timeout_s` seconds. For `settle_s` seconds after it
-    the server may be busy with what it took. It has `ask_s` seconds to say what it holds.
+    the server may be busy with what it took. It has `ask_s` seconds to say what it holds. To a
+    server that is too old for this `wandb` nothing is sent.
     """
 
     def __init__(
@@ -62,12 +65,26 @@ class Syncer:
         self._settle_s = settle_s
         self._ask_s = ask_s
 
+    @cached_property
+    def server_version(self) -> str:
+        """The version that the server says it is, asked once; "" where it does not say."""
+        return version_of_server(self._server, self._token, timeout_s=self._ask_s)
+
+    @property
+    def wandb_version(self) -> str:
+        """The version of the `wandb` that sends."""
+        return self._wandb.version
+
     def sync(self, plan: SyncPlan) -> Iterator[Sent]:
         """Send each run that is ready, one after another."""
         for run in plan.ready:
             yield self._sync(plan, run)
 
     def _sync(self, plan: SyncPlan, run: RunPlan) -> Sent:
+        why = fault_of_server(self.server_version, self.wandb_version)
+        if why:
+            why = f"{why}: update the server"
+            return Sent(run_id=run.run_id, outcome="failed", rows=run.rows, why=why)
         before = self._ask(plan, run)
         why = _reason_not_to_send(run, before)
         if why:

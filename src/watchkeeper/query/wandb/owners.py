@@ -24,6 +24,13 @@ class Owner(NamedTuple):
     key: str = ""
     attempt: int = 0
 
+    @property
+    def words(self) -> str:
+        """How the work is called: `capitalization r8 attempt 2`."""
+        if not self.key:
+            return self.folder.name
+        return f"{self.folder.name} {self.key} attempt {self.attempt}"
+
 
 def files_of(path: Path) -> list[Path]:
     """The `.wandb` files that a path means: those of a recorded run or of an experiment, with what

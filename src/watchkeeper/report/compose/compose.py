@@ -141,6 +141,8 @@ def _run_of_wandb(view: LogView, attempt: int, learned: Learned) -> list[Value]:
     public = view.history.page_of(attempt, public=True)
     if public:
         values.append(Value("public", public, quoted=True))
+    if learned.wandb_version:
+        values.append(Value("wandb version", learned.wandb_version))
     return [*values, Value("notes", PENDING)]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from watchkeeper.core.code.wandb_versions import loses_rows, may_hang
 from watchkeeper.core.text import lazy
 from watchkeeper.report.lint.rules import Finding, finding, quoted
 from watchkeeper.report.runlog import facts
@@ -265,6 +266,11 @@ _UNUSED = lazy.pattern(
 )
 _NO = lazy.pattern(r"no\b|off\b")
 _RUN_IN_URL = lazy.pattern(r"/runs/([^/?#\s]+)")
+_VERSION = lazy.pattern(
+    r"\bwandb(?:[ _-]version)?`?[ \t]{0,3}(?:==|[=:@])?[ \t]{0,3}[`'\"]?v?(\d+\.\d+\.\d+)",
+    re.IGNORECASE,
+)
+_NAMES_VERSION = ("mode", "config", "job", "wandb")
 
 
 def wandb(log: Log, stands: Standing) -> Iterator[Finding]:
@@ -281,6 +287,26 @@ def wandb(log: Log, stands: Standing) -> Iterator[Finding]:
         yield finding("WK701", log.file.path, place(section, synced), what)
     if len(log.jobs) > 1:
         yield from _unplaced(log, sections, urls)
+    yield from _versions(log, is_synced=is_answered)
+
+
+def _versions(log: Log, *, is_synced: bool) -> Iterator[Finding]:
+    """Find the versions of `wandb` that the log names, as packages or as what logged the run, and
+    that lose rows or may hang.
+    """
+    named: dict[str, int] = {}
+    for section in (one for kind in _NAMES_VERSION for one in log.sections(kind)):
+        text = log.document.slice(section)
+        for match in _VERSION.finditer(text):
+            line = section.heading.span.line + text.count("\n", 0, match.start())
+            named.setdefault(match[1], line)
+    for version, line in named.items():
+        if loses_rows(version):
+            what = f"wandb {version} may have lost rows of this run"
+            yield finding("WK703", log.file.path, line, what)
+        if may_hang(version) and not is_synced:
+            what = f"`wandb sync` of {version} may wait for ever"
+            yield finding("WK704", log.file.path, line, what)
 
 
 def _names_run(log: Log) -> bool:

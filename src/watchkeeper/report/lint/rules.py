@@ -154,6 +154,15 @@ RULES = {
         "add it to the job's block",
         "error",
     ),
+    "WK703": Rule(
+        "a W&B run logged by a version that loses rows",
+        "hold its rows against what the job printed, or `watchkeeper check RUN --wandb`; "
+        "for the next run: pip install 'wandb>=0.31'",
+    ),
+    "WK704": Rule(
+        "a W&B version whose sync may hang",
+        "sync with `watchkeeper wandb sync` and wandb 0.31, which ends within a time",
+    ),
     "WK801": Rule(
         "an upload without a passport or sign-off",
         "create MODEL_PASSPORT.json and SIGNOFF.json, and upload them as well",

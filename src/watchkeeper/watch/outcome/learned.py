@@ -25,6 +25,7 @@ from watchkeeper.core.events import (
 )
 from watchkeeper.core.events.choose import all_of
 from watchkeeper.core.journal import read as read_journal
+from watchkeeper.publish.wandb.offline import version_in
 from watchkeeper.report.compose.loss_sentence import Point, milestones, reading
 from watchkeeper.runfolder.executions import Repeat
 from watchkeeper.runfolder.places import run_manifest_of
@@ -76,6 +77,7 @@ def of(
         wandb=_shown(folder, run.run),
         wandb_earlier=tuple(_shown(folder, path) for path in run.earlier),
         wandb_among=_shown(folder, run.among),
+        wandb_version=version_in(run.run) if run.run is not None else "",
         losses_from=losses.source,
         total_steps=losses.total_steps if planned is None else planned,
         milestones=_milestones(train),

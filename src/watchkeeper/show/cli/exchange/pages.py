@@ -4,25 +4,17 @@ there into its run log.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
 
-from watchkeeper.core import layout
-from watchkeeper.core.disk.ownership import other_owner
-from watchkeeper.core.errors import ExperimentError, Problem, WatchkeeperError
+from watchkeeper.core.errors import Problem
 from watchkeeper.core.events import Synced
-from watchkeeper.core.journal import Writer
-from watchkeeper.core.settings import load
-from watchkeeper.experiment import experiment as experiments
 from watchkeeper.publish.wandb.plan import SyncPlan
 from watchkeeper.publish.wandb.sync import Sent
-from watchkeeper.query.check import watched_by
 from watchkeeper.query.wandb.owners import Owner, owners_of
-from watchkeeper.watch import command_log
-from watchkeeper.watch.logs import run_logs
+from watchkeeper.show.cli.write_down import bring_up, not_recorded, write_event
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,7 +39,8 @@ def keep_pages(
         if one.outcome != "synced":
             continue
         for owner, folders in _owned(plan, one, given).items():
-            fault = _write(owner, _event(plan, one, owner, folders, public=public))
+            fields = _event(plan, one, owner, folders, public=public)
+            fault = write_event(owner.folder, "wandb sync", Synced, fields)
             if fault:
                 problems.append(_not_kept(owner, one, fault))
             else:
@@ -84,49 +77,6 @@ def _event(
     }
 
 
-def _write(owner: Owner, fields: dict[str, object]) -> str:
-    """Write the event; why it could not be written, "" if it was."""
-    folder = owner.folder / layout.JOURNAL
-    stranger = other_owner(folder)
-    if stranger:
-        return f"its journal belongs to {stranger}"
-    if not os.access(folder, os.W_OK | os.X_OK):
-        return "its journal cannot be written"
-    try:
-        writer = Writer(folder, "wandb sync")
-        writer.write(Synced, **fields)
-        writer.close()
-    except (WatchkeeperError, OSError) as error:
-        return str(error)
-    return ""
-
-
 def _not_kept(owner: Owner, sent: Sent, fault: str) -> Problem:
-    where = str(owner.folder)
     message = f"{sent.run_id} is synced, but its page is not in the run log: {fault}"
-    hint = f"write it down by hand: {sent.url}"
-    return Problem(where=where, message=message, hint=hint, severity="warning", code="not-recorded")
-
-
-def bring_up(folder: Path, problems: list[Problem]) -> bool:
-    """Bring the run logs of an experiment up, unless its watcher does; whether there are any."""
-    if watched_by(folder) is not None:
-        return False
-    try:
-        experiment = experiments.read(folder)
-        return run_logs.rebuild(experiment, load(folder).run_logs) > 0
-    except ExperimentError:
-        return command_log.show_pages(folder, load(folder).run_logs)  # a run by itself
-    except (WatchkeeperError, OSError) as error:
-        hint = f"watchkeeper rebuild {folder}"
-        message = f"the run logs could not be brought up: {error}"
-        problems.append(
-            Problem(
-                where=str(folder),
-                message=message,
-                hint=hint,
-                severity="warning",
-                code="not-recorded",
-            )
-        )
-        return False
+    return not_recorded(owner.folder, message, f"write it down by hand: {sent.url}")

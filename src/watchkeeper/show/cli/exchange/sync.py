@@ -128,10 +128,13 @@ def command(  # noqa: PLR0917 - one for each option
         _show(plans, server)
     echo_problems(problems)
     results = [Result(plan) for plan in plans]
+    syncer: Syncer | None = None
     if any(plan.ready for plan in plans) and not dry_run:
         _check_generic(plans, allowed=generic, may_ask=not as_json)
         _confirm(plans, yes=yes, may_ask=not as_json)
         syncer = Syncer(server, find_token(token_file), _wandb(cluster), timeout_s=timeout_s)
+        if not as_json:
+            _show_versions(syncer)
         given = [owner] if owner else list(paths)
         for number, result in enumerate(results):
             result.send(syncer, given, is_public=number > 0, is_shown=not as_json)
@@ -146,7 +149,7 @@ def command(  # noqa: PLR0917 - one for each option
             summary=summary,
             counts=_counts(results),
             problems=[*problems, *(problem for one in results for problem in one.problems)],
-            data=_data(results, server, removed),
+            data=_data(results, server, removed, syncer),
         )
     if removed:
         say(f"{size(removed)} of staged copies removed.")
@@ -198,9 +201,8 @@ def _show_kept(kept: Kept) -> None:
     if is_quiet():
         return
     for owner in kept.owners:
-        work = f"{owner.folder.name} {owner.key} attempt {owner.attempt}" if owner.key else ""
         place = "its run log" if owner.folder in kept.shown else "its journal"
-        click.echo(printable(f"  the page is in {place}: {work or owner.folder.name}"))
+        click.echo(printable(f"  the page is in {place}: {owner.words}"))
 
 
 class SyncRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -227,6 +229,8 @@ class SyncRow(msgspec.Struct, frozen=True, kw_only=True):
 class SyncData(msgspec.Struct, frozen=True, kw_only=True):
     """Where the runs went, each run, and W&B's staged copies: their bytes, and how many were
     removed. `public_runs` are the same of the second copy; `public_project` is "" for none.
+    `wandb_version` is what sent them, `server_version` what the server says it is: both "" where
+    nothing was to be sent, the second also where the server does not say.
     """
 
     server: str
@@ -237,6 +241,8 @@ class SyncData(msgspec.Struct, frozen=True, kw_only=True):
     removed_bytes: int
     public_project: str
     public_runs: list[SyncRow]
+    wandb_version: str
+    server_version: str
 
 
 ANSWERS = (SyncData,)
@@ -297,6 +303,15 @@ def _show(plans: Sequence[SyncPlan], server: Server) -> None:
     for one in _staged(plans[0]):
         text = f"  staged copies: {len(one.files)} files, {size(one.bytes)} in {one.folder}"
         click.echo(printable(text))
+
+
+def _show_versions(syncer: Syncer) -> None:
+    """Say which versions will speak to each other."""
+    if is_quiet():
+        return
+    server = syncer.server_version
+    says = f"the server is W&B {server}" if server else "the server does not say its version"
+    click.echo(printable(f"With wandb {syncer.wandb_version}; {says}"))
 
 
 def _plan_line(run: RunPlan) -> str:
@@ -372,7 +387,9 @@ def _summary(results: Sequence[Result], *, is_dry: bool) -> str:
     return ", ".join(parts) + "."
 
 
-def _data(results: Sequence[Result], server: Server, removed: int) -> SyncData:
+def _data(
+    results: Sequence[Result], server: Server, removed: int, syncer: Syncer | None
+) -> SyncData:
     plan = results[0].plan
     return SyncData(
         server=server.url,
@@ -383,6 +400,8 @@ def _data(results: Sequence[Result], server: Server, removed: int) -> SyncData:
         removed_bytes=removed,
         public_project=results[1].plan.project if len(results) > 1 else "",
         public_runs=_rows(results[1]) if len(results) > 1 else [],
+        wandb_version=syncer.wandb_version if syncer else "",
+        server_version=syncer.server_version if syncer else "",
     )
 
 

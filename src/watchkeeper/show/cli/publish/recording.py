@@ -2,43 +2,23 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 import msgspec
 
-from watchkeeper.core import layout as folders
-from watchkeeper.core.disk.ownership import other_owner
-from watchkeeper.core.errors import Problem, WatchkeeperError
+from watchkeeper.core.errors import Problem
 from watchkeeper.core.events import Published
-from watchkeeper.core.journal import Writer
 from watchkeeper.publish import names
 from watchkeeper.publish.hub.upload import Uploaded
 from watchkeeper.publish.package import layout
 from watchkeeper.publish.package.record import read_record
 from watchkeeper.publish.signoff.document import read_signoff
-from watchkeeper.show.cli.exchange.pages import bring_up
+from watchkeeper.query.wandb.owners import Owner
 from watchkeeper.show.cli.publish.sources import source_of
+from watchkeeper.show.cli.write_down import bring_up, not_recorded, write_event
 
 _SHORT = {names.README: "README", names.TRAINING_LOG: "TRAINING_LOG"}
-
-
-class Owner(msgspec.Struct, frozen=True, kw_only=True):
-    """The work that made a package: the folder of its journal, its key there ("": the journal's own
-    run), and its attempt (0: the journal's own run).
-    """
-
-    folder: Path
-    key: str = ""
-    attempt: int = 0
-
-    @property
-    def words(self) -> str:
-        """How it is called: `capitalization r8 attempt 2`."""
-        if not self.key:
-            return self.folder.name
-        return f"{self.folder.name} {self.key} attempt {self.attempt}"
 
 
 class Recorded(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,7 +55,8 @@ def record(package: Path, paths: Iterable[str], done: Uploaded, owner: Owner | N
     """Write down an upload, and bring up the run log."""
     if owner is None:
         return Recorded()
-    fault = _write(owner, fields_of(package, list(paths), done, owner))
+    fields = fields_of(package, list(paths), done, owner)
+    fault = write_event(owner.folder, "publish upload", Published, fields)
     if fault:
         return Recorded(owner=owner, problems=(_not_recorded(owner, done, fault),))
     problems: list[Problem] = []
@@ -117,30 +98,6 @@ def includes_of(paths: Iterable[str]) -> tuple[str, ...]:
     return tuple(_SHORT.get(top, top) for top in [*first, *sorted(tops.difference(first))])
 
 
-def _write(owner: Owner, fields: dict[str, object]) -> str:
-    """Write the event; why it could not be written, "" if it was."""
-    folder = owner.folder / folders.JOURNAL
-    if not folder.is_dir():
-        return f"{owner.folder} has no journal"
-    stranger = other_owner(folder)
-    if stranger:
-        return f"its journal belongs to {stranger}"
-    if not os.access(folder, os.W_OK | os.X_OK):
-        return "its journal cannot be written"
-    try:
-        writer = Writer(folder, "publish upload")
-        writer.write(Published, **fields)
-        writer.close()
-    except (WatchkeeperError, OSError) as error:
-        return str(error)
-    return ""
-
-
 def _not_recorded(owner: Owner, done: Uploaded, fault: str) -> Problem:
-    return Problem(
-        where=str(owner.folder),
-        message=f"{done.place.repo} is uploaded, but it is not in the run log: {fault}",
-        hint=f"write it down by hand: {done.place.page}",
-        severity="warning",
-        code="not-recorded",
-    )
+    message = f"{done.place.repo} is uploaded, but it is not in the run log: {fault}"
+    return not_recorded(owner.folder, message, f"write it down by hand: {done.place.page}")
