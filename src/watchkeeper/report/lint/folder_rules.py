@@ -24,7 +24,11 @@ _AGAIN = lazy.pattern(r"\b(?:resum|re-?run|continu|re-?queue|attempt|second|agai
 
 
 def check(root: str, files: list[File], logs: list[Log]) -> Iterator[Finding]:
-    """Check the logs below a root against one another."""
+    """Check the logs below a root against one another: WK114, WK116 and WK9xx.
+
+    `root` is the folder as shown, `files` are all below it, and `logs` those of them that are run
+    logs. Logs directly in the root need no timeline: a single group has none.
+    """
     groups: dict[tuple[str, ...], list[Log]] = defaultdict(list)
     for log in logs:
         groups[_group(log)].append(log)
@@ -32,9 +36,8 @@ def check(root: str, files: list[File], logs: list[Log]) -> Iterator[Finding]:
     side_by_side = groups.get((), [])
     if len(side_by_side) > MOST_IN_ONE_FOLDER:
         proposed = _groups([log.task for log in side_by_side])
-        yield finding(
-            "WK114", root, 1, f"{len(side_by_side)} logs are not grouped in folders{proposed}"
-        )
+        what = f"{len(side_by_side)} logs are not grouped in folders{proposed}"
+        yield finding("WK114", root, 1, what)
     for group, members in groups.items():
         yield from _doubles(members)
         if group and group not in timelines:
@@ -42,18 +45,30 @@ def check(root: str, files: list[File], logs: list[Log]) -> Iterator[Finding]:
             yield finding("WK901", folder, 1, f"no timeline.md for {len(members)} logs")
     every = {file.parts for file in files}
     for group, file in timelines.items():
+        # A timeline that cannot be read is reported as a file (WK101 to WK105).
         if file.text is not None:
             yield from _timeline(file, group, groups.get(group, []), every)
     yield from _experiments(files, logs)
 
 
 def _files_by_folder(files: Iterable[File], name: str) -> dict[tuple[str, ...], File]:
-    """Map folders to their files of one name."""
-    return {file.parts[:-1]: file for file in files if file.name.casefold() == name}
+    """Map folders, as parts below the root, to their files of one name, in any case of letters.
+
+    `arm/Timeline.md` is the `timeline.md` of `("arm",)`. `name` is in lower case.
+    """
+    by_folder = {}
+    for file in files:
+        if file.name.casefold() == name:
+            by_folder[file.parts[:-1]] = file
+    return by_folder
 
 
 def _group(log: Log) -> tuple[str, ...]:
-    """Return the folder that a log belongs to: the one above, for a log in a folder of its name."""
+    """Return the folder that a log belongs to: the one above, for a log in a folder of its name.
+
+    `arm/2026-03-11_train.md` and `arm/2026-03-11_train/2026-03-11_train.md`, which has its figures
+    beside it, both belong to `("arm",)`. Empty: the root.
+    """
     folder = log.file.parts[:-1]
     if folder and folder[-1] == log.file.name[:-3]:
         return folder[:-1]
@@ -61,9 +76,12 @@ def _group(log: Log) -> tuple[str, ...]:
 
 
 def _groups(tasks: list[str]) -> str:
-    """Propose folders by the tasks' first words. "": they would not separate them."""
-    words = (re.split(r"[_\-.\s]", task.casefold(), maxsplit=1)[0] for task in tasks)
-    count = Counter(words)
+    """Propose folders by the tasks' first words. "": they would not separate them.
+
+    Of `arm_train`, `arm_eval` and `prep`: `; possible groups by name: arm_*: 2, 1 of other names`.
+    """
+    first_words = (re.split(r"[_\-.\s]", task.casefold(), maxsplit=1)[0] for task in tasks)
+    count = Counter(first_words)
     named = [(name, number) for name, number in count.most_common() if name and number > 1]
     if not named or len(count) == 1:
         return ""
@@ -76,7 +94,11 @@ def _groups(tasks: list[str]) -> str:
 
 
 def _doubles(members: list[Log]) -> Iterator[Finding]:
-    """Find logs with the task and the configuration of an older one."""
+    """Find logs with the task and the configuration of an older one (WK116), within one group.
+
+    Two equal trainings of different days are most likely one that was resumed. A Config of a
+    single setting says too little to compare, and an evaluation is often repeated.
+    """
     oldest: dict[object, Log] = {}
     for log in sorted(members, key=lambda log: log.day):
         config = _config_of(log)
@@ -90,7 +112,10 @@ def _doubles(members: list[Log]) -> Iterator[Finding]:
 
 
 def _config_of(log: Log) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
-    """Return what a log's Config holds, to compare it: (name, value, what stands below it)."""
+    """Return what a log's Config holds, to compare it: (name, value, what stands below it).
+
+    Empty and `pending` fields are left out. Empty: the log has no Config, or nothing in it.
+    """
     settings = []
     for section in log.sections("config"):
         for field in filter(filled, section.fields()):
@@ -99,7 +124,14 @@ def _config_of(log: Log) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
 
 
 def _below(field: Field) -> tuple[str, ...]:
-    """Return what stands below a field, so that nested settings count."""
+    """Return what stands below a field, at every depth, so that nested settings count.
+
+        - overrides:
+          - lr: 1e-3
+          - no warm-up
+
+    gives `("lr: 1e-3", "no warm-up")`.
+    """
     texts = []
     for node in deep(field.children):
         if isinstance(node, Field):
@@ -115,7 +147,18 @@ def _below(field: Field) -> tuple[str, ...]:
 def _timeline(
     file: File, group: tuple[str, ...], members: list[Log], every: set[tuple[str, ...]]
 ) -> Iterator[Finding]:
-    """Check one timeline: its title, its entries, and that it names all of its logs."""
+    """Check one timeline: its title, its entries, and that it names all of its logs.
+
+    Without a finding, in `arm/`:
+
+        # Arm Timeline
+
+        1. `2026-02-20_train.md` — Friday, Feb 20th
+        2. `2026-02-21_train_long.md` — Saturday, Feb 21st
+
+    `group` is its folder as parts below the root, `members` are the logs of that folder, and
+    `every` the parts of each file below the root.
+    """
     text = file.text or ""
     timeline = parse_timeline(text)
     path = file.path
@@ -136,9 +179,15 @@ def _timeline(
 
 
 def _entry_date(path: str, entry: Entry) -> Iterator[Finding]:
-    """Check the date for people of an entry against the date in its log's name."""
+    """Check the date for people of an entry against the date in its log's name.
+
+    ``1. `2026-02-20_train.md` — Friday, Feb 21st`` contradicts itself. An entry without words, or
+    whose log has no date in its name, has nothing to check.
+    """
     at = _stamp_of(entry)
-    if not at or (at.day is not None and not entry.words):
+    if at is None:
+        return
+    if at.day is not None and not entry.words:
         return
     known: set[date | None] = set()
     year = None
@@ -156,7 +205,11 @@ def _entry_date(path: str, entry: Entry) -> Iterator[Finding]:
 
 
 def _stamp_of(entry: Entry) -> Stamp | None:
-    """Read the date in the name of an entry's log. None: it has none."""
+    """Read the date in the name of an entry's log. None: it has none.
+
+    `arm/2026-02-20_train.md` is of 2026-02-20. A name with a day that does not exist gives a stamp
+    without a day.
+    """
     return stamp(PurePosixPath(entry.name).name[:10])
 
 
@@ -171,7 +224,11 @@ def _dated(timeline: Timeline) -> list[tuple[Entry, date]]:
 
 
 def _title(path: str, group: tuple[str, ...], timeline: Timeline) -> Iterator[Finding]:
-    """Check that a timeline's title matches its folder."""
+    """Check that a timeline's title matches its folder (WK908).
+
+    `# ARX5 Multitask Timeline` matches `arx5_multitask/`: letters and digits are compared, in any
+    case. A timeline in the root has no folder to match.
+    """
     if not group:
         return
     folder = _letters_of(group[-1]).replace("timeline", "")
@@ -184,14 +241,20 @@ def _title(path: str, group: tuple[str, ...], timeline: Timeline) -> Iterator[Fi
 
 
 def _letters_of(text: str) -> str:
+    """Return the letters and digits of a text, in lower case: `ARX5 Multitask` gives
+    `arx5multitask`.
+    """
     return re.sub(r"[\W_]+", "", text.casefold())
 
 
 def _names(
     path: str, group: tuple[str, ...], timeline: Timeline, every: set[tuple[str, ...]]
 ) -> Iterator[Finding]:
-    """Find entries that name what is not there, and those that name again what an entry of their
-    list names.
+    """Find entries that name what is not there (WK903), and those that name again what an entry of
+    their list names (WK906).
+
+    `every` are the parts of each file below the root. An entry for a resumption may name a log for
+    the second time: ``3. `2026-02-20_train.md` — resumed, Sunday, Feb 22nd``.
     """
     below = {parts[len(group) :] for parts in every if parts[: len(group)] == group}
     file_names = {parts[-1] for parts in below}
@@ -208,12 +271,17 @@ def _names(
 
 
 def _parts_of(entry: Entry) -> tuple[str, ...]:
+    """Return the path of an entry's log as parts: `./arm/2026-02-20%20b.md` gives
+    `("arm", "2026-02-20 b.md")`.
+    """
     parts = PurePosixPath(entry.file.replace("%20", " ")).parts
     return tuple(part for part in parts if part != ".")
 
 
 def _is_outside(entry: Entry, parts: tuple[str, ...]) -> bool:
-    """Whether an entry names something that is not below the timeline's folder."""
+    """Whether an entry names something that is not below the timeline's folder: an address, `../`
+    or an absolute path. Whether such a thing exists cannot be said from here.
+    """
     return "://" in entry.name or parts[:1] in (("..",), ("/",))
 
 
@@ -225,6 +293,10 @@ def _is_there(
 ) -> bool:
     """Whether a name is that of a file: from the timeline's folder, from a folder above it, or by
     itself.
+
+    In `runs/arm/timeline.md`, the log `runs/arm/a.md` may be called `a.md`, `arm/a.md` or
+    `runs/arm/a.md`; a log deeper down, `runs/arm/long/b.md`, by its name alone too. `below` are the
+    files of the timeline's folder as parts below it, `file_names` their names.
     """
     if parts in below or (len(parts) == 1 and parts[0] in file_names):
         return True
@@ -238,7 +310,10 @@ def _is_there(
 
 
 def _sequence(path: str, timeline: Timeline) -> Iterator[Finding]:
-    """Find entries out of order: one finding where all of them stand newest first."""
+    """Find entries out of order (WK904): one finding where all of them stand newest first.
+
+    Each list of the page is compared by itself; logs of one day may stand in any order.
+    """
     older = []
     any_newer = False
     for (entry_before, day_before), (entry, day) in pairwise(_dated(timeline)):
@@ -249,9 +324,8 @@ def _sequence(path: str, timeline: Timeline) -> Iterator[Finding]:
         elif day > day_before:
             any_newer = True
     if len(older) > 1 and not any_newer:
-        yield finding(
-            "WK904", path, older[0].span.line, "the entries are in reverse order, newest first"
-        )
+        what = "the entries are in reverse order, newest first"
+        yield finding("WK904", path, older[0].span.line, what)
         return
     for entry in older:
         what = f"{quoted(entry.name)} is older than the entry above"
@@ -259,8 +333,10 @@ def _sequence(path: str, timeline: Timeline) -> Iterator[Finding]:
 
 
 def _numbers(path: str, timeline: Timeline) -> Iterator[Finding]:
-    """Find wrong numbers, one finding for a list. A list of ones is counted by whoever shows it,
-    and a list may be counted down.
+    """Find wrong numbers (WK905), one finding for a list. A list of ones is counted by whoever
+    shows it, and a list may be counted down.
+
+    `1. 2. 2. 4.` is wrong from the third entry on; `1. 1. 1.` and `3. 2. 1.` are right.
     """
     groups: dict[int, list[Entry]] = defaultdict(list)
     for entry in timeline.entries:
@@ -273,7 +349,10 @@ def _numbers(path: str, timeline: Timeline) -> Iterator[Finding]:
 
 
 def _wrong_numbers(path: str, wrong: list[Entry]) -> Finding:
-    """Report the entries of one list whose numbers are wrong, with the edits that correct them."""
+    """Report the entries of one list whose numbers are wrong, with the edits that correct them.
+
+    `wrong` has at least one entry, in the order of the page; the first is named.
+    """
     edits = []
     for entry in wrong:
         span = entry.number_span
@@ -286,22 +365,31 @@ def _wrong_numbers(path: str, wrong: list[Entry]) -> Finding:
 
 
 def _is_counted_otherwise(numbers: list[int]) -> bool:
-    """Whether a list is numbered down, or with ones alone."""
-    is_counted_down = len(numbers) > 1 and numbers == list(range(len(numbers), 0, -1))
-    return is_counted_down or set(numbers) == {1}
+    """Whether a list is numbered down to 1, or with ones alone."""
+    if set(numbers) == {1}:
+        return True
+    if len(numbers) < 2:
+        return False
+    counted_down = list(range(len(numbers), 0, -1))
+    return numbers == counted_down
 
 
 def _undated(path: str, timeline: Timeline) -> Iterator[Finding]:
-    """Find entries without a date for people: one finding for all."""
+    """Find entries without a date for people: one finding for all (WK401).
+
+    The edits append it to an entry that has no words at all: ``1. `2026-02-20_train.md` `` becomes
+    ``1. `2026-02-20_train.md` — Friday, Feb 20th``.
+    """
     missing = [(entry, day) for entry, day in _dated(timeline) if not _says_date(entry)]
     if not missing:
         return
     edits = []
     for entry, day in missing:
-        if entry.form != "table" and not entry.words:
-            at = entry.words_span.start
-            without_year = human(day).rpartition(",")[0]
-            edits.append(Edit(at, at, f" — {without_year}"))
+        if entry.form == "table" or entry.words:
+            continue  # a person chooses where the date goes among other words
+        at = entry.words_span.start
+        without_year = human(day).rpartition(",")[0]
+        edits.append(Edit(at, at, f" — {without_year}"))
     first = missing[0][0]
     what = f"{quoted(first.name)} has no human-readable date"
     if len(missing) > 1:
@@ -312,15 +400,18 @@ def _undated(path: str, timeline: Timeline) -> Iterator[Finding]:
 def _says_date(entry: Entry) -> bool:
     """Whether an entry holds a date as people write it, if without a weekday: `May 4`, `4 May
     2026`.
+
+    `2026-05-04` alone does not: it is no more than the name of the log says.
     """
     if not entry.words:
         return False
     if human_date(entry.words) is not None:
         return True
     at = _stamp_of(entry)
-    if at is None or not re.search(r"[A-Za-z]", entry.words):
+    if at is None:
         return False
-    return moment(entry.words, at.day) is not None
+    has_letters = re.search(r"[A-Za-z]", entry.words) is not None
+    return has_letters and moment(entry.words, at.day) is not None
 
 
 # ── experiments.md
@@ -334,7 +425,15 @@ _PLANNED = lazy.pattern(
 
 
 def _experiments(files: Iterable[File], logs: list[Log]) -> Iterator[Finding]:
-    """Check each experiments.md against the logs below it."""
+    """Check each experiments.md against the logs below it: WK911 and WK912.
+
+        | run | description | val_loss | status | notes |
+        | --- | --- | --- | --- | --- |
+        | front_cam_2026-03-11 | front camera | 0.31 | keep | |
+
+    is the row of the experiment `2026-03-11_front_cam.md`. An experiments.md lists all logs below
+    its folder, at any depth.
+    """
     summaries = _files_by_folder(files, "experiments.md")
     rows = {folder: parse_experiments(file.text or "") for folder, file in summaries.items()}
     for folder, file in summaries.items():
@@ -344,10 +443,12 @@ def _experiments(files: Iterable[File], logs: list[Log]) -> Iterator[Finding]:
 
 
 def _lies_below(log: Log, folder: tuple[str, ...]) -> bool:
+    """Whether a log lies in a folder, at any depth. `folder` is its parts below the root."""
     return log.file.parts[: len(folder)] == folder
 
 
 def _rows_without_log(file: File, rows: Iterable[Row], logs: list[Log]) -> Iterator[Finding]:
+    """Find the rows that name a run of which there is no log (WK912)."""
     for row in rows:
         if _claims_a_log(row) and not any(is_row_of(row, log) for log in logs):
             yield finding("WK912", file.path, row.line, f"no log for {quoted(row.run)}")
@@ -356,7 +457,11 @@ def _rows_without_log(file: File, rows: Iterable[Row], logs: list[Log]) -> Itera
 def _logs_without_row(
     rows: Mapping[tuple[str, ...], list[Row]], logs: list[Log]
 ) -> Iterator[Finding]:
-    """Find experiments that no row names: one finding for all those without an experiments.md."""
+    """Find experiments that no row names (WK911): one finding for all those without an
+    experiments.md.
+
+    `rows` are those of each experiments.md, by its folder. Replications and pipelines need no row.
+    """
     without: list[tuple[Log, Field]] = []
     for log in logs:
         if log.kind != "experiment" or not log.run_type:
@@ -364,7 +469,9 @@ def _logs_without_row(
         above = [rows[folder] for folder in rows if _lies_below(log, folder)]
         if not above:
             without.append((log, log.run_type))
-        elif not any(is_row_of(row, log) for row in chain.from_iterable(above)):
+            continue
+        has_row = any(is_row_of(row, log) for row in chain.from_iterable(above))
+        if not has_row:
             what = "this run is not in experiments.md"
             yield finding("WK911", log.file.path, log.run_type.span.line, what)
     if not without:
@@ -377,6 +484,7 @@ def _logs_without_row(
 
 
 def _count_others(number: int) -> str:
+    """Count the experiments beside the one that is named. `number`: from 1."""
     if number == 1:
         return "1 other experiment"
     return f"{number} other experiments"
@@ -385,8 +493,13 @@ def _count_others(number: int) -> str:
 def _claims_a_log(row: Row) -> bool:
     """Whether a row should have a log. What is planned, taken from a paper, or named in free text
     need not.
+
+    The cell of the run is a name where it is one word, `front_cam_2026-03-11`, or names a file;
+    `Smith et al., table 3` is free text.
     """
     status = " ".join(row.cells.get(name, "") for name in ("status", "state", "verdict"))
     if _PLANNED.search(f"{status} {row.run}"):
         return False
-    return bool(row.names) or re.fullmatch(r"[\w./+=-]+", row.run) is not None
+    if row.names:
+        return True
+    return re.fullmatch(r"[\w./+=-]+", row.run) is not None

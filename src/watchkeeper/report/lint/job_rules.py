@@ -104,13 +104,18 @@ _OF_A_RESUMPTION = ("submitted", "submitted_at")
 
 
 def jobs(log: Log) -> Iterator[Finding]:
-    """Check the job blocks."""
+    """Check the job blocks: WK115, WK301 to WK310, and their times (WK401, WK407).
+
+    A log without a job block breaks none of these rules; WK202 reports the missing section. The
+    findings come rule by rule, not in the order of lines: `lint` sorts them.
+    """
     yield from _begins_resumed(log)
     yield from _ids(log)
     yield from _order(log)
     first = _first(log)
     for index, job in enumerate(log.jobs):
-        if job is not first and _is_unexplained(log, job):
+        is_first = job is first
+        if not is_first and _is_unexplained(log, job):
             what = f"job block {index + 1} has no label"
             yield finding("WK309", log.file.path, place(job), what)
         if _is_resumed(job) and not _says_source(log, job):
@@ -120,72 +125,108 @@ def jobs(log: Log) -> Iterator[Finding]:
         if not filled(start) and not _says_when(log, job):
             what = "the submission time is not recorded"
             yield finding("WK304", log.file.path, place(job, start), what)
-        yield from _job_times(log, job, first=job is first)
+        yield from _job_times(log, job, first=is_first)
     yield from _unrecorded(log)
 
 
 def _begins_resumed(log: Log) -> Iterator[Finding]:
-    """Find a log whose first block is a resumption, though the newest job is its last block."""
-    jobs = log.jobs
-    if jobs and _is_resumed(jobs[0]) and last_job(log) is jobs[-1]:
-        yield finding("WK115", log.file.path, place(jobs[0]), "the first job block is a resumption")
+    """Find a log whose first block is a resumption, though the newest job is its last block.
+
+    Where the newest job comes first, the first block may well be the resumption of one below it.
+    """
+    if not log.jobs:
+        return
+    top, bottom = log.jobs[0], log.jobs[-1]
+    is_newest_last = last_job(log) is bottom
+    if _is_resumed(top) and is_newest_last:
+        yield finding("WK115", log.file.path, place(top), "the first job block is a resumption")
 
 
 def _is_resumed(job: Section) -> bool:
+    """Whether the heading says so: `## Job (resumed)`, `## Job — resumption after preemption`."""
     return "resum" in job.qualifier.casefold()
 
 
 def _is_unexplained(log: Log, job: Section) -> bool:
-    """Whether a further block has a bare heading, and no field that says what it is."""
-    return job.heading.text.strip().casefold() == "job" and not _says_what(log, job)
+    """Whether a further block has a bare heading, `## Job`, and no field that says what it is:
+    `reason: out of memory`, `attempt: 2`.
+    """
+    is_bare = job.heading.text.strip().casefold() == "job"
+    return is_bare and not _says_what(log, job)
 
 
 def _first(log: Log) -> Section | None:
     """Return the block of the first submission: the top one, unless that is a further one and a
     plain block below it is older.
+
+    None: the log has no job block.
     """
     oldest = next(iter(by_submission(log)), None)
-    if oldest is None or (log.jobs[0].qualifier and not oldest.qualifier):
+    if oldest is None:
+        return None
+    top = log.jobs[0]
+    # `## Job (resumed)` above `## Job`: the newest stands first.
+    if top.qualifier and not oldest.qualifier:
         return oldest
-    return log.jobs[0]
+    return top
 
 
 def _start(log: Log, job: Section) -> Field | None:
+    """Return the field with the submission or start: `submitted/start: …`, `launched: …`, `date:
+    …`.
+    """
     return log.fact(job, *START)
 
 
 def _is_planned(log: Log, job: Section) -> bool:
-    """Whether a block says that its job is still to be submitted."""
+    """Whether a block says that its job is still to be submitted: `- execution_id: pending`, no
+    time of submission, and no entry of Status on the state of a job.
+    """
     field = log.fact(job, *ID)
-    if field is None or not _TO_BE_SUBMITTED.match(field.value):
+    if field is None:
+        return False
+    if not _TO_BE_SUBMITTED.match(field.value):
         return False
     if submitted(log, job) is not None:
         return False
-    return not any(entry.claim for entry in entries_of(log))
+    # An entry with a claim, such as `running, step 400`, shows that a job was submitted after all.
+    has_claim = any(entry.claim for entry in entries_of(log))
+    return not has_claim
 
 
 def _ids(log: Log) -> Iterator[Finding]:
-    """Find blocks without an id, and two with the same. A requeue keeps its job's id, and a machine
-    in the cloud its name.
+    """Find blocks without an id (WK301), and two with the same (WK302).
+
+    A requeue keeps its job's id, and a machine in the cloud its name: neither is a copy.
     """
     path = log.file.path
-    lines: dict[str, int] = {}
+    lines: dict[str, int] = {}  # id → line of its first block
     for job in log.jobs:
         field = log.fact(job, *ID)
         if field is None or not filled(field):
-            if not _id_elsewhere(log, job) and not _is_planned(log, job):
+            if _needs_id(log, job):
                 yield finding("WK301", path, place(job, field), "no execution_id in this job block")
             continue
         job_id = _id_in(field)
+        line = field.span.line
         if job_id in lines and not _may_repeat_id(job, field, job_id):
             what = f"job {quoted(job_id)} already has a block on line {lines[job_id]}"
-            yield finding("WK302", path, field.span.line, what)
-        lines.setdefault(job_id, field.span.line)
+            yield finding("WK302", path, line, what)
+        lines.setdefault(job_id, line)
+
+
+def _needs_id(log: Log, job: Section) -> bool:
+    """Whether a block without a filled field for the id lacks it."""
+    if _id_elsewhere(log, job):
+        return False
+    return not _is_planned(log, job)
 
 
 def _id_in(field: Field) -> str:
     """Return the id without what follows it; a requeue's with its number: the same job, another
     execution.
+
+    `70412 on gpu-07` gives `70412`, and `70412 (restart 1)` gives `70412 (restart 1)`.
     """
     job_id = _first_word(field)
     restart = _RESTART.search(field.value)
@@ -195,29 +236,49 @@ def _id_in(field: Field) -> str:
 
 
 def _first_word(field: Field) -> str:
-    words = field.value.split() or [""]
+    """Return the first word of a value, without the code's quotes and a comma behind it. "": the
+    value is empty.
+    """
+    words = field.value.split()
+    if not words:
+        return ""
     return words[0].strip("`,;")
 
 
 def _may_repeat_id(job: Section, field: Field, job_id: str) -> bool:
-    """Whether a second block may have this id: none at all, a requeue, or a machine's name."""
+    """Whether a second block may have this id.
+
+    It may where it says that there is none (`n/a`), where it is the name of a machine rather than
+    the number of a job, or where the heading speaks of a requeue: `## Job (requeued)`.
+    """
+    if says_none(field):
+        return True
     is_number = job_id[:1].isdigit()
-    return says_none(field) or not is_number or _REQUEUED.search(job.heading.text) is not None
+    if not is_number:
+        return True
+    return _REQUEUED.search(job.heading.text) is not None
 
 
 def _id_elsewhere(log: Log, job: Section) -> bool:
     """Whether a block names its job in its heading or in its text: `## Job 70412`, `- Slurm job
-    70412 on gpu-07`, or says that no scheduler gave it an id.
+    70412 on gpu-07`, or says that no scheduler gave it an id: `- local run on my workstation`.
     """
+    # The year of a date in the heading is no id.
     heading = re.sub(r"\d{4}-\d{2}-\d{2}\S*", "", job.heading.text)
     if re.search(r"\d{4,}", heading):
         return True
     text = facts.prose(log.document, job)
-    return _ID_IN_TEXT.search(text) is not None or _NO_SCHEDULER.search(text) is not None
+    if _ID_IN_TEXT.search(text):
+        return True
+    return _NO_SCHEDULER.search(text) is not None
 
 
 def _order(log: Log) -> Iterator[Finding]:
-    """Find blocks that are out of order: one finding where all of them stand newest first."""
+    """Find blocks that are out of order by their submission: one finding where all of them stand
+    newest first.
+
+    Blocks without a day of submission are passed over: the rule compares those around them.
+    """
     dated = []
     for job in log.jobs:
         at = submitted(log, job)
@@ -234,22 +295,41 @@ def _order(log: Log) -> Iterator[Finding]:
 
 
 def _says_what(log: Log, job: Section) -> bool:
+    """Whether a field of the block explains it: `reason: out of memory`, `attempt: 2`, `note: …`.
+
+    A field without an answer (`reason:`, `reason: pending`) explains nothing.
+    """
     return any(_SAYS_WHAT.fullmatch(field.name) and filled(field) for field in log.facts(job))
 
 
 def _says_source(log: Log, job: Section) -> bool:
-    """Whether a resumption names what it resumed from, in a field or in its text."""
+    """Whether a resumption names what it resumed from, in a field (`resumed_from:
+    /ckpt/step_400`) or in its text (`- continued from the latest checkpoint`).
+
+    A field whose value begins with a time does not: `resumed: 2026-03-12 15:00` is a date.
+    """
     for field in log.facts(job):
-        if _SOURCE.fullmatch(field.name) and filled(field) and opening(field.value) is None:
+        if not _SOURCE.fullmatch(field.name) or not filled(field):
+            continue
+        is_time = opening(field.value) is not None
+        if not is_time:
             return True
     texts = [job.heading.text]
-    texts += [node.text for node in job.bullets() if isinstance(node, Item)]
-    return any(_FROM.search(text) for text in texts)
+    for node in job.bullets():
+        if isinstance(node, Item):
+            texts.append(node.text)
+    return any(map(_FROM.search, texts))
 
 
 def _says_when(log: Log, job: Section) -> bool:
-    """Whether a block without such a field says when its job was submitted, or Status does."""
-    if submitted(log, job) is not None or _is_planned(log, job):
+    """Whether a block without such a field says when its job was submitted, or Status does.
+
+    A line of its text may: `- launched on 2026-03-11 15:00 from the login node`. A block whose job
+    is still to be submitted need not.
+    """
+    if submitted(log, job) is not None:
+        return True
+    if _is_planned(log, job):
         return True
     for line in facts.prose(log.document, job).splitlines():
         if _SENT.search(line) and moment(line) is not None:
@@ -258,32 +338,33 @@ def _says_when(log: Log, job: Section) -> bool:
 
 
 def _status_says_when(log: Log, job: Section) -> bool:
-    """Whether an entry of Status dates the submission: it names the job, or the log's only one."""
+    """Whether an entry of Status dates the submission: it names the job, or the log's only one.
+
+    `- 2026-03-11 15:00 — submitted as 70412` does for the block with `execution_id: 70412`.
+    """
     field = log.fact(job, *ID)
     job_id = _first_word(field) if field else ""
     is_only_job = len(log.jobs) == 1
     for entry in entries_of(log):
-        if entry.at is None or not _BEGINS_SENT.match(entry.text):
+        if entry.at is None:
             continue
-        if is_only_job or (job_id and job_id in entry.text):
+        if not _BEGINS_SENT.match(entry.text):
+            continue
+        if is_only_job:
+            return True
+        if job_id and job_id in entry.text:
             return True
     return False
 
 
 def _unrecorded(log: Log) -> Iterator[Finding]:
-    """Find submissions in Status that no block records: one finding for all."""
+    """Find submissions in Status that no block records: one finding for all, on the first line.
+
+    A log without any job block is left to WK202, which reports the missing section.
+    """
     if not log.jobs:
         return
-    known = " ".join(log.document.slice(job) for job in log.jobs)
-    lines: dict[str, int] = {}
-    for entry in entries_of(log):
-        if is_note(entry.text):
-            continue
-        for match in _SUBMISSION.finditer(entry.text):
-            number = match["id"] or match["bare"] or match["again"]
-            is_known = re.search(rf"(?<!\d){number}(?!\d)", known)
-            if not is_known and not _OTHER_JOB.search(match[0]):
-                lines.setdefault(number, entry.line)
+    lines = _unrecorded_lines(log)
     if not lines:
         return
     names = ", ".join(lines)
@@ -294,8 +375,34 @@ def _unrecorded(log: Log) -> Iterator[Finding]:
     yield finding("WK310", log.file.path, first_line, what)
 
 
+def _unrecorded_lines(log: Log) -> dict[str, int]:
+    """Map the id of each job that Status says was submitted, and no block names, to the first line
+    that says so. In the order of Status.
+
+    `- 2026-03-12 — resubmitted as 70455` gives `{"70455": 31}`. A job of another kind, such as
+    `submitted eval job 70460`, needs no block.
+    """
+    recorded = " ".join(log.document.slice(job) for job in log.jobs)
+    lines: dict[str, int] = {}
+    for entry in entries_of(log):
+        if is_note(entry.text):
+            continue
+        for match in _SUBMISSION.finditer(entry.text):
+            number = match["id"] or match["bare"] or match["again"]
+            # 7041 is not recorded by a block that names 70412.
+            if re.search(rf"(?<!\d){number}(?!\d)", recorded):
+                continue
+            if not _OTHER_JOB.search(match[0]):
+                lines.setdefault(number, entry.line)
+    return lines
+
+
 def _job_times(log: Log, job: Section, *, first: bool) -> Iterator[Finding]:
-    """Check a block's start and end, its runtime, and their dates for people."""
+    """Check a block's start and end, its runtime, and their dates for people.
+
+    `first` says that the block is of the first submission, whose template has a date for people
+    beside each timestamp.
+    """
     start, end = _start(log, job), log.fact(job, *END)
     day = _day_of_job(log, job)
     for field in (start, end):
@@ -304,19 +411,29 @@ def _job_times(log: Log, job: Section, *, first: bool) -> Iterator[Finding]:
             yield finding("WK407", log.file.path, field.span.line, what)
     yield from _lengths(log, job, start, end, day)
     for field, name in ((start, "start_human"), (end, "end_human")):
+        if field is None:
+            continue
         # a resumption's template has no date for people
-        is_required = first or (field is not None and field.name not in _OF_A_RESUMPTION)
-        if field is not None and is_required:
+        is_required = first or field.name not in _OF_A_RESUMPTION
+        if is_required:
             yield from _missing_human_date(log, job, field, name)
 
 
 def _missing_human_date(log: Log, job: Section, field: Field, name: str) -> Iterator[Finding]:
-    """Find a timestamp without a date for people, in the field, beside it or in the page's head."""
+    """Find a timestamp without a date for people, in the field, beside it or in the page's head.
+
+    `name` is that of the field beside it: `start_human` or `end_human`. The finding carries the
+    edit that adds it, where there is a safe place.
+    """
     at = stamp(field.value)
-    if not at or not at.day:
+    if at is None or at.day is None:
+        return
+    if human_date(field.value):
         return
     beside = log.fact(job, name)
-    if human_date(field.value) or filled(beside) or _shown_in_head(log, at.day):
+    if filled(beside):
+        return
+    if _shown_in_head(log, at.day):
         return
     edits = _human_edit(log.document.text, field, beside, name, at.day)
     what = f"{field.key} has no {name}"
@@ -324,6 +441,9 @@ def _missing_human_date(log: Log, job: Section, field: Field, name: str) -> Iter
 
 
 def _day_of_job(log: Log, job: Section) -> date | None:
+    """Return the day on which a time without a date is read: that of the block's submission, else
+    that in the log's name. None: neither is known, or the submission has no day.
+    """
     at = submitted(log, job)
     if at is None:
         return day_of(log)
@@ -331,15 +451,26 @@ def _day_of_job(log: Log, job: Section) -> date | None:
 
 
 def _is_unreadable(field: Field, day: date | None) -> bool:
-    """Whether a field of a time holds neither a time nor a state, nor says that there is none."""
+    """Whether a field of a time holds neither a time nor a state, nor says that there is none.
+
+    `end: yesterday evening` is unreadable; `end: cancelled`, `end: pending`, `end: n/a` and `end:
+    15:00` on a known `day` are not.
+    """
     if not answers(field) or not field.value:
         return False
-    is_time = moment(field.value, day) is not None or human_date(field.value)
-    return not is_time and state_of(field.value) is None
+    if moment(field.value, day) is not None:
+        return False
+    if human_date(field.value):
+        return False
+    return state_of(field.value) is None
 
 
 def _shown_in_head(log: Log, day: date) -> bool:
-    """Whether the head of the page has this day as people write it."""
+    """Whether the head of the page has this day as people write it: `**Date**: Wednesday, Mar
+    11th`.
+
+    A date without a year there is of the same year.
+    """
     for field in facts.header(log.document):
         shown = human_date(field.value)
         if shown is not None and shown.on(day.year) == day:
@@ -350,23 +481,33 @@ def _shown_in_head(log: Log, day: date) -> bool:
 def _lengths(
     log: Log, job: Section, start: Field | None, end: Field | None, day: date | None
 ) -> Iterator[Finding]:
-    """Check a block's runtime against its start and end."""
+    """Check a block's runtime against its start and end, and that an ended job has one.
+
+    `day` is the day on which a time without a date is read.
+    """
     if end is None:
         return
     length = log.fact(job, *RUNTIME)
     last = moment(end.value, day)
     begun = moment(start.value, day) if start else None
-    if begun and last:
+    if begun is not None and last is not None:
         yield from _disagreement(log, begun, last, end, length)
-    if has_day(last) and not filled(length) and not _runs_elsewhere(log, job):
-        what = "the job has ended, but its runtime is not recorded"
-        yield finding("WK308", log.file.path, place(job, length), what)
+    if not has_day(last):
+        return
+    if filled(length) or _runs_elsewhere(log, job):
+        return
+    what = "the job has ended, but its runtime is not recorded"
+    yield finding("WK308", log.file.path, place(job, length), what)
 
 
 def _disagreement(
     log: Log, begun: Stamp, last: Stamp, end: Field, length: Field | None
 ) -> Iterator[Finding]:
-    """Find an end before the start, or a runtime longer than from start to end."""
+    """Find an end before the start (WK307), or a runtime longer than from start to end (WK306).
+
+    The runtime may exceed the span by a minute, as people round; by a day more where the start or
+    the end is a day without a time.
+    """
     span = begun.seconds_until(last)
     is_time_of_day_alone = moment(end.value) is None
     if span is None or is_time_of_day_alone:
@@ -374,57 +515,78 @@ def _disagreement(
     if span < 0:
         yield finding("WK307", log.file.path, end.span.line, "it ends before it starts")
         return
+    if length is None:
+        return
     tolerance = 60
     if begun.time is None or last.time is None:
         tolerance += 86400  # a day alone may mean any time of it
-    if length and _seconds(length) > span + tolerance:
+    if _seconds(length) > span + tolerance:
         what = f"the runtime {quoted(length.value)} is longer than the time from start to end"
         yield finding("WK306", log.file.path, length.span.line, what)
 
 
 def _seconds(length: Field) -> float:
+    """Return the runtime that a field gives, in seconds. 0.0: it gives none that can be read."""
     return runtime(length.value) or 0.0
 
 
 def _runs_elsewhere(log: Log, job: Section) -> bool:
-    """Whether the runtime has another name or, in a log with one job, is in Results or Status."""
+    """Whether the runtime has another name or, in a log with one job, is in Results or Status.
+
+    `- wall time: 12:00:10` in the block, `- runtime: 12 h` in Results, or an entry `completed in
+    12 h`. With several jobs a runtime outside of the blocks may be that of any of them.
+    """
     if filled(log.fact(job, *WALLTIME)):
         return True
     if len(log.jobs) > 1:
         return False
-    lengths = (log.fact(section, *RUNTIME, *WALLTIME) for section in log.sections("results"))
-    if any(map(filled, lengths)):
-        return True
+    for section in log.sections("results"):
+        if filled(log.fact(section, *RUNTIME, *WALLTIME)):
+            return True
     return any(_RUNTIME_IN_TEXT.search(entry.text) for entry in entries_of(log))
 
 
 def _human_edit(text: str, field: Field, beside: Field | None, name: str, day: date) -> list[Edit]:
-    """Return the edit that adds the date for people. Empty: something stands below the field."""
+    """Return the edit that adds the date for people. Empty: something stands below the field.
+
+    `beside` is the empty field of the name, if the block has it: it is filled. Else a line goes in
+    below `- submitted/start: …`, with the same bullet, indent and line end:
+    `- start_human: Wednesday, Mar 11th, 2026`.
+    """
     if beside:
         return [value_edit(text, beside, human(day))]
     line = text[field.span.start : field.span.end]
     bullet = re.match(r"[ \t]*[-*+][ \t]+", line)
-    if not bullet or not all(map(_is_blank, field.children)):
+    if bullet is None:
+        return []
+    # A new line would come between the field and what belongs to it.
+    if not all(map(_is_blank, field.children)):
         return []
     new = f"{bullet[0]}{name}: {human(day)}"
     ending = re.search(r"\r?\n$", line)
     if ending:
         new += ending[0]
-    else:
+    else:  # the field is the last line of a page without a final line end
         new = f"{_line_end(text)}{new}"
     return [Edit(field.span.end, field.span.end, new)]
 
 
 def _line_end(text: str) -> str:
+    """Return the line end that a page uses: CRLF where it has one anywhere."""
     return "\r\n" if "\r\n" in text else "\n"
 
 
 def _is_blank(node: Node) -> bool:
+    """Whether a node below a field is no more than empty lines."""
     return isinstance(node, Verbatim) and node.kind == "blank"
 
 
 def dates(log: Log) -> Iterator[Finding]:
-    """Check times and dates, wherever they stand."""
+    """Check times and dates, wherever they stand: WK402 to WK405.
+
+    Looks at each field, bullet and entry of Status, of any section; code and tables are passed
+    over.
+    """
     path, day = log.file.path, day_of(log)
     partners = _partners(log)
     for node in log.document.all_nodes():
@@ -432,7 +594,8 @@ def dates(log: Log) -> Iterator[Finding]:
             continue
         time = _time_in(node)
         at = stamp(time)
-        if at and at.day is None:
+        # A timestamp whose day cannot be: `2026-02-30 15:00`.
+        if at is not None and at.day is None:
             yield finding("WK403", path, node.span.line, f"no such date or time: {quoted(time)}")
         if isinstance(node, Field):
             partner = partners.get(node.span.start)
@@ -440,19 +603,28 @@ def dates(log: Log) -> Iterator[Finding]:
 
 
 def _partners(log: Log) -> dict[int, Stamp]:
-    """Map the offset of each `start_human` and `end_human` to the timestamp beside it."""
+    """Map the offset of each `start_human` and `end_human` to the timestamp beside it.
+
+    A block with `- start: 2026-03-11T15:00:00Z` and, at the offset 210, `- start_human: Wednesday,
+    Mar 11th` gives `{210: Stamp(2026-03-11 …)}`: both should mean the same day.
+    """
     partners: dict[int, Stamp] = {}
     for job in log.jobs:
         for names, name in ((START, "start_human"), (END, "end_human")):
-            field, beside = log.fact(job, *names), log.fact(job, name)
-            at = stamp(field.value) if field else None
-            if beside and at:
+            field = log.fact(job, *names)
+            beside = log.fact(job, name)
+            if field is None or beside is None:
+                continue
+            at = stamp(field.value)
+            if at is not None:
                 partners[beside.span.start] = at
     return partners
 
 
 def _time_in(node: Field | Item | StatusLine) -> str:
-    """Return the part of a node that may begin with a timestamp."""
+    """Return the part of a node that may begin with a timestamp: the time of an entry of Status,
+    the value of a field, the text of a bullet.
+    """
     if isinstance(node, StatusLine):
         return node.time
     if isinstance(node, Field):
@@ -463,12 +635,20 @@ def _time_in(node: Field | Item | StatusLine) -> str:
 def _human_date_in(
     log: Log, field: Field, partner: Stamp | None, day: date | None
 ) -> Iterator[Finding]:
-    """Check the date for people that a field holds. `day` is the day in the log's name."""
+    """Check the date for people that a field holds, if it holds one.
+
+    `partner` is the timestamp beside it (None: there is none), `day` the day in the log's name
+    (None: it has none).
+    """
     at = field.value_span.start
     if field.value:
+        # behind the quotes or the stars around the value
         at = log.document.text.find(field.value, at)
     partner_day = day_in(partner)
-    year = partner_day.year if partner_day else _nearest_year(field.value, day)
+    if partner_day is not None:
+        year: int | None = partner_day.year
+    else:
+        year = _nearest_year(field.value, day)
     known = {partner_day, day}
     yield from human_findings(
         log.file.path, field.span, field.value, at, year=year, known=known, partner=partner
@@ -476,7 +656,10 @@ def _human_date_in(
 
 
 def _nearest_year(text: str, day: date | None) -> int | None:
-    """Return the year that a date without one means: the date is near the day in the log's name."""
+    """Return the year that a date without one means: the date is near the day in the log's name.
+
+    `Friday, Jan 2nd` in a log of 2025-12-30 is of 2026. None: the log's name has no day.
+    """
     if day is None:
         return None
     shown = human_date(text)
@@ -484,9 +667,10 @@ def _nearest_year(text: str, day: date | None) -> int | None:
         return day.year
     near = []
     for year in (day.year - 1, day.year, day.year + 1):
-        is_representable = 1 <= year <= 9999
-        on = shown.on(year) if is_representable else None
-        if on is not None:
+        if not 1 <= year <= 9999:
+            continue  # Python has no such year
+        on = shown.on(year)
+        if on is not None:  # Feb 29th exists in few years
             near.append(on)
     if not near:
         return day.year
@@ -503,13 +687,18 @@ def human_findings(
     known: set[date | None],
     partner: Stamp | None = None,
 ) -> Iterator[Finding]:
-    """Check a date for people in `text`, which begins at the offset `at`.
+    """Check a date for people in `text`, which begins at the offset `at` of its page.
 
-    `year` is its year where it names none. A wrong weekday is fixed only where the day is one of
-    `known`; `partner` is the timestamp that means the same time.
+    `Wednesday, Mar 12nd, 2026` has a wrong ordinal (WK405) and a wrong weekday (WK402). A text
+    without such a date has no findings. The edits replace the ordinal or the weekday alone.
+
+    `span` is the node that holds the text: its line is named. `year` is the date's year where it
+    names none (None: unknown, and the weekday is not checked). A wrong weekday is fixed only where
+    the day is one of `known`: else the day may be what is wrong. `partner` is the timestamp that
+    means the same time.
     """
     shown = human_date(text)
-    if not shown:
+    if shown is None:
         return
     day = shown.on(year)
     if day is None:

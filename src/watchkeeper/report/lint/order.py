@@ -12,7 +12,11 @@ T = TypeVar("T")
 
 
 def misplaced(dated: Sequence[tuple[Stamp, T]]) -> list[tuple[T, T]]:
-    """Each one that is older than the one above it: the one above, and itself."""
+    """Each one that is older than the one above it: the one above, and itself.
+
+    `dated` are times with whatever stands there, from top to bottom. Two times whose order cannot
+    be known, such as a day and a time within it, are in order.
+    """
     pairs = []
     for (before, above), (after, below) in pairwise(dated):
         gap = before.seconds_until(after)
@@ -22,5 +26,9 @@ def misplaced(dated: Sequence[tuple[Stamp, T]]) -> list[tuple[T, T]]:
 
 
 def is_reversed(dated: Sequence[object], pairs: Sequence[object]) -> bool:
-    """Whether all stand newest first, where `pairs` are the misplaced ones."""
-    return len(pairs) > 1 and len(pairs) == len(dated) - 1
+    """Whether all stand newest first, where `pairs` are the misplaced ones of `dated`.
+
+    Two in the wrong order are a mistake, not a way to keep a log.
+    """
+    gaps = len(dated) - 1
+    return len(pairs) > 1 and len(pairs) == gaps

@@ -107,13 +107,26 @@ _NUMBER = lazy.pattern(r"\d[\d.,]*(?:e[-+]?\d+)?[km]?\b")
 
 
 def results(log: Log, stands: Standing) -> Iterator[Finding]:
-    """Check Results, once the last job has ended well. One that was cut short owes its checkpoint
-    alone.
+    """Check Results, once the last job has ended well: WK601 to WK604.
+
+    A training that was cut short, by a time limit for example, owes its checkpoint alone. While a
+    job runs, and for an evaluation or a data job, there is nothing to check. Without a finding:
+
+        ## Results
+        - start_train_loss: 1.99871
+        - end_train_loss: 0.360985
+        - loss_one_liner: the training loss plateaued from about step 50 on
+        - checkpoint: `h16_lr1e-1/artifacts/epoch_1`
+        - config_snapshot: `h16_lr1e-1/artifacts/run_manifest.json`
     """
-    if not log.trains or not (stands.well or stands.state in CUT_SHORT):
+    if not log.trains:
+        return
+    was_cut_short = stands.state in CUT_SHORT
+    if not stands.well and not was_cut_short:
         return
     section, fields = log.section("results"), log.fields_of("results")
     if not _names_checkpoint(log, fields):
+        # `checkpoint: pending` is the line to fill in.
         paths = (field for field in fields if re.search(r"checkpoint|ckpt", field.name))
         line = place(section, next(paths, None))
         yield finding("WK601", log.file.path, line, "no checkpoint path in Results")
@@ -125,49 +138,91 @@ def results(log: Log, stands: Standing) -> Iterator[Finding]:
 def _names_checkpoint(log: Log, fields: list[Field]) -> bool:
     """Whether the log says where the weights lie: in Results, in a line of Status, in a section on
     the weights, or as the folder of the run's output.
+
+    `- checkpoint: /ckpt/60000`, `- 2026-03-12 — saved to out/final`, a path below `## Checkpoint`,
+    or `- output_dir: /scratch/run7` in Config. `fields` are those of Results.
     """
     if any(map(_is_path_of_weights, fields)):
         return True
     if any(map(_SAVED.search, log.prose_of("results", "status"))):
         return True
-    if any("/" in facts.prose(log.document, section) for section in _sections_on_weights(log)):
-        return True
+    for section in _sections_on_weights(log):
+        if "/" in facts.prose(log.document, section):
+            return True
     settings = log.fields_of("config", "job")
     return any(map(_is_output_folder, settings))
 
 
 def _is_path_of_weights(field: Field) -> bool:
-    """Whether a field of Results says where the weights lie, or that there are none."""
-    if not _WEIGHTS.fullmatch(field.name) or not filled(field):
+    """Whether a field of Results says where the weights lie, or that there are none.
+
+    - best_ckpt: out/best.pt        yes
+    - adapter: n/a                  yes: there is none
+    - checkpoints:                  yes, if bullets stand below it
+    - checkpoint: pending           no
+    - checkpoint: saved             no: a place has a slash, a suffix or a colon
+    """
+    if not _WEIGHTS.fullmatch(field.name):
         return False
-    return says_none(field) or nested(field) or _PATH.search(field.value) is not None
+    if not filled(field):
+        return False
+    if says_none(field) or nested(field):
+        return True
+    return _PATH.search(field.value) is not None
 
 
 def _sections_on_weights(log: Log) -> Iterator[Section]:
+    """Yield the sections under a heading such as `## Final checkpoint` or `## Artifacts`.
+
+    Sections of a known kind, such as Results, are read by their fields instead.
+    """
     for section in log.document.walk():
-        if not section.kind and _OF_WEIGHTS.match(facts.head_of(section)):
+        if section.kind:
+            continue
+        head = facts.head_of(section)
+        if _OF_WEIGHTS.match(head):
             yield section
 
 
 def _is_output_folder(field: Field) -> bool:
-    return _OUTPUT.fullmatch(field.name) is not None and filled(field) and "/" in field.value
+    """Whether a field is the folder of the run's output: `save_dir: /scratch/run7`.
+
+    The weights are taken to lie below it. A name without a slash is that of a run, not a folder.
+    """
+    if _OUTPUT.fullmatch(field.name) is None:
+        return False
+    return filled(field) and "/" in field.value
 
 
 def _losses(log: Log, fields: list[Field], section: Section | None) -> Iterator[Finding]:
-    """Check that Results say how the loss went."""
+    """Check that Results say how the loss went: WK602 where they say nothing, WK603 where their
+    sentence holds nothing but figures.
+
+    `fields` are those of Results, and `section` is where a finding is placed (None: the page has no
+    Results).
+    """
     sentence = _loss_sentence(fields)
     if sentence is None:
         if not _describes_loss(log):
             yield finding("WK602", log.file.path, place(section), _missing_loss(log, fields))
         return
-    if says_none(sentence) or nested(sentence) or not _is_figures(sentence.value):
+    is_answered = says_none(sentence) or nested(sentence)
+    if is_answered:
         return
-    what = f"{sentence.key} has only numbers: {quoted(sentence.value)}"
-    yield finding("WK603", log.file.path, sentence.span.line, what)
+    if _is_figures(sentence.value):
+        what = f"{sentence.key} has only numbers: {quoted(sentence.value)}"
+        yield finding("WK603", log.file.path, sentence.span.line, what)
 
 
 def _loss_sentence(fields: list[Field]) -> Field | None:
-    """Find the field of Results that says how the loss went. None: there is none."""
+    """Find the field of Results that says how the loss went. None: there is none.
+
+    The best place first:
+
+        - takeaway: …                                a name for such a sentence, if it is filled
+        - loss: fell fast, then stayed flat          the loss itself, if it is a sentence
+        - notes: accuracy rose until the very end    a note that speaks of a figure
+    """
     sentence = facts.first(filter(filled, fields), *_SENTENCES)
     if sentence is not None:
         return sentence
@@ -181,19 +236,30 @@ def _loss_sentence(fields: list[Field]) -> Field | None:
 
 
 def _is_on_figures(note: str) -> bool:
+    """Whether a note speaks of a figure in a sentence: `the loss was still falling at the end`.
+
+    A note that only repeats figures (`val_loss 0.31 at step 400`) does not.
+    """
     return _FIGURE.search(note) is not None and _says_more(note)
 
 
 def _missing_loss(log: Log, fields: list[Field]) -> str:
-    """Say what Results lack: a sentence on their figures, or the figures too."""
-    if any(_FIGURE.search(field.name) and filled(field) for field in fields) or _tabled(log):
+    """Say what Results lack: a sentence on their figures, or the figures too.
+
+    The figures may be fields (`end_train_loss: 0.36`), of accuracies and rewards as well, or a
+    table with a column of losses anywhere in the log.
+    """
+    has_figures = any(_FIGURE.search(field.name) and filled(field) for field in fields)
+    if has_figures or _tabled(log):
         return "no loss_one_liner in Results"
     return "no loss in Results"
 
 
 def _describes_loss(log: Log) -> bool:
     """Whether a line of Results, or of a section on the training's dynamics, says how the loss
-    went.
+    went: `- the validation loss rose from epoch 2 on`.
+
+    Such a section is headed `## Training dynamics`, `## Curves` or `## Loss`.
     """
     sections = [*log.sections("results")]
     for section in log.document.walk():
@@ -207,14 +273,27 @@ def _describes_loss(log: Log) -> bool:
 
 
 def _is_sentence_on_loss(line: str) -> bool:
+    """Whether a line is a sentence on a figure: `- the loss fell quickly, then stayed flat`.
+
+    Rows of tables, headings and fields (`- end_train_loss: 0.36`) are no sentences.
+    """
     bare = line.strip().lstrip("-*+ ")
-    if bare.startswith(("|", "#")) or _KEY.match(bare):
+    if bare.startswith(("|", "#")):
+        return False
+    if _KEY.match(bare):
         return False
     return _FIGURE.search(bare.casefold()) is not None and _says_more(bare)
 
 
 def _tabled(log: Log) -> bool:
-    """Whether a table of the log has a column or a row of losses."""
+    """Whether a table of the log has a column or a row of losses.
+
+    The name of a column counts:
+
+        | epoch | train_loss |
+        | ----- | ---------- |
+        | 0     | 1.99       |
+    """
     for section in log.document.walk():
         for table in facts.tables(log.document.text, section.nodes):
             if any("loss" in name for name in table.columns):
@@ -223,34 +302,59 @@ def _tabled(log: Log) -> bool:
 
 
 def _says_more(text: str) -> bool:
-    """Whether a text has words enough to be a sentence, and not of figures alone."""
+    """Whether a text has words enough to be a sentence, and not of figures alone: four words of two
+    letters or more.
+    """
     return len(re.findall(r"[a-z]{2,}", text.casefold())) > 3 and not _is_figures(text)
 
 
 def _is_figures(text: str) -> bool:
-    """Whether a sentence holds figures, and no word on what they mean."""
+    """Whether a sentence holds figures, and no word on what they mean.
+
+    train loss fell from 2.0 to 0.36 at step 80    yes
+    0.36 at the end, overfits after step 40        no: `overfits` says something
+    n/a                                            no: without a figure
+    """
     if not any(letter.isdigit() for letter in text):
         return False
+    # 1e-4 and 12k hold letters, but no word.
     without_numbers = _NUMBER.sub("0", text.casefold())
     words = set(re.findall(r"[a-z_]{2,}", without_numbers))
     return all(map(_FIGURES_ALONE.fullmatch, words))
 
 
 def _snapshot(log: Log, fields: list[Field], section: Section | None) -> Iterator[Finding]:
-    """Check that the log names the run's own resolved configuration."""
-    snapshot = facts.first(fields, *_SNAPSHOTS)
-    if not filled(snapshot):
-        settings = log.fields_of("config")
-        snapshot = facts.first(settings, *_SNAPSHOTS[:-1]) or snapshot
+    """Check that the log names the run's own resolved configuration (WK604).
+
+    A field in Results or Config does, `- config_snapshot: out/config.json`, or a file of that kind
+    in the text: `resolved config in out/resolved_config.yaml`. The path of the repository's
+    config, which may change later, does not.
+    """
+    snapshot = _snapshot_field(log, fields)
     if snapshot is not None and filled(snapshot):
         config = log.config("config")
-        if config and snapshot.value == config.value and not says_none(snapshot):
+        is_same = config is not None and snapshot.value == config.value
+        if is_same and not says_none(snapshot):
             what = "config_snapshot names the repository's config, not the run's resolved one"
             yield finding("WK604", log.file.path, snapshot.span.line, what)
         return
-    if not any(map(_SNAPSHOT_FILE.search, log.prose_of("results", "job", "status"))):
-        line = place(section, snapshot)
-        yield finding("WK604", log.file.path, line, "no config_snapshot in Results")
+    texts = log.prose_of("results", "job", "status")
+    if any(map(_SNAPSHOT_FILE.search, texts)):
+        return
+    line = place(section, snapshot)
+    yield finding("WK604", log.file.path, line, "no config_snapshot in Results")
+
+
+def _snapshot_field(log: Log, fields: list[Field]) -> Field | None:
+    """Find the field of the resolved configuration: in Results, whose fields these are, else in
+    Config. An empty one is returned where no other is filled. None: there is none.
+    """
+    snapshot = facts.first(fields, *_SNAPSHOTS)
+    if filled(snapshot):
+        return snapshot
+    # The last name is config_path, which in Config is the path of the repository's config.
+    elsewhere = facts.first(log.fields_of("config"), *_SNAPSHOTS[:-1])
+    return elsewhere or snapshot
 
 
 # ── W&B
@@ -274,7 +378,15 @@ _NAMES_VERSION = ("mode", "config", "job", "wandb")
 
 
 def wandb(log: Log, stands: Standing) -> Iterator[Finding]:
-    """Check the W&B section."""
+    """Check the W&B section: WK701 for a run without a URL, WK702 for a URL that no job block has.
+
+    Lint asks nothing of a log that names a W&B run anywhere, or says that it has none. A section
+    that breaks WK701, as the run lies on the machine alone:
+
+        ## W&B
+        - local: wandb/offline-run-20260311_150000-def456
+        - synced: no
+    """
     sections, section = log.sections("wandb"), log.section("wandb")
     text = "".join(log.document.slice(part) for part in sections)
     urls = [url[0].rstrip(".,;") for url in _URL.finditer(text)]
@@ -310,35 +422,58 @@ def _versions(log: Log, *, is_synced: bool) -> Iterator[Finding]:
 
 
 def _names_run(log: Log) -> bool:
-    """Whether the log holds the address of a W&B run, anywhere."""
+    """Whether the log holds the address of a W&B run, anywhere:
+    `https://wandb.ai/team/p/runs/def456`, or the same on a server of one's own.
+    """
     return "/runs/" in log.document.text or "wandb.ai/" in log.document.text
 
 
 def _owes_url(log: Log, stands: Standing, local: Field | None) -> bool:
     """Whether a log should name its W&B run: a training that ended well and used W&B, or any job
     that left a local run and was not given up.
+
+    `local` is the field with the folder of an offline run, `local:
+    wandb/offline-run-20260311_150000-def456`; None: the section has no such field.
     """
-    if stands.well and log.trains and _speaks_of_wandb(log):
+    ended_well = stands.well and log.trains
+    if ended_well and _speaks_of_wandb(log):
         return True
-    given_up = stands.state in (ABANDONED, CANCELLED)
-    return stands.over and not given_up and filled(local)
+    if not stands.over or stands.state in (ABANDONED, CANCELLED):
+        return False
+    return filled(local)
 
 
 def _speaks_of_wandb(log: Log) -> bool:
+    """Whether the log mentions W&B at all, or has a section that stands for it, such as `Tracking`.
+
+    A training that never mentions it need not have used it.
+    """
     return "wandb" in log.document.text.casefold() or bool(log.sections("wandb"))
 
 
 def _is_unused(log: Log, local: Field | None, synced: Field | None) -> bool:
-    """Whether the log says that it has no W&B run."""
-    if answers(local) and synced and _NO.match(synced.value):
+    """Whether the log says that it has no W&B run.
+
+    In a field (`synced: n/a`), in a bullet (`- none`), or in words of W&B, Config or Mode:
+    `WANDB_MODE=disabled`, `W&B: off`, `logged to TensorBoard`. `local` and `synced` are the fields
+    with the folder of an offline run and with its URL; None: there is no such field.
+    """
+    has_local_run = answers(local)
+    if has_local_run and synced is not None and _NO.match(synced.value):
         return False  # there is a run, and its answer to `synced` is no
-    if says_none(local) or says_none(synced) or _denies_run(log):
+    if says_none(local) or says_none(synced):
+        return True
+    if _denies_run(log):
         return True
     return any(map(_UNUSED.search, log.prose_of("wandb", "config", "mode")))
 
 
 def _denies_run(log: Log) -> bool:
-    """Whether a bullet or a line of the W&B section is no more than `none`."""
+    """Whether a bullet or a line of the W&B section is no more than `none`, `n/a` or `not used`.
+
+    ## W&B
+    Not used.
+    """
     for bullet in _bullets(log.sections("wandb")):
         if isinstance(bullet, Item) and is_none(bullet.text):
             return True
@@ -350,16 +485,22 @@ def _denies_run(log: Log) -> bool:
 
 
 def _unplaced(log: Log, sections: list[Section], urls: list[str]) -> Iterator[Finding]:
-    """Find URLs of runs that are in the W&B section alone, though there are several job blocks."""
+    """Find URLs of runs that are in the W&B section alone, though there are several job blocks.
+
+    With one block, the section and the job belong together anyway. Two URLs of one run, such as
+    its overview and its logs, are one finding.
+    """
     in_jobs = "".join(log.document.slice(job) for job in log.jobs)
-    runs: dict[str, str] = {}
+    runs: dict[str, str] = {}  # URL → id of its run
     for url in urls:
         match = _RUN_IN_URL.search(url)
         if match:
             runs[url] = match[1]
     reported: set[str] = set()
     for url, run in list(runs.items())[:MOST_URLS]:
-        if run in reported or f"/runs/{run}" in in_jobs:
+        if run in reported:
+            continue
+        if f"/runs/{run}" in in_jobs:
             continue
         reported.add(run)
         line = _line_of(log, sections, url)
@@ -367,12 +508,21 @@ def _unplaced(log: Log, sections: list[Section], urls: list[str]) -> Iterator[Fi
 
 
 def _line_of(log: Log, sections: list[Section], url: str) -> int:
-    """Return the line of the bullet that holds a URL, else that of the section."""
+    """Return the line of the bullet that holds a URL, else that of the first of the sections.
+
+    The URL is one that was found in these sections, so it stands in a bullet, in a text or in a
+    table. 1: there is no section.
+    """
     for bullet in _bullets(sections):
-        if url in log.document.text[bullet.span.start : bullet.span.end]:
+        text = log.document.text[bullet.span.start : bullet.span.end]
+        if url in text:
             return bullet.span.line
-    return place(sections[0] if sections else None)
+    if sections:
+        return place(sections[0])
+    return place(None)
 
 
 def _bullets(sections: list[Section]) -> Iterator[Bullet]:
-    return (bullet for section in sections for bullet in section.bullets())
+    """Yield the bullets of some sections: fields, entries of Status and plain text alike."""
+    for section in sections:
+        yield from section.bullets()

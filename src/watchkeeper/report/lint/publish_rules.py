@@ -87,7 +87,16 @@ _DATA = lazy.pattern(r"[\s]*(?:\w+ ){0,2}(?:dataset|data|logs?|curves?|wandb|w&b
 
 
 def published(log: Log, stands: Standing) -> Iterator[Finding]:
-    """Check an upload, or the plan of one."""
+    """Check an upload, or the plan of one: WK801 to WK806.
+
+    Without a finding:
+
+        ## HuggingFace
+        - repo: https://huggingface.co/demo/front-cam
+        - passport: `MODEL_PASSPORT.json`
+        - signoff: `SIGNOFF.json`
+        - signoff verdict: pass
+    """
     uploads = [section for section in log.sections("huggingface") if _is_upload(log, section)]
     for section in uploads:
         yield from _upload(log, section)
@@ -98,12 +107,16 @@ def published(log: Log, stands: Standing) -> Iterator[Finding]:
         missing = _missing(log)
         if missing:
             yield finding("WK801", log.file.path, line, f"the upload lacks {missing}")
-    elif log.trains and stands.state != ABANDONED:
+        return
+    if log.trains and stands.state != ABANDONED:
         yield from _next(log)
 
 
 def _knows(document: Document, papers: re.Pattern[str]) -> bool:
-    """Whether the log mentions a passport or a sign-off that exists or is about to be made."""
+    """Whether the log mentions a passport or a sign-off that exists or is about to be made.
+
+    `papers` is the pattern of one of the two. `- uploaded without a passport` mentions none.
+    """
     for line in document.text.splitlines():
         if papers.search(line) and not _WITHOUT_PAPERS.search(line):
             return True
@@ -111,7 +124,7 @@ def _knows(document: Document, papers: re.Pattern[str]) -> bool:
 
 
 def _missing(log: Log) -> str:
-    """Say which of the two an upload lacks. "": none."""
+    """Say which of the two an upload lacks: `MODEL_PASSPORT.json and SIGNOFF.json`. "": none."""
     names = []
     if not _there(log.document, _PASSPORT):
         names.append("MODEL_PASSPORT.json")
@@ -121,7 +134,11 @@ def _missing(log: Log) -> str:
 
 
 def _there(document: Document, papers: re.Pattern[str]) -> bool:
-    """Whether a line outside of Next says that the passport, or the sign-off, exists."""
+    """Whether a line outside of Next says that the passport, or the sign-off, exists.
+
+    `- signoff: SIGNOFF.json` does. A heading alone, `- sign-off still to be made`, and what is only
+    planned do not. `papers` is the pattern of one of the two.
+    """
     planned: set[str] = set()
     for section in document.of("next"):
         planned.update(facts.prose(document, section).splitlines())
@@ -134,26 +151,44 @@ def _there(document: Document, papers: re.Pattern[str]) -> bool:
 
 
 def _is_upload(log: Log, section: Section) -> bool:
-    """Whether a section on the hub records an upload of weights."""
+    """Whether a section on the hub records an upload of weights.
+
+    `- repo: demo/front-cam` does; `- repo: n/a`, `not yet uploaded`, and an upload of nothing but
+    a dataset do not.
+    """
     text = facts.prose(log.document, section)
-    if _PLANNED.search(text) or (not log.trains and "/datasets/" in text):
+    if _PLANNED.search(text):
+        return False
+    if not log.trains and "/datasets/" in text:
         return False
     if _has_answer(section.fields()):
         return "checkpoint" in text or not _only_data(text)
-    return _HUB.search(text) is not None or _has_answer(log.facts(section))
+    if _HUB.search(text):
+        return True
+    return _has_answer(log.facts(section))
 
 
 def _has_answer(fields: Iterable[Field]) -> bool:
+    """Whether one of the fields says something else than `n/a`."""
     return any(map(answers, fields))
 
 
 def _only_data(text: str) -> bool:
+    """Whether a text holds addresses of the hub, and each is of a dataset:
+    `https://huggingface.co/datasets/demo/lift`.
+    """
     hubs = list(_HUB.finditer(text))
-    return bool(hubs) and all(match["data"] for match in hubs)
+    if not hubs:
+        return False
+    return all(match["data"] for match in hubs)
 
 
 def _uploaded_elsewhere(log: Log) -> int:
-    """Return the line of an upload that is recorded outside of a section on the hub. 0: none."""
+    """Return the line of an upload that is recorded outside of a section on the hub. 0: none.
+
+    In Results, `- hub: https://huggingface.co/demo/front-cam`, or in a line of Results or Status,
+    `- 2026-03-13 — uploaded to the hub`.
+    """
     upload = next(filter(_holds_upload, log.fields_of("results")), None)
     if upload is not None:
         return upload.span.line
@@ -166,22 +201,36 @@ def _uploaded_elsewhere(log: Log) -> int:
 
 
 def _holds_upload(field: Field) -> bool:
-    """Whether a field holds the hub's address of weights that this run uploaded."""
+    """Whether a field holds the hub's address of weights that this run uploaded.
+
+    `hub: https://huggingface.co/demo/front-cam` does; `base_model: https://huggingface.co/…` is
+    what the run took from there.
+    """
     match = _HUB.search(field.value)
-    if not match or match["data"]:
+    if match is None or match["data"]:
         return False
-    return bool(_UPLOADED_AS.fullmatch(field.name)) and not _TAKEN.fullmatch(field.name)
+    if _TAKEN.fullmatch(field.name):
+        return False
+    return _UPLOADED_AS.fullmatch(field.name) is not None
 
 
 def _reports_upload(text: str) -> bool:
-    """Whether a line says that weights were uploaded."""
-    if not _UPLOADED.search(text) or _PLANNED.search(text):
+    """Whether a line says that weights were uploaded: `pushed the final weights to the hub`.
+
+    A dataset that was uploaded needs neither passport nor sign-off.
+    """
+    if not _UPLOADED.search(text):
+        return False
+    if _PLANNED.search(text):
         return False
     return "dataset" not in text
 
 
 def _upload(log: Log, section: Section) -> Iterator[Finding]:
-    """Check one upload: its papers, its repository and its verdict."""
+    """Check one upload: its papers (WK801, WK806), its repository (WK805) and its verdict.
+
+    `section` is one on the hub that records an upload.
+    """
     path, text = log.file.path, log.document.slice(section)
     missing = _missing(log)
     is_signed = "SIGNOFF" not in missing
@@ -191,13 +240,17 @@ def _upload(log: Log, section: Section) -> Iterator[Finding]:
         what = "it has hand-made checksums but no sign-off"
         yield finding("WK806", path, place(section), what)
     named = section.field("repo", "repository", "url", "link", "hub", "model")
-    if not filled(named) and not _HUB.search(text) and not _names_repository(section):
+    has_repository = filled(named) or _HUB.search(text) or _names_repository(section)
+    if not has_repository:
         line = place(section, section.field("repo"))
         yield finding("WK805", path, line, "the repository is not recorded")
     yield from _verdict(log, section, signed=is_signed)
 
 
 def _names_repository(section: Section) -> bool:
+    """Whether a field of the section names a repository in another way: `uploaded to:
+    demo/front-cam`, `model repo: …`.
+    """
     for field in section.fields():
         if _OF_REPOSITORY.search(field.name) and _REPOSITORY.search(field.value):
             return True
@@ -205,20 +258,26 @@ def _names_repository(section: Section) -> bool:
 
 
 def _verdict(log: Log, section: Section, *, signed: bool) -> Iterator[Finding]:
-    """Check the verdict of an upload's sign-off, and its reason."""
+    """Check the verdict of an upload's sign-off (WK802), and its reason (WK803).
+
+    `pass` needs no reason, `soft_signal` does. `signed` says whether the log has a sign-off at all:
+    without one, WK801 is the finding.
+    """
     path = log.file.path
     verdict = _find_verdict(log, section)
-    word = _word(verdict) if verdict else ""
+    if verdict is None:
+        if signed:
+            yield finding("WK802", path, place(section), "no sign-off verdict")
+        return
+    word = _word(verdict)
     if word == "pass":
         return
-    if verdict and word == "soft_signal":
+    if word == "soft_signal":
         if not _has_reason(log, verdict):
             yield finding("WK803", path, verdict.span.line, "soft_signal without a reason")
         return
-    if verdict is None and not signed:
-        return  # there is no sign-off that could have a verdict
     what = "no sign-off verdict"
-    if verdict and filled(verdict):
+    if filled(verdict):
         what = f"unknown verdict {quoted(verdict.value)}"
     yield finding("WK802", path, place(section, verdict), what)
 
@@ -226,6 +285,8 @@ def _verdict(log: Log, section: Section, *, signed: bool) -> Iterator[Finding]:
 def _find_verdict(log: Log, section: Section) -> Field | None:
     """Find the field with the verdict: the first of its names that has an answer, else one in the
     section without an answer. None: there is none.
+
+    `signoff verdict: pass` comes before `verdict: pass`, and that before `signoff: pass`.
     """
     fields = _verdicts(log, section)
     for name in _VERDICTS:
@@ -237,7 +298,7 @@ def _find_verdict(log: Log, section: Section) -> Field | None:
 
 def _verdicts(log: Log, section: Section) -> list[Field]:
     """List the fields that may hold the verdict: of the section itself, then of any section on
-    passport and sign-off.
+    passport and sign-off, such as `## Sign-off`.
     """
     fields = list(log.facts(section))
     for other in log.document.walk():
@@ -247,7 +308,11 @@ def _verdicts(log: Log, section: Section) -> list[Field]:
 
 
 def _word(verdict: Field) -> str:
-    """`pass`, `soft_signal`, or the first word of whatever else it says."""
+    """`pass`, `soft_signal`, or the first word of whatever else it says.
+
+    `**PASS** (all checks)` gives `pass`, `soft signal: one check is off` gives `soft_signal`,
+    `failed twice` gives `failed`. "": the field is empty, or a `signoff` that holds a path.
+    """
     text = verdict.value.strip("`* ").casefold()
     if re.match(r"pass(?:ed)?\b", text):
         return "pass"
@@ -259,32 +324,45 @@ def _word(verdict: Field) -> str:
 
 
 def _has_reason(log: Log, verdict: Field) -> bool:
+    """Whether a `soft_signal` has a reason: behind it, below it, or in a field anywhere.
+
+    `soft_signal — val_loss above baseline`, bullets below the field, or `- verdict_reason: …`.
+    """
     raw = log.document.text[verdict.raw_span.start : verdict.raw_span.end]
-    inside = re.split(r"soft[ _-]signal", raw, maxsplit=1, flags=re.IGNORECASE)[-1].strip(
-        "` ()—–-:|*"
-    )
-    if inside or nested(verdict):
+    behind = re.split(r"soft[ _-]signal", raw, maxsplit=1, flags=re.IGNORECASE)[-1]
+    if behind.strip("` ()—–-:|*"):
         return True
-    return any(
-        filled(field) and field.name.endswith("reason") for field in facts.every_field(log.document)
-    )
+    if nested(verdict):
+        return True
+    fields = facts.every_field(log.document)
+    return any(filled(field) and field.name.endswith("reason") for field in fields)
 
 
 def _next(log: Log) -> Iterator[Finding]:
-    """Find the first next step that shares or evaluates a checkpoint without a passport."""
+    """Find the first next step that shares or evaluates a checkpoint without a passport (WK804).
+
+        ## Next
+        - run the evaluation on real scenes, then upload
+
+    A log that mentions a passport or a sign-off anywhere has one planned.
+    """
     if _knows(log.document, _PASSPORT) or _knows(log.document, _SIGNOFF_WORD):
         return
     for section in log.sections("next"):
         for line, number in _lines(log.document, section):
-            if not is_none(line) and _shares(line):
-                yield finding(
-                    "WK804", log.file.path, number, f"no passport is planned before {quoted(line)}"
-                )
-                return
+            if is_none(line) or not _shares(line):
+                continue
+            what = f"no passport is planned before {quoted(line)}"
+            yield finding("WK804", log.file.path, number, what)
+            return
 
 
 def _lines(document: Document, section: Section) -> Iterator[tuple[str, int]]:
-    """Yield a section's lines without bullets and boxes. A line that is ticked off is done."""
+    """Yield a section's lines without bullets and boxes, with their numbers in the file. A line
+    that is ticked off is done.
+
+    `- [ ] upload` gives `upload`, `2. evaluate` gives `evaluate`, and `- [x] upload` nothing.
+    """
     for part in facts.parts(section):
         for node in part.nodes:
             text = document.text[node.span.start : node.span.end]
@@ -296,11 +374,18 @@ def _lines(document: Document, section: Section) -> Iterator[tuple[str, int]]:
 
 
 def _shares(line: str) -> bool:
-    """Whether a line plans to share or evaluate a checkpoint."""
+    """Whether a line plans to share or evaluate a checkpoint.
+
+    `evaluate on all scenes` and `hand over to the robot team` do. `evaluate whether the loss
+    falls`, `do not upload`, and `upload the logs` do not.
+    """
     bare = line.replace("*", "").replace("`", "")
     for match in _SHARES.finditer(bare):
-        is_denied = _DENIES.search(bare[: match.start()])
+        if _DENIES.search(bare[: match.start()]):
+            continue
+        rest = match["rest"]
+        # `evaluate loss curves` and `upload the dataset` are not of weights.
         not_of_weights = _NOT_OF_WEIGHTS if match["eval"] else _DATA
-        if not is_denied and not not_of_weights.match(match["rest"]):
+        if not not_of_weights.match(rest):
             return True
     return False

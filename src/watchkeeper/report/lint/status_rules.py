@@ -42,36 +42,65 @@ _FIELDS = lazy.pattern(
 
 
 def status(log: Log, stands: Standing) -> Iterator[Finding]:
-    """Check the entries of Status."""
+    """Check the entries of Status: WK501 to WK504.
+
+    Without a finding:
+
+        ## Status
+        - 2026-03-11 15:00 UTC — submitted as job 12345
+        - 2026-03-11 15:20 UTC — running, step 2400, train_loss 0.085
+        - 2026-03-12 03:00 UTC — completed, exit code 0
+    """
     path, entries = log.file.path, entries_of(log)
     yield from _untimed(log)
     for entry in entries:
-        if _says_running(entry) and not _has_evidence(_with_below(entry, entries)):
+        if not _says_running(entry):
+            continue
+        if not _has_evidence(_with_below(entry, entries)):
             what = f"neither a step nor a loss: {quoted(entry.text)}"
             yield finding("WK502", path, entry.line, what)
     yield from _order(path, entries)
     sections = log.sections("status")
-    if sections and stands.over and stands.state == ENDED and not entries:
+    if not sections or entries:
+        return
+    has_ended = stands.over and stands.state == ENDED
+    if has_ended:
         yield finding("WK504", path, place(sections[0]), "the job has ended, but Status is empty")
 
 
 def _says_running(entry: Entry) -> bool:
-    """Whether an entry says that the job runs, without having been started again."""
+    """Whether an entry says that the job runs, without having been started again.
+
+    `running since this morning` does; `resubmitted, running again` is a notice of a start. An
+    undated line below an entry belongs to that one.
+    """
     if entry.claim is None or not entry.own:
         return False
     return entry.claim.state == RUNNING and not entry.claim.again
 
 
 def _has_evidence(text: str) -> bool:
-    """Whether an entry shows progress or an error, or is only a notice of a start."""
+    """Whether an entry shows progress or an error, or is only a notice of a start.
+
+    `step 2400`, `loss 0.085`, `40 %`, `RuntimeError` and `started on gpu-07` do; `still running`
+    and `GPU at 98 %` do not.
+    """
     if _NOTICE.search(text) or _EXCEPTION.search(text):
         return True
     # The load of a machine is no progress of the job.
-    return _EVIDENCE.search(_MACHINE.sub("", text)) is not None
+    without_load = _MACHINE.sub("", text)
+    return _EVIDENCE.search(without_load) is not None
 
 
 def _with_below(entry: Entry, entries: list[Entry]) -> str:
-    """Return an entry's text with that of the undated lines below it."""
+    """Return an entry's text with that of the undated lines below it.
+
+        - 2026-03-11 15:20 — running
+          - step 2400, loss 0.085
+
+    is one entry, `running step 2400, loss 0.085`. `entries` are all of the log, this one among
+    them.
+    """
     at = entries.index(entry)
     texts = [entry.text]
     for below in entries[at + 1 :]:
@@ -82,7 +111,11 @@ def _with_below(entry: Entry, entries: list[Entry]) -> str:
 
 
 def _untimed(log: Log) -> Iterator[Finding]:
-    """Find the entries without a time, and without a dated entry above: one finding for all."""
+    """Find the entries without a time, and without a dated entry above: one finding for all
+    (WK501).
+
+    A field of the job's state, `- state: running`, and an empty bullet need none.
+    """
     timed = {entry.line for entry in entries_of(log) if entry.own}
     lines = []
     for section in log.sections("status"):
@@ -98,18 +131,26 @@ def _untimed(log: Log) -> Iterator[Finding]:
 
 
 def _needs_time(bullet: Bullet) -> bool:
-    """Whether a bullet is an entry of its own: not empty, and not a field of the job's state."""
+    """Whether a bullet is an entry of its own: not empty, and not a field of the job's state.
+
+    `- loss went down` is one; `- last_checked: today`, `- pending` and `- n/a` are not.
+    """
     if isinstance(bullet, StatusLine):
         return False
     if isinstance(bullet, Field):
         if _FIELDS.fullmatch(bullet.name):
             return False
         return answers(bullet)
-    return bool(bullet.text) and not is_none(bullet.text) and bullet.text.casefold() != "pending"
+    if not bullet.text or is_none(bullet.text):
+        return False
+    return bullet.text.casefold() != "pending"
 
 
 def _order(path: str, entries: list[Entry]) -> Iterator[Finding]:
-    """Find entries out of order: one finding where all of them stand newest first."""
+    """Find entries out of order (WK503): one finding where all of them stand newest first.
+
+    Only entries with a day of their own are compared.
+    """
     dated = []
     for entry in entries:
         if entry.own and has_day(entry.at):
