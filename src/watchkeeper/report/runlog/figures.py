@@ -105,8 +105,13 @@ _Figure = tuple[str, str, Number]
 
 
 def split_settings(text: str) -> Iterator[tuple[str, str]]:
-    """`lr 1e-3, batch size = 8, 12k steps` → `lr`: `0.001`, `batch_size`: `8`, `steps`: `12000`; a
-    part without a value stands for itself.
+    """The settings in a list of words, by name, as people write them in `key settings`.
+
+        lr 1e-3, batch size = 8, 12k steps, seed 7, bf16, warm-up (100 steps), optimizer AdamW
+
+    gives `lr`: `0.001`, `batch_size`: `8`, `steps`: `12000`, `seed`: `7`, `bf16`: `yes`, `warm-up`:
+    `100 steps`, `optimizer`: `AdamW`. A part without a value stands for itself, as `bf16` does. Of
+    a long text only the first `MOST_LETTERS` characters are read.
     """
     for part in _parts(text[:MOST_LETTERS].replace("`", "").replace("**", "")):
         setting = _setting(part.strip().strip(".").lstrip("-+ ").strip())
@@ -115,13 +120,18 @@ def split_settings(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _parts(text: str) -> Iterator[str]:
-    """The parts of a list, split at commas outside of brackets, and `a=1 b=2` at its spaces."""
+    """The parts of a list, split at commas outside of brackets, and `a=1 b=2` at its spaces.
+
+    `betas (0.9, 0.95), lr=1e-3; 12,000 steps` has three: the comma of the brackets and that of the
+    number split nothing.
+    """
     depth, start = 0, 0
     for mark in _MARK.finditer(text):
         at, letter = mark.start(), mark[0]
         if letter in "([{":
             depth += 1
         elif letter in ")]}":
+            # a bracket that was never opened is a slip of the pen
             depth = max(0, depth - 1)
         elif not depth and not _is_in_number(text, at):
             yield from _pairs(text[start:at])
@@ -130,13 +140,18 @@ def _parts(text: str) -> Iterator[str]:
 
 
 def _is_in_number(text: str, at: int) -> bool:
-    """Whether the separator there is the comma of `12,000`."""
+    """Whether the separator at the offset `at` is the comma of `12,000`: a digit before it, and
+    three behind it.
+    """
     if text[at] != "," or not text[at - 1 : at].isdigit():
         return False
     return re.match(r"\d{3}(?!\d)", text[at + 1 :]) is not None
 
 
 def _pairs(part: str) -> list[str]:
+    """Split `lr=1e-3 --bs=8 --fast`, as copied from a command line, into its options. A part that
+    begins with other words, `use lr=1e-3 bs=8`, stays whole.
+    """
     marks = [match.start() for match in _PAIR.finditer(part)]
     if len(marks) < 2 or part[: marks[0]].strip():
         return [part]
@@ -145,8 +160,15 @@ def _pairs(part: str) -> list[str]:
 
 
 def _setting(part: str) -> tuple[str, str] | None:
-    """The name and value that a part of a list gives: `lr=1e-3`, `12k steps`, `seed 7`; a part
-    without a value is `yes`. None: it says nothing.
+    """The name and value that a part of a list gives; a part without a value is `yes`.
+
+        lr=1e-3, lr: 1e-3    `lr`, `0.001`
+        warm-up (100 steps)  `warm-up`, `100 steps`
+        12k steps            `steps`, `12000`
+        seed 7               `seed`, `7`
+        bf16                 `bf16`, `yes`
+
+    None: it says nothing, or `n/a`.
     """
     if not part or is_none(part):
         return None
@@ -163,7 +185,7 @@ def _setting(part: str) -> tuple[str, str] | None:
 
 def _with_note(part: str, note: str) -> tuple[str, str] | None:
     """What a part with a parenthesis behind it gives: the parenthesis is the value of a name
-    without one.
+    without one (`warm-up (100 steps)`), and a remark on a value (`lr 1e-3 (cosine)`).
     """
     inner = _setting(part)
     if inner is not None and inner[1] == "yes":
@@ -172,15 +194,22 @@ def _with_note(part: str, note: str) -> tuple[str, str] | None:
 
 
 def _of_words(words: list[str]) -> tuple[str, str] | None:
+    """What words without a figure give: `optimizer AdamW` a name and its value, others themselves.
+
+    None: there is nothing but brackets.
+    """
     if len(words) == 2 and words[0].casefold() in _HEADS:
         return _key(words[0]), canonical(words[1])
     bare = re.sub(r"[()\[\]{}]", "", " ".join(words)).strip()
-    if bare:
-        return bare, "yes"
-    return None
+    if not bare:
+        return None
+    return bare, "yes"
 
 
 def _key(text: str) -> str:
+    """A setting's name in one spelling: `batch size` and `batch-size` as `batch_size`. Names that
+    have a synonym in `SAME` are in lower case, so that `LR` is `lr`; others keep their case.
+    """
     name = re.sub(r"[\s-]+", "_", text.strip().strip("_*").strip()).strip("_")
     if name.casefold() in _SAME_NAMES:
         return name.casefold()
@@ -188,23 +217,32 @@ def _key(text: str) -> str:
 
 
 def plain_value(text: str) -> str:
-    """A setting's value in one spelling: a figure without the words behind it, `12k` and `12,000`
-    as `12000`.
+    """A setting's value in one spelling, so that equal settings are equal texts.
+
+    `1e-3` gives `0.001`, `12,000` and `12k` give `12000`, `~3 of these` gives `3`. A figure that is
+    part of something else stays as it is written: `3/4`, `50%`, `0.1 -> 0.01`.
     """
     text = text.strip().strip("\"'")
     match = _FIGURE.match(text)
-    if match is None or _is_part_of_more(match["rest"]):
+    if match is None:
+        return canonical(text)
+    if _is_part_of_more(match["rest"]):
         return canonical(text)
     return canonical(_plain_number(match[1]))
 
 
 def _is_part_of_more(rest: str) -> bool:
-    """Whether what follows a figure makes it a part of something: a range, a path, a percentage."""
-    return bool(_JOINED.match(rest)) or rest.startswith(("-", "/", ":", "%", "@"))
+    """Whether what follows a figure makes it a part of something: a range, a path, a percentage.
+
+    ` -> 0.01`, `x8`, `/data`, `%` and `:30` do; ` of these` does not.
+    """
+    if rest.startswith(("-", "/", ":", "%", "@")):
+        return True
+    return _JOINED.match(rest) is not None
 
 
 def _plain_number(word: str) -> str:
-    """`12,000` and `12k` as `12000`; any other word as it is."""
+    """`12,000` and `12k` as `12000`, `3.5M` as `3500000`; any other word as it is."""
     if _THOUSANDS.fullmatch(word):
         word = word.replace(",", "")
     suffixed = _SUFFIXED.fullmatch(word)
@@ -215,21 +253,35 @@ def _plain_number(word: str) -> str:
 
 
 def settings(log: Log, leave_out: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """What a log's Config says, by name; what is in `leave_out` has a place of its own."""
+    """What a log's Config says, by name; what is in `leave_out` has a place of its own.
+
+        ## Config
+        - script: `train.sh`
+        - key settings: lr 1e-3, 12k steps
+
+    gives `script`: `train.sh`, `lr`: `0.001`, `steps`: `12000`. A value that looks like a secret is
+    `(hidden)`; commits and branches are left out, as they are compared by themselves.
+    """
     left_out = set(leave_out)
     for section in log.sections("config"):
         for field in _setting_fields(log, section):
             if field.name in left_out:
                 continue
             for key, value in _of_field(field):
-                if not _CODE.search(key):
+                is_code = _CODE.search(key)
+                if not is_code:
                     yield key, _without_secret(key, value)
 
 
 def _setting_fields(log: Log, section: Section) -> list[Field]:
-    """The bullets of a section, and what it records beside them, in tables and bold lines."""
+    """The bullets of a section, and what it records beside them, in tables and bold lines.
+
+    What stands below a bullet belongs to it, and is no setting of the section itself.
+    """
     bullets = [node for node in section.bullets() if isinstance(node, Field)]
-    below = {id(node) for bullet in bullets for node in deep(bullet.children)}
+    below: set[int] = set()
+    for bullet in bullets:
+        below.update(id(node) for node in deep(bullet.children))
     fields = list(bullets)
     for field in log.facts(section):
         if id(field) not in below and field not in bullets:
@@ -238,13 +290,18 @@ def _setting_fields(log: Log, section: Section) -> list[Field]:
 
 
 def _without_secret(key: str, value: str) -> str:
+    """The value, or `(hidden)` where it looks like a secret under such a name: `api_key`, `token`."""
     if SECRET.search(f"{key}={value}"):
         return "(hidden)"
     return value
 
 
 def _of_field(field: Field) -> Iterator[tuple[str, str]]:
-    """The settings that a field gives, and those below it."""
+    """The settings that a field gives, and those below it.
+
+    `key settings: lr 1e-3, seed 7` gives each of its list, `optimizer: AdamW` itself. Where
+    bullets stand below a field, they are the settings, and its own value is a remark.
+    """
     below = [node for node in deep(field.children) if isinstance(node, Field | Item)]
     if answers(field):
         if field.name in SETTINGS_FIELDS:
@@ -259,6 +316,9 @@ def _of_field(field: Field) -> Iterator[tuple[str, str]]:
 
 
 def _of_plain_field(field: Field) -> tuple[str, str]:
+    """A field as one setting. Script, config and dataset have one name each, whatever the log calls
+    them: `slurm_script: train.sh` is the `script`.
+    """
     for name, names in CONFIG.items():
         if field.name in names:
             return name, canonical(field.value)
@@ -269,8 +329,8 @@ def _of_plain_field(field: Field) -> tuple[str, str]:
 
 
 class Figures(msgspec.Struct, frozen=True):
-    """`found`: (metric, epoch or step, figure); the runtime in seconds and the last step, None
-    where nobody says.
+    """What a log says in figures. `found`: (metric, epoch or step, figure); `runtime` in seconds
+    and `final_step`, the last training step, are None where the log does not say.
     """
 
     found: list[tuple[str, str, Number]]
@@ -279,24 +339,30 @@ class Figures(msgspec.Struct, frozen=True):
 
 
 def number_of(text: str) -> Number | None:
-    """The figure that a text begins with (`0.0285`, `~3 %`, `12k`, `NaN`); None where it begins
-    with none.
+    """The figure that a text begins with; None where it begins with none.
+
+    `0.0285`, `~3 %`, `12k`, `0.31 (best)` and `NaN` begin with one, `about 3` and `1_000` do not. A
+    whole number is an int; NaN and infinities are spelled as text, as in the journal.
     """
     bare = text.strip().strip("`*").lstrip("~≈<>=").strip()
     word = bare.split(" ", 1)[0].rstrip("%,;`*")
     if word.casefold() in SPELLED:
         return _spelled(word)
     number = _plain_number(word)
+    # Python would read 1_000 as a number; in a log it is part of a name.
+    number = number.replace("_", "x")
     try:
-        value = float(number.replace("_", "x"))
+        value = float(number)
     except ValueError:
         return None
-    if re.fullmatch(r"[+-]?\d{1,15}", number):
+    is_whole = re.fullmatch(r"[+-]?\d{1,15}", number) is not None
+    if is_whole:
         return int(value)
     return value
 
 
 def _spelled(word: str) -> Number:
+    """The journal's spelling of a word in `SPELLED`: `NaN`, `Infinity` or `-Infinity`."""
     if word.casefold() == "nan":
         return "NaN"
     if word.startswith("-"):
@@ -305,21 +371,31 @@ def _spelled(word: str) -> Number:
 
 
 def last_number_of(text: str) -> Number | None:
-    """The figure that a text ends up with: `0.41 → 0.02` and `from 0.41 to 0.02` say 0.02."""
+    """The figure that a text ends up with: `0.41 → 0.02` and `from 0.41 to 0.02` say 0.02, and
+    `0.41` says 0.41.
+
+    None: it does not begin with a figure (`fell to 0.02`), or does not end up with one.
+    """
     parts = re.split(r"\s*(?:->|→|⟶|=>)\s*", text)
     if number_of(parts[0].removeprefix("from ")) is None:
         return None
-    if len(parts) == 1:
-        match = _TO.match(text)
-        last = number_of(match[1]) if match else None
+    if len(parts) > 1:
+        return number_of(parts[-1])
+    match = _TO.match(text)
+    if match is not None:
+        last = number_of(match[1])
         if last is not None:
             return last
-    return number_of(parts[-1])
+    return number_of(text)
 
 
 def figures(log: Log, stands: Standing) -> Figures:
     """The figures of a run: from Results, else from its tables and the last lines of Status that
     name them.
+
+    Metric by metric the first place wins: where Results have `end_train_loss`, the losses of tables
+    and of Status count for nothing. `stands` decides which lines of Status may hold the last
+    figures.
     """
     reported = list(_of_results(log))
     known = {metric for metric, _, _ in reported}
@@ -331,7 +407,12 @@ def figures(log: Log, stands: Standing) -> Figures:
 
 
 def _of_results(log: Log) -> Iterator[_Figure]:
-    """The figures of Results, one in a field or several in a list."""
+    """The figures of Results, one in a field or several in a list.
+
+    - end_val_loss: 0.31                        `end_val_loss`
+    - clean epoch 1: accuracy 0.94, loss 0.2    `clean accuracy` and `clean loss` of epoch 1
+    - runtime: `12:00:10`                       nothing: it is no metric
+    """
     for field in log.fields_of("results"):
         name = _own(log, metric_name(field.name))
         if name:
@@ -339,6 +420,7 @@ def _of_results(log: Log) -> Iterator[_Figure]:
 
 
 def _of_result(log: Log, field: Field, name: str) -> Iterator[_Figure]:
+    """The figures of one field of Results. `name` is that of its metric."""
     value = field.value[:MOST_LETTERS]
     figure = last_number_of(value)
     if figure is not None:
@@ -348,16 +430,25 @@ def _of_result(log: Log, field: Field, name: str) -> Iterator[_Figure]:
 
 
 def _at_step(log: Log, field: Field, name: str) -> str:
-    """The step or epoch that is named beside a best figure; "" for any other."""
-    behind = _raw(log, field)[len(field.value.split(" ")[0]) :]
+    """The step or epoch that is named beside a best figure; "" for any other.
+
+    `best_val_loss: 0.31 (step 12k)` gives `12k`, `best_val_loss: 0.31 at epoch 3` gives `3`.
+    """
+    if not name.startswith("best_"):
+        return ""
+    figure = field.value.split(" ")[0]
+    behind = _raw(log, field)[len(figure) :]
     at = _AT.search(behind)
-    if at is not None and name.startswith("best_"):
-        return at[1]
-    return ""
+    if at is None:
+        return ""
+    return at[1]
 
 
 def _of_list(key: str, value: str) -> Iterator[_Figure]:
-    """The figures of a task's line: `accuracy 0.94, loss 0.2`."""
+    """The figures of a task's line: of `clean epoch 1: accuracy 0.94, loss 0.2, samples 450` the
+    accuracy and the loss of `clean`, each with the epoch `1`; how many samples there were is no
+    metric.
+    """
     task, _, epoch = key.partition(" epoch ")
     for part in value.split(", "):
         metric, text = part.rsplit(" ", 1)
@@ -369,12 +460,17 @@ def _of_list(key: str, value: str) -> Iterator[_Figure]:
 
 
 def _raw(log: Log, field: Field) -> str:
+    """A field's value as it is written, with the note behind it: `0.31 (step 12k)`."""
     return log.document.text[field.raw_span.start : field.raw_span.end][:MOST_LETTERS]
 
 
 def metric_name(name: str) -> str:
-    """A metric's name in one spelling: `final_val_loss` is `end_val_loss`; "" for what is no
-    metric.
+    """A metric's name in one spelling: `final_val_loss`, `eval_loss` and `loss_val` are
+    `end_val_loss`, `min_eval_loss` is `best_val_loss`, and `loss_final` is `loss`. Any other name
+    is as it is (`accuracy`).
+
+    `name` is a field's: lower case, with underscores. "": it is no metric (`runtime`,
+    `checkpoint`).
     """
     if _NOT_A_METRIC.fullmatch(name):
         return ""
@@ -401,31 +497,44 @@ def _own(log: Log, metric: str) -> str:
 
 
 def _of_tables(log: Log) -> Iterator[_Figure]:
-    """The last row of a table of losses by step."""
+    """The last row of each table of losses by step: of this one `end_train_loss` 0.9.
+
+    | epoch | train_loss |
+    | ----- | ---------- |
+    | 0     | 1.99       |
+    | 1     | 0.9        |
+    """
     for section in log.document.walk():
         for table in facts.tables(log.document.text, section.nodes):
             row = _last_row(table)
             if row is None:
                 continue
             for name, cell in zip(table.columns, row, strict=True):
+                if "loss" not in name:
+                    continue
                 figure = number_of(cell.text)
                 metric = metric_name(name)
-                if "loss" in name and figure is not None and metric:
+                if figure is not None and metric:
                     yield _own(log, metric), "", figure
 
 
 def _last_row(table: facts.Table) -> list[facts.Cell] | None:
-    """The row of the highest step or epoch; None: the table counts neither."""
+    """The row of the highest step or epoch; None: the table counts neither.
+
+    Rows with more or fewer cells than the head, and those without a number in that column (`best`),
+    are passed over.
+    """
     columns = table.columns
     counted = next((at for at, name in enumerate(columns) if _COUNTED.fullmatch(name)), None)
     if counted is None:
         return None
     rows = []
     for row in table.rows:
-        if len(row) == len(columns):
-            step = number_of(row[counted].text)
-            if step is not None:
-                rows.append((step, row))
+        if len(row) != len(columns):
+            continue
+        step = number_of(row[counted].text)
+        if step is not None:
+            rows.append((step, row))
     if not rows:
         return None
     _, last = max(rows, key=lambda pair: float(pair[0]))
@@ -452,6 +561,8 @@ _OF_ANOTHER = lazy.pattern(
 def _telling(log: Log, stands: Standing) -> list[Entry]:
     """The lines of Status whose figures may be the run's last, the latest first: of a run that
     ended as it should only the one that says so, since what an earlier one saw is not its end.
+
+    Of a run that still runs, or was cut short, each line may be the last that anyone saw.
     """
     lines = [entry for entry in reversed(in_order(log)) if _is_of_run(entry.text)]
     if stands.well:
@@ -460,18 +571,29 @@ def _telling(log: Log, stands: Standing) -> list[Entry]:
 
 
 def _is_of_run(text: str) -> bool:
-    """Whether the figures on a line are the run's own: a remark may name another's."""
-    return not (is_note(text) or _OF_ANOTHER.search(text))
+    """Whether the figures on a line are the run's own.
+
+    A remark may name another's, and so may a line on an evaluation, an upload or a resumption:
+    `resumed from step 400`.
+    """
+    if is_note(text):
+        return False
+    return _OF_ANOTHER.search(text) is None
 
 
 def _says_end(entry: Entry) -> bool:
+    """Whether a line says that the run ended: by its state (`completed`), or as all steps are done
+    (`12k/12k`).
+    """
     if entry.claim is not None and entry.claim.end:
         return True
     return _WHOLE.search(entry.text) is not None
 
 
 def _of_status(log: Log, stands: Standing) -> Iterator[_Figure]:
-    """The last losses that Status has."""
+    """The last losses that Status has, of a training: of `running, step 2400, val loss 0.31` the
+    `end_val_loss`. The latest line comes first; the caller keeps the first of each metric.
+    """
     if not log.trains:
         return
     for entry in _telling(log, stands):
@@ -486,25 +608,37 @@ def _of_status(log: Log, stands: Standing) -> Iterator[_Figure]:
 
 
 def _final_step(log: Log, stands: Standing) -> int | None:
+    """The last training step: `- final step: 12000` in Results, else the last that Status names.
+
+    None: neither says one.
+    """
     for section in log.sections("results"):
         field = log.fact(section, *_FINAL_STEPS)
-        step = _step_of(field.value) if field is not None and filled(field) else None
+        if field is None or not filled(field):
+            continue
+        step = _step_of(field.value)
         if step is not None:
             return step
     for entry in _telling(log, stands):
         match = _STEP.search(entry.text)
         if match:
-            return _whole(number_of(match["step"] or match["of"] or match["steps"]))
+            # `step 2400`, `2400/12000 steps` or `2400 steps`
+            written = match["step"] or match["of"] or match["steps"]
+            return _whole(number_of(written))
     return None
 
 
 def _whole(figure: Number | None) -> int | None:
+    """A figure as a whole number, rounded down. None: there is no figure."""
     if figure is None:
         return None
     return int(float(figure))
 
 
 def _step_of(text: str) -> int | None:
+    """The step that a field names: 12000 of `stopped at step 12,000 of 20k` and of `12k (early
+    stop)`. None: it names none.
+    """
     text = text[:MOST_LETTERS]
     match = _NAMED_STEP.search(text) or _BARE_STEP.match(text)
     if match is None:
@@ -513,7 +647,9 @@ def _step_of(text: str) -> int | None:
 
 
 def _runtime(log: Log) -> float | None:
-    """The whole runtime: as Results say it, else that of all job blocks together."""
+    """The whole runtime in seconds: as Results say it, else that of all job blocks together. None:
+    neither is known.
+    """
     for section in log.sections("results"):
         seconds = _seconds(log.fact(section, *RUNTIME, *WALLTIME))
         if seconds is not None:
@@ -529,7 +665,10 @@ def _seconds(field: Field | None) -> float | None:
 
 
 def _sum(lengths: Iterable[float | None]) -> float | None:
-    """The sum of some runtimes; None where one is not known, or there is none."""
+    """The sum of some runtimes, in seconds; None where one is not known, or there is none.
+
+    A sum of those that are known would be too small, and look complete.
+    """
     known = []
     for seconds in lengths:
         if seconds is None:
@@ -541,8 +680,11 @@ def _sum(lengths: Iterable[float | None]) -> float | None:
 
 
 def _of_block(log: Log, job: Section) -> float | None:
-    """A block's runtime. Its wall time counts where it is no limit: a limit is longer than the job
-    was there.
+    """A block's runtime in seconds. None: it is not known.
+
+    A block may list several jobs in a table: theirs together. A wall time counts where it is no
+    limit, `#SBATCH --time`: a limit is longer than the job was there. Where that span is not known,
+    a number of whole hours is taken for a limit.
     """
     listed = facts.jobs_in(log.document, job)
     if len(listed) > 1:
