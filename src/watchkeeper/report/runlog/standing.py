@@ -74,7 +74,18 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 def standing(log: Log) -> Standing:
-    """How the run's last job stands."""
+    """How the run's last job stands.
+
+    Four places are read, and the first that decides wins:
+
+    - the last job's block, where it says how the job ended (`state: FAILED`, `end: … (OOM)`). Only
+      a failure that Status reports outranks a `completed` there;
+    - Status, where it says that the job ended, or the block says nothing of the state;
+    - the block again: that the job ended, no more, or that it runs;
+    - the head of the page, Mode and Results.
+
+    `Standing()`: the log does not say.
+    """
     job = last_job(log)
     block = _by_block(log, job)
     written = _by_status(log, job)
@@ -84,7 +95,9 @@ def standing(log: Log) -> Standing:
         if block.state == COMPLETED and _is_failure(written):
             return written
         return block
-    if written.over or (written.state and not block.state):
+    if written.over:
+        return written
+    if written.state and not block.state:
         return written
     if block.state:
         return block
@@ -92,13 +105,18 @@ def standing(log: Log) -> Standing:
 
 
 def _is_failure(stands: Standing) -> bool:
-    """Whether a run has ended otherwise than well, and was not given up or stopped."""
-    return stands.over and stands.state not in (COMPLETED, ABANDONED, STOPPED)
+    """Whether a run has ended otherwise than well, and was not given up or stopped.
+
+    Those two may follow a completed run without taking anything from it.
+    """
+    if not stands.over:
+        return False
+    return stands.state not in (COMPLETED, ABANDONED, STOPPED)
 
 
 def by_submission(log: Log) -> list[Section]:
-    """The job blocks in the order of their submissions; in that of the page where one does not say
-    when that was.
+    """The job blocks in the order of their submissions, oldest first; in that of the page where one
+    does not say when that was. Empty: the log has none.
     """
     starts = []
     for job in log.jobs:
@@ -111,18 +129,22 @@ def by_submission(log: Log) -> list[Section]:
 
 
 def last_job(log: Log) -> Section | None:
-    """The block of the last submission."""
+    """The block of the last submission. None: the log has no job block."""
     return next(reversed(by_submission(log)), None)
 
 
 def submitted(log: Log, job: Section) -> Stamp | None:
-    """When a block says that its job was submitted or started: the earlier of the two."""
+    """When a block says that its job was submitted or started: the earlier of the two.
+
+    Where no field has a day, a heading may: `## Job 2026-03-12 (resumed)`. A time without a day is
+    read on the day in the log's name. None: the block does not say when.
+    """
     day = day_of(log)
     times = []
     for field in log.facts(job):
         if field.name in START and filled(field):
             times.append(moment(field.value, day))
-    dated = list(filter(has_day, times))
+    dated = [at for at in times if has_day(at)]
     if not dated:
         at = moment(job.heading.text)
         if has_day(at):
@@ -131,8 +153,11 @@ def submitted(log: Log, job: Section) -> Stamp | None:
 
 
 def in_order(log: Log) -> list[Entry]:
-    """The lines of Status in the order of their times; those of one time in the order of the page,
-    from its older end.
+    """The lines of Status in the order of their times, the oldest first; those of one time in the
+    order of the page, from its older end.
+
+    A line without any time counts as of the oldest one, and an end that is dated by its day alone
+    comes last on that day. Where no line has a day of its own, the order is that of the page.
     """
     entries = entries_of(log)
     dated = [_key(entry.at, late=False) for entry in entries if entry.own and has_day(entry.at)]
@@ -147,6 +172,7 @@ def in_order(log: Log) -> list[Entry]:
         if has_day(entry.at):
             ends = entry.claim is not None and entry.claim.end
             when = _key(entry.at, late=ends)
+        # Lines below an undated one belong to it, whichever way the page runs.
         if newest_first and entry.own:
             return when, -number
         return when, number
@@ -165,7 +191,11 @@ def entries_of(log: Log) -> list[Entry]:
 
 def read_entries(log: Log) -> Iterator[Entry]:
     """The lines of Status as they stand: bullets, what stands below them, lines of text, rows of a
-    table.
+    table. What the heading says, `## Status: completed`, comes last.
+
+        - 2026-03-11 15:20 — running, step 2400      own, claims that the job runs
+          - val_loss 0.31                            at the same time, claims nothing
+        | 2026-03-11 18:00 | 4800 | healthy |        own, `4800, healthy`
     """
     for section in log.sections("status"):
         latest: Stamp | None = None
@@ -173,14 +203,23 @@ def read_entries(log: Log) -> Iterator[Entry]:
             latest = _later_of(latest, entry.at)
             yield entry
         behind = section.heading.text.partition(":")[2].strip()
-        claim = state_of_field("state", behind) if behind else None
+        if not behind:
+            continue
+        claim = state_of_field("state", behind)
         if claim is not None:
             # `## Status: completed` is brought up with the last line
             yield Entry(behind, latest, False, section.heading.span.line, claim, bullet=False)
 
 
 def _of_section(log: Log, section: Section) -> Iterator[Entry]:
-    """The lines of a section and its subheadings; a heading with a day dates what follows it."""
+    """The lines of a section and its subheadings; a heading with a day dates what follows it.
+
+        ## Status
+        ### 2026-03-11
+        - 15:20 running, step 2400
+
+    Before the first such heading, a time without a day is of the day in the log's name.
+    """
     day = day_of(log)
     for part in facts.parts(section):
         on = moment(part.heading.text)
@@ -190,6 +229,7 @@ def _of_section(log: Log, section: Section) -> Iterator[Entry]:
 
 
 def _later_of(latest: Stamp | None, at: Stamp | None) -> Stamp | None:
+    """The later of two times. None: neither is known."""
     if at is None or latest is None:
         return latest or at
     if _key(at, late=True) > _key(latest, late=True):
@@ -198,6 +238,10 @@ def _later_of(latest: Stamp | None, at: Stamp | None) -> Stamp | None:
 
 
 def _of_nodes(log: Log, part: Section, day: date | None) -> Iterator[Entry]:
+    """The lines of one section, in the order of the page; the rows of its tables come last.
+
+    `day` is that of a time without a date; None: unknown.
+    """
     above: Stamp | None = None
     for node in deep(part.nodes):
         if not isinstance(node, Verbatim):
@@ -214,6 +258,9 @@ def _of_nodes(log: Log, part: Section, day: date | None) -> Iterator[Entry]:
 
 
 def _of_text(log: Log, node: Verbatim, day: date | None, above: Stamp | None) -> Entry:
+    """The entry that a line of text is: `2026-03-11 15:20 running`. Without a time it has that of
+    the line above it; None: that has none either.
+    """
     text = log.document.text[node.span.start : node.span.end].strip()[:MOST_LETTERS]
     at, words, own = above, text, False
     opened = opening(text, day)
@@ -226,7 +273,11 @@ def _of_text(log: Log, node: Verbatim, day: date | None, above: Stamp | None) ->
 def _of_bullet(
     log: Log, node: StatusLine | Field | Item, day: date | None, above: Stamp | None
 ) -> Entry:
-    """The entry that a bullet is; without a time it has that of the line above it."""
+    """The entry that a bullet is; without a time it has that of the line above it.
+
+    `- 15:20 running` and `- **15:20** running` begin with a time, `- state: running since 15:20` is
+    a field with a time in it.
+    """
     line = node.span.line
     if isinstance(node, StatusLine):
         return _of_status_line(log, node, above)
@@ -237,14 +288,16 @@ def _of_bullet(
     text = text[:MOST_LETTERS].lstrip("-*+ ")
     opened = opening(text, day)
     if opened is not None:
-        return Entry(opened[1], opened[0], True, line, state_of(opened[1], trains=log.trains))
+        at, words = opened
+        return Entry(words, at, True, line, state_of(words, trains=log.trains))
     if isinstance(node, Item):
         return Entry(text, above, False, line, state_of(text, trains=log.trains))
-    at = moment(node.value, day) or above
-    return Entry(text, at, False, line, _claim_of(log, node))
+    inside = moment(node.value, day) or above
+    return Entry(text, inside, False, line, _claim_of(log, node))
 
 
 def _of_status_line(log: Log, node: StatusLine, above: Stamp | None) -> Entry:
+    """The entry of `- 2026-03-11 15:00 — text`. A person's note claims nothing."""
     text = node.text[:MOST_LETTERS]
     claim = None
     if not is_note(text):
@@ -257,7 +310,10 @@ def _of_status_line(log: Log, node: StatusLine, above: Stamp | None) -> Entry:
 
 
 def _claim_of(log: Log, field: Field) -> Claim | None:
-    """What a field of Status says of the job's state, by its name or in its words."""
+    """What a field of Status says of the job's state, by its name or in its words: `state: FAILED`,
+    `latest: still running`. None: nothing, or it is a remark such as `fix: restarted with less
+    memory`.
+    """
     claim = state_of_field(field.name, field.value)
     if claim is not None or field.name in _REMARKS:
         return claim
@@ -265,6 +321,11 @@ def _claim_of(log: Log, field: Field) -> Claim | None:
 
 
 def _of_row(log: Log, row: list[facts.Cell], day: date | None) -> Iterator[Entry]:
+    """The entry that a row of a table is, if it holds more than times.
+
+    Of `| 2026-03-11 | 18:00 | 4800 | FAILED |` the first time counts; the words are `4800, FAILED`,
+    and the first cell that is a state (`FAILED`) decides, else the words.
+    """
     times: list[Stamp] = []
     texts: list[str] = []
     claims: list[Claim] = []
@@ -291,6 +352,12 @@ def _of_row(log: Log, row: list[facts.Cell], day: date | None) -> Iterator[Entry
 def _by_block(log: Log, job: Section | None) -> Standing:
     """What the fields of a job block say: an end before anything else, then a plain time of its
     end, then that it runs.
+
+        - state: running
+        - exit_code: 1                    failed
+        - end: 2026-03-12 03:00 UTC       ended, if nothing else says how
+
+    `Standing()`: there is no block, or it says nothing of this.
     """
     if job is None:
         return Standing()
@@ -312,17 +379,22 @@ def _by_block(log: Log, job: Section | None) -> Standing:
 
 
 def _end_of(log: Log, job: Section, end: Field | None) -> Stamp | None:
-    """The time in a block's field of its end; None where it names no day."""
+    """The time in a block's field of its end; None where it names no day.
+
+    A time of day alone, `end: 18:00`, is of the day of the submission.
+    """
     if end is None:
         return None
     at = moment(end.value, day_in(submitted(log, job)))
-    if has_day(at):
-        return at
-    return None
+    if not has_day(at):
+        return None
+    return at
 
 
 def _claim_of_block(log: Log, field: Field, end: Field | None) -> Claim | None:
-    """What a field of a block says of the state; the field of the end may say it in words."""
+    """What a field of a block says of the state; `end`, the field of the end, may say it in words:
+    `end: 2026-05-04 15:00 (OOM)`. None: it says nothing of it.
+    """
     raw = _raw(log, field)
     claim = state_of_field(field.name, raw)
     if claim is None and field is end:
@@ -338,6 +410,8 @@ def _raw(log: Log, field: Field) -> str:
 def _by_status(log: Log, job: Section | None) -> Standing:
     """What the lines of Status say of the last job: those from its submission on, where there was
     one before it.
+
+    A second job without a line of its own waits since its submission. `Standing()`: nothing.
     """
     begun = None
     if job is not None and len(log.jobs) > 1:
@@ -352,7 +426,7 @@ def _by_status(log: Log, job: Section | None) -> Standing:
 
 
 def _after(state: Standing, entry: Entry) -> Standing:
-    """How the job stands after one more line."""
+    """How the job stands after one more line: as the line says, or as it stood before."""
     claim = entry.claim
     if claim is None or not _replaces(state, claim, entry.text):
         return state
@@ -360,7 +434,11 @@ def _after(state: Standing, entry: Entry) -> Standing:
 
 
 def _replaces(state: Standing, claim: Claim, text: str) -> bool:
-    """Whether a line says something new of a job that stands so."""
+    """Whether a line says something new of a job that stands so.
+
+    A job that works no more is brought back only by a restart (`resubmitted`), by another
+    submission (`submitted as job 70455`), or by a line that shows progress (`running, step 400`).
+    """
     if not state.over or claim.again:
         return True
     if claim.end:
@@ -369,18 +447,29 @@ def _replaces(state: Standing, claim: Claim, text: str) -> bool:
     if claim.state == WAITING:
         return _submits(text)
     if claim.state == RUNNING:
-        return state.state not in (COMPLETED, ABANDONED) and _advances(text)
+        was_settled = state.state in (COMPLETED, ABANDONED)
+        return not was_settled and _advances(text)
     return False
 
 
 def _submits(text: str) -> bool:
+    """Whether a line reports a submission: `submitted as job 70455`, `queued: 70455`.
+
+    `waiting for the fix` is only what somebody does after a failure.
+    """
     words = text.casefold().split()
-    if not words or not words[0].startswith(("submitted", "queued")):
+    if not words:
+        return False
+    if not words[0].startswith(("submitted", "queued")):
         return False
     return "job" in words or any(word.isdigit() for word in words)
 
 
 def _advances(text: str) -> bool:
+    """Whether a line shows a job at work: `running, step 2400`, `still running, loss 0.3`.
+
+    It must begin so: `failed while running step 400` looks back.
+    """
     words = text.casefold()
     if not words.startswith(("running", "training", "still running")):
         return False
@@ -388,18 +477,27 @@ def _advances(text: str) -> bool:
 
 
 def _outdated(log: Log, job: Section | None, block: Standing, written: Standing) -> bool:
-    """Whether Status has a later start than the block that has ended."""
+    """Whether Status has a later start than the block that has ended.
+
+    The block says `end: 2026-03-12 03:00`, and Status `2026-03-12 15:00 — resumed as job 70455`:
+    the new job has no block yet. `block` and `written` are what the two say.
+    """
+    if job is None or not block.over:
+        return False
     has_begun_again = written.state and not written.over
-    if job is None or not block.over or not has_begun_again or written.when is None:
+    if not has_begun_again or written.when is None:
         return False
     if block.when is not None:
         return _key(written.when, late=False) > _key(block.when, late=True)
+    # Without a time of the end, only words such as `resumed` show that the start came later.
     claims = (entry.claim for entry in entries_of(log) if entry.line == written.line)
     return any(claim is not None and claim.again for claim in claims)
 
 
 def _elsewhere(log: Log) -> Standing:
-    """What the head of the page, Mode or Results say of the state."""
+    """What the head of the page, Mode or Results say of the state: `**Status**: completed` under
+    the title. `Standing()`: nothing.
+    """
     for field in (*facts.header(log.document), *log.fields_of("mode", "results")):
         claim = state_of_field(field.name, _raw(log, field))
         if claim is not None:
@@ -411,11 +509,14 @@ def _elsewhere(log: Log) -> Standing:
 
 
 def _key(at: Stamp, *, late: bool) -> datetime:
-    """A time to sort by: without a zone as if in UTC, a day alone as its begin, or its end."""
+    """A time to sort by: without a zone as if in UTC, a day alone as its begin, or its end.
+
+    `late` asks for the end. A time without a day sorts before all others.
+    """
     if at.time is not None:
-        if at.time.tzinfo is not None:
-            return at.time
-        return at.time.replace(tzinfo=UTC)
+        if at.time.tzinfo is None:
+            return at.time.replace(tzinfo=UTC)
+        return at.time
     day = at.day or date(1, 1, 1)
     begin = datetime(day.year, day.month, day.day, tzinfo=UTC)
     if late:
@@ -424,8 +525,15 @@ def _key(at: Stamp, *, late: bool) -> datetime:
 
 
 def _before(at: Stamp | None, begun: Stamp) -> bool:
+    """Whether a line of Status was written before a submission, by more than `_SLACK`.
+
+    Where one of the two is a day alone, days are compared. False: it cannot be said.
+    """
     if at is None or at.day is None or begun.day is None:
         return False
     if at.time is None or begun.time is None:
         return at.day < begun.day
-    return (gap := begun.seconds_until(at)) is not None and gap < -_SLACK.total_seconds()
+    gap = begun.seconds_until(at)
+    if gap is None:
+        return False
+    return gap < -_SLACK.total_seconds()

@@ -171,18 +171,36 @@ _OF_ITS_PARTS = lazy.pattern(rf"\b(?:{_OTHERS}{_PARTS})\b")
 
 
 def is_note(text: str) -> bool:
-    """Whether a line of Status is a person's remark, which says nothing of the job: `note: …`."""
+    """Whether a line of Status is a person's remark, which says nothing of the job: `note: …`.
+
+    `watchkeeper note` writes such lines.
+    """
     return text.lstrip().casefold().startswith("note:")
 
 
 def state_of(text: str, *, trains: bool = True) -> Claim | None:
-    """What a line says of the job's state; None where it does not speak of it. `trains` False:
-    evaluations and conversions are the job itself.
+    """What a line says of the job's state; None where it does not speak of it.
+
+        running, step 2400             running
+        training complete, exit 0      completed
+        completed, exit code 1         failed
+        TIMEOUT at step 900            timed out
+        did not finish                 not finished
+        resubmitted as 70455           waiting, again
+        checkpoint complete            None: that is of the checkpoint
+        completed 3 of 10 epochs       None
+        will be cancelled, no OOM      None: neither has happened
+
+    `trains` False: evaluations and conversions are the job itself, so that `eval failed` says
+    `failed`. Of a long text only the first `MOST_LETTERS` characters are read.
     """
     text = text[:MOST_LETTERS].casefold().replace("’", "'")
     text = re.sub(r"[`*]", "", text).replace("~~", "")
     text = re.sub(r"\beta\b[^,;]*", "", text)  # what is expected has not happened
-    of_others, of_parts = (_OF_OTHERS, _OF_PARTS) if trains else (_OF_OTHER_WORK, _OF_ITS_PARTS)
+    if trains:
+        of_others, of_parts = _OF_OTHERS, _OF_PARTS
+    else:
+        of_others, of_parts = _OF_OTHER_WORK, _OF_ITS_PARTS
     claim: Claim | None = None
     first_is_other = False
     for number, clause in enumerate(_clauses(text)):
@@ -191,15 +209,19 @@ def state_of(text: str, *, trains: bool = True) -> Claim | None:
             if number == 0:
                 first_is_other = of_others.search(clause) is not None
             continue
-        if first_is_other and claim is None and clause.strip() in ("done", "complete", "ok"):
+        is_bare_end = clause.strip() in ("done", "complete", "ok")
+        if first_is_other and claim is None and is_bare_end:
             continue  # `weights moved, done` speaks of the weights
         claim = _later(claim, new)
     return _by_exit_code(text, claim)
 
 
 def state_of_field(name: str, value: str) -> Claim | None:
-    """What a field says of the job's state: `state: FAILED`, `exit_code: 0`; None for any other
-    field.
+    """What a field says of the job's state; None for any other field.
+
+    `state: FAILED`, `exit_code: 0:9` and `outcome: completed, exit code 2` say `failed`. The words
+    and abbreviations of Slurm's states count here, `CD` and `NODE_FAIL`; in free text they are too
+    short to mean anything. `name` is in the form of `document.name_of`.
     """
     value = value.strip().strip("`*_ ")
     if _EXIT_NAMES.fullmatch(name):
@@ -216,15 +238,18 @@ def state_of_field(name: str, value: str) -> Claim | None:
 
 
 def _by_code(code: re.Match[str]) -> Claim:
-    """The end that an exit code and the signal behind it (`1:0`) mean."""
-    if code[1] == "0" and (code[2] or "0") == "0":
+    """The end that an exit code and the signal behind it mean, as `sacct` prints them: `0:0` is
+    completed; `1:0`, and `0:9`, which a signal ended, are failed.
+    """
+    exit_code, signal = code[1], code[2] or "0"
+    if exit_code == "0" and signal == "0":
         return Claim(COMPLETED)
     return Claim(FAILED)
 
 
 def _clauses(text: str) -> Iterator[str]:
-    """The clauses of a line. `training: done` stays whole: what it is about stands before the
-    colon.
+    """The clauses of a line, with the space around them. Of `training: done, exit 0 (node lost)`:
+    `training`, `done`, `exit 0`, `node lost`, and an empty one.
     """
     at = 0
     for mark in _CLAUSES.finditer(text):
@@ -234,7 +259,11 @@ def _clauses(text: str) -> Iterator[str]:
 
 
 def _later(before: Claim | None, new: Claim) -> Claim:
-    """Of two claims of one line: the first end counts, unless the job was restarted after it."""
+    """Of two claims of one line: the first end counts, unless the job was restarted after it.
+
+    `completed, then failed` is completed: the rest of a line is often on what came after the job.
+    `running, completed` is completed, and `failed, resubmitted` is waiting again.
+    """
     if before is None or new.again:
         return new
     if before.end or not new.end:
@@ -245,14 +274,20 @@ def _later(before: Claim | None, new: Claim) -> Claim:
 def _by_exit_code(text: str, claim: Claim | None) -> Claim | None:
     """An exit code decides where words do not: it makes a completed job a failed one, and never the
     other way round.
+
+    `claim` is what the words say (None: nothing), and it is returned where the text names no code,
+    or one that is only feared: `if it exits with 1`.
     """
     code = _EXIT.search(text)
-    if code is None or _HYPOTHETICAL.search(text[: code.start()]):
+    if code is None:
+        return claim
+    if _HYPOTHETICAL.search(text[: code.start()]):
         return claim
     by_code = _by_code(code)
     if claim is None:
         return by_code
     if claim.state in (RUNNING, WAITING):
+        # `exit 1, resubmitted`: the code is of the execution before
         return claim if claim.again else by_code
     if claim.state == COMPLETED and by_code.state == FAILED:
         return by_code
@@ -260,7 +295,11 @@ def _by_exit_code(text: str, claim: Claim | None) -> Claim | None:
 
 
 def _of_clause(clause: str, others: re.Pattern[str], parts: re.Pattern[str]) -> Claim | None:
-    """What one clause says of the job: that it was restarted, else its end, else that it works."""
+    """What one clause says of the job: that it was restarted, else its end, else that it works.
+
+    `others` are the words for other work than the job's (`upload`), `parts` those and the words for
+    a part of it (`epoch`). None: it says none of this.
+    """
     again = _AGAIN.search(clause)
     if again is not None and _is_of_job(clause, again.start(), others):
         waits = "submit" in again[0] or "queue" in again[0]
@@ -273,12 +312,18 @@ def _of_clause(clause: str, others: re.Pattern[str], parts: re.Pattern[str]) -> 
 
 
 def _is_of_job(clause: str, at: int, others: re.Pattern[str]) -> bool:
-    """Whether what stands there happened, and to the job itself."""
-    return _is_said(clause, at) and not others.search(clause[:at])
+    """Whether what stands at the offset `at` happened, and to the job itself: in `sync resubmitted`
+    it is the sync that was.
+    """
+    if not _is_said(clause, at):
+        return False
+    return others.search(clause[:at]) is None
 
 
 def _end_words(clause: str) -> list[tuple[str, re.Match[str]]]:
-    """The words for an end in a clause, as they come; of two at one place the graver."""
+    """The words for an end in a clause, as they come; of two at one place the graver, which stands
+    first in `_WORDS`: `killed by hand` is cancelled before it is failed.
+    """
     words = []
     for state, pattern in _WORDS:
         words += [(state, match) for match in pattern.finditer(clause)]
@@ -287,7 +332,11 @@ def _end_words(clause: str) -> list[tuple[str, re.Match[str]]]:
 
 
 def _end(clause: str, state: str, match: re.Match[str], others: re.Pattern[str]) -> Claim | None:
-    """The end that a word in a clause means; None: it speaks of something else, or of no end."""
+    """The end that a word in a clause means; None: it speaks of something else, or of no end.
+
+    `crashed at checkpoint 4` is of the job, as the checkpoint is only the place; `checkpoint upload
+    crashed` and `one data loader crashed` are not.
+    """
     before, after = clause[: match.start()], clause[match.end() :]
     if _PART_OF_JOB.search(before):
         return None
@@ -297,16 +346,23 @@ def _end(clause: str, state: str, match: re.Match[str], others: re.Pattern[str])
         return None
     if state == COMPLETED:
         speaks_of_job = _is_whole(before, after, others)
+    elif others.search(before):
+        speaks_of_job = _PLACE_OF_END.search(before) is not None
     else:
-        speaks_of_job = not others.search(before) or bool(_PLACE_OF_END.search(before))
-    if speaks_of_job:
-        return Claim(state)
-    return None
+        speaks_of_job = True
+    if not speaks_of_job:
+        return None
+    return Claim(state)
 
 
 def _denied_end(state: str, before: str, after: str) -> Claim | None:
-    """What `not completed` means: that it never will be, unless it is not yet."""
-    if state != COMPLETED or re.match(r"\s+\w+ing\b", after):
+    """What `not completed` means: that it never will be, unless it is not yet.
+
+    `not failed` says nothing of the end, nor does `not done syncing`, which is of something else.
+    """
+    if state != COMPLETED:
+        return None
+    if re.match(r"\s+\w+ing\b", after):
         return None
     if "yet" in before or after.strip().startswith("yet"):
         return None
@@ -314,37 +370,55 @@ def _denied_end(state: str, before: str, after: str) -> Claim | None:
 
 
 def _is_whole(before: str, after: str, others: re.Pattern[str]) -> bool:
-    """Whether `completed` speaks of all of the job, by the words around it."""
+    """Whether `completed` speaks of all of the job, by the words around it.
+
+    completed 10/10 epochs, completed 100 %, completed training     yes
+    completed 3 of 10 epochs, 40 % complete, half completed         no: a part
+    checkpoint complete, completed the checkpoint, done syncing     no: of something else
+    """
     if _PARTLY.search(before):
         return False
     if re.match(r"\s*~?\d+(?:\.\d+)? ?%", after):
         return re.match(r"\s*100(?:\.0+)? ?%", after) is not None
     counted = _COUNTED.search(before) or _SOME_OF.match(after)
     if counted is not None:
-        return counted[1].rstrip(".,") == counted[2].rstrip(".,")
-    if others.search(before) and not re.search(r"\b(?:at|after|in|all|training|run|job)\b", before):
+        done, planned = counted[1].rstrip(".,"), counted[2].rstrip(".,")
+        return done == planned
+    names_job = re.search(r"\b(?:at|after|in|all|training|run|job)\b", before) is not None
+    if not names_job and others.search(before):
         return False
+    # `completed training`, `completed in 3 h`, `completed 12000 steps`
     if _WORK.match(after) or re.match(r"\s*~?\d", after):
         return True
     if re.match(r"\s+(?:with )?\w+ing\b", after):
         return False
     article = re.match(r"\s+(?:with )?(?:the |its |first |initial |last |an? )*", after)
-    return article is None or others.match(after, article.end()) is None
+    if article is None:
+        return True
+    return others.match(after, article.end()) is None
 
 
 def _is_said(clause: str, at: int) -> bool:
-    """Whether what stands there is said to have happened: not denied, feared, hoped for or waited
-    for.
+    """Whether what stands at the offset `at` is said to have happened: not denied (`never
+    crashed`), feared (`may crash`), hoped for (`should finish`) or waited for (`until it is done`).
     """
-    return _HYPOTHETICAL.search(clause[:at]) is None and _NOT.search(clause[:at]) is None
+    before = clause[:at]
+    if _HYPOTHETICAL.search(before):
+        return False
+    return _NOT.search(before) is None
 
 
 def _working(clause: str, others: re.Pattern[str]) -> Claim | None:
+    """Whether a clause says that the job waits (`queued`) or runs (`started on gpu-07`).
+
+    None: it says neither, or only of other work: `sync started`, `running eval`.
+    """
     for state, words in ((WAITING, _SUBMITTED), (RUNNING, _RUNNING)):
         match = words.search(clause)
         if match is None or not _is_said(clause, match.start()):
             continue
-        if others.search(clause[: match.start()]) or others.match(clause[match.end() :].lstrip()):
-            continue
-        return Claim(state)
+        before, after = clause[: match.start()], clause[match.end() :].lstrip()
+        is_of_other_work = others.search(before) or others.match(after)
+        if not is_of_other_work:
+            return Claim(state)
     return None
