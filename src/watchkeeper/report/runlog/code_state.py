@@ -36,28 +36,45 @@ _COMMIT_NAMES = lazy.pattern(
 
 
 def names_code(log: Log) -> bool:
-    """Whether the log says under which commit, branch or tag its code can be found again."""
-    return next(_fields(log), None) is not None or next(_words(log), None) is not None
+    """Whether the log says under which commit, branch or tag its code can be found again.
+
+    In a field (`- commit: 4f2c1aa`, `- branch: main`) or in words (`at commit 4f2c1aa`, `on branch
+    `fix-loader``, an address with `/commit/4f2c1aa`).
+    """
+    has_field = next(_fields(log), None) is not None
+    return has_field or next(_words(log), None) is not None
 
 
 def commit_of(log: Log) -> str:
-    """The commit that a log names; "" where it names none."""
+    """The commit that a log names, of 7 to 40 letters as it is written; "" where it names none.
+
+    A field comes before words. A branch or tag is no commit: it may point elsewhere by now.
+    """
     for field in _fields(log):
-        if _COMMIT_NAMES.fullmatch(field.name):
-            commit = _COMMIT.search(field.value)
-            if commit:
-                return commit[0]
+        if not _COMMIT_NAMES.fullmatch(field.name):
+            continue
+        commit = _COMMIT.search(field.value)
+        if commit:
+            return commit[0]
     for match in _words(log):
-        if match[1] or match[2]:
-            return match[1] or match[2]
+        # `commit 4f2c1aa`, or `repo@4f2c1aa`
+        commit_in_words = match[1] or match[2]
+        if commit_in_words:
+            return str(commit_in_words)
     return ""
 
 
 def _fields(log: Log) -> Iterator[Field]:
-    """The fields that name code, those of Config first."""
+    """The fields that name code, those of Config first.
+
+    `git_commit`, `branch` and `code_version` do; `data_commit` and `model_tag` name something else,
+    and a field without an answer names nothing. A field of Config comes twice.
+    """
     for field in (*log.fields_of("config"), *facts.every_field(log.document)):
-        is_of_code = _FIELD.search(field.name) and not _OTHERS.fullmatch(field.name)
-        if is_of_code and answers(field):
+        if not _FIELD.search(field.name):
+            continue
+        is_of_something_else = _OTHERS.fullmatch(field.name)
+        if not is_of_something_else and answers(field):
             yield field
 
 
@@ -68,6 +85,11 @@ def _words(log: Log) -> Iterator[re.Match[str]]:
 
 
 def _texts(log: Log) -> Iterator[str]:
+    """The texts in which code may be named: the title, what stands above the first section, and the
+    prose of Mode, Config and the job blocks.
+
+    A commit that Status or Next mention may be another one, such as that of a fix.
+    """
     document = log.document
     if document.title:
         yield document.title.text

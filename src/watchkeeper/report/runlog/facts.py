@@ -71,15 +71,20 @@ _CELL = lazy.pattern(r"((?:\\.|[^|\\])*)(?:\||$)")
 
 
 def head_of(section: Section) -> str:
-    """A heading's words, without number, sign and parenthesis."""
+    """A heading's words in lower case, without number, sign and parenthesis: `job` of `3. Job
+    (resumed) — on the big node`, `status` of `📈 **Status**: completed`.
+    """
     words = re.split(r" [—–-] |:|\(", section.heading.text, maxsplit=1)[0]
     bare = re.sub(r"^[^\w]*(?:\d{1,2}[.)]\s+)?[^\w&]*", "", words)
     return bare.strip().strip("*_`").casefold()
 
 
 def sections(document: Document, kind: str) -> list[Section]:
-    """The sections of a kind; where none bears its name, those with another word for it. Job blocks
-    under a heading such as `Resubmission` count as well.
+    """The sections of a kind, in the order of the text.
+
+    Where none bears the kind's name, those with another word for it count: `## Progress` for
+    `status`. Job blocks under a heading such as `## Resubmission` count beside those under `##
+    Job`. `kind` is one of `Section.kind`; a kind that the page lacks gives an empty list.
     """
     own = document.of(kind)
     unknown = [section for section in document.walk() if not section.kind]
@@ -87,7 +92,12 @@ def sections(document: Document, kind: str) -> list[Section]:
         own = _job_blocks(document, own, unknown)
     if own:
         return own
-    return [section for section in unknown if _ALIASES[kind].fullmatch(head_of(section))]
+    aliases = _ALIASES[kind]
+    alike = []
+    for section in unknown:
+        if aliases.fullmatch(head_of(section)):
+            alike.append(section)
+    return alike
 
 
 def _job_blocks(
@@ -95,33 +105,60 @@ def _job_blocks(
 ) -> list[Section]:
     """The job blocks in the order of the text: those under a heading `Job` that are more than a
     frame around others, and those of a resubmission that name a job.
+
+        ## Jobs              a frame: it only holds the next two
+        ### Job 70412        a block
+        ### Job 70455        a block
+        ## Resubmission      a block, if `- job_id: 70460` stands below it
     """
     blocks = [section for section in own if _is_job_block(document, section)]
-    inside = {id(below) for block in blocks for below in block.sections}
+    inside: set[int] = set()
+    for block in blocks:
+        # `### Requeued` below a block is part of that block
+        inside.update(id(below) for below in block.sections)
     for section in unknown:
-        if id(section) not in inside and _is_further_job(document, section):
+        if id(section) in inside:
+            continue
+        if _is_further_job(document, section):
             blocks.append(section)
     return sorted(blocks, key=lambda block: block.heading.span.start)
 
 
 def _is_job_block(document: Document, section: Section) -> bool:
+    """Whether a section under `## Job` is a block: it records something, or holds no other job.
+
+    `## Jobs` above `### Job 70412` is only a frame, unless fields stand directly below it.
+    """
     frames_others = any(below.kind == "job" for below in section.sections)
-    return not frames_others or bool(facts(document, section))
+    if not frames_others:
+        return True
+    return bool(facts(document, section))
 
 
 def _is_further_job(document: Document, section: Section) -> bool:
-    if not _FURTHER_JOB.fullmatch(head_of(section)):
-        return False
-    return _has_id(document, section)
+    """Whether a section is the block of another submission: `## Resumed from step 400`, with an
+    id below it. Without an id it may be no more than a remark.
+    """
+    head = head_of(section)
+    return _FURTHER_JOB.fullmatch(head) is not None and _has_id(document, section)
 
 
 def _has_id(document: Document, section: Section) -> bool:
+    """Whether a section records a job's id: `- job_id: 70412`, or a table with such a row or
+    column.
+    """
     return any(_ID.fullmatch(field.name) for field in facts(document, section))
 
 
 def facts(document: Document, section: Section) -> list[Field]:
     """All that a section records under a name: its outer fields, then those nested below bullets,
-    then its tables.
+    then its tables. What stands under subheadings of no kind of their own is included.
+
+        ## Job
+        - execution_id: 12         `execution_id`
+        - settings:                `settings`, with an empty value
+          - lr: 1e-3               `lr`, behind all outer ones
+        | node | gpu-07 |          `node`, last
     """
     fields = list(section.fields())
     for bullet in section.bullets():
@@ -132,12 +169,19 @@ def facts(document: Document, section: Section) -> list[Field]:
 
 
 def _fields_in(nodes: Iterable[Node]) -> list[Field]:
-    """The fields among some nodes, at every depth."""
+    """The fields among some nodes, at every depth, in the order of the text.
+
+    Bullets without a key, dated lines and tables are passed over, but not what stands below them.
+    """
     return [node for node in deep(nodes) if isinstance(node, Field)]
 
 
 def parts(section: Section) -> Iterator[Section]:
-    """A section, and what stands under its own subheadings."""
+    """A section, and what stands under its own subheadings, at every depth.
+
+    A subheading of a known kind, `### Job` below `## Jobs`, begins a section of its own, and is
+    left out with all below it.
+    """
     yield section
     for below in section.sections:
         if not below.kind:
@@ -145,14 +189,21 @@ def parts(section: Section) -> Iterator[Section]:
 
 
 def fact(document: Document, section: Section | None, *names: str) -> Field | None:
-    """The first fact of one of these names, the earlier name winning."""
-    if section is not None:
-        return first(facts(document, section), *names)
-    return None
+    """The first fact of one of these names, the earlier name winning.
+
+    `names` are in the form of `document.name_of`: `run_type`. Works out the section's facts each
+    time; `Log.fact` keeps them. None: there is no section, or it has none of them.
+    """
+    if section is None:
+        return None
+    return first(facts(document, section), *names)
 
 
 def first(fields: Iterable[Field], *names: str) -> Field | None:
-    """The first field of one of these names, the earlier name winning."""
+    """The first field of one of these names, the earlier name winning. None: there is none.
+
+    Of `- job: 2` and `- execution_id: 12`, `first(fields, "execution_id", "job")` is the second.
+    """
     known = list(fields)
     for name in names:
         for field in known:
@@ -162,21 +213,33 @@ def first(fields: Iterable[Field], *names: str) -> Field | None:
 
 
 def header(document: Document) -> list[Field]:
-    """The fields that stand under the title, before any section: `**Date**: …`."""
+    """The fields that stand under the title, before any section, `**Date**: 2026-03-11`, and above
+    the title. Tables there count as well.
+    """
     nodes = [*document.preamble, *document.nodes]
     return [*_fields_in(nodes), *_recorded(document.text, nodes)]
 
 
 def every_field(document: Document) -> Iterator[Field]:
-    """Each field of a log, whatever stands above it, and the rows of its tables."""
-    yield from (node for node in document.all_nodes() if isinstance(node, Field))
+    """Each field of a log, whatever stands above it, then the rows of its tables.
+
+    Not in the order of the text: first all bullets and bold lines, then the tables of the page's
+    head, then those of each section.
+    """
+    for node in document.all_nodes():
+        if isinstance(node, Field):
+            yield node
     yield from _recorded(document.text, [*document.preamble, *document.nodes])
     for section in document.walk():
         yield from _recorded(document.text, section.nodes)
 
 
 def prose(document: Document, section: Section) -> str:
-    """A section's text without what it shows as code."""
+    """A section's text without what it shows as code, and without comments.
+
+    The heading is not part of it, fields and tables are. Subheadings of no kind of their own are
+    left out, and the text below them counts.
+    """
     texts = []
     for part in parts(section):
         for node in deep(part.nodes):
@@ -186,6 +249,7 @@ def prose(document: Document, section: Section) -> str:
 
 
 def _is_code(node: Node) -> bool:
+    """Whether a node is a block of code or a comment, whose words are not the log's own."""
     return isinstance(node, Verbatim) and node.kind in ("code", "comment")
 
 
@@ -207,12 +271,19 @@ class Table(msgspec.Struct, frozen=True):
 
     @property
     def columns(self) -> list[str]:
-        """The head's words as names."""
+        """The head's words as names: `train_loss` of `| **Train loss** |`. Empty: it has no
+        head.
+        """
         return [name_of(cell.text.strip("`* ")) for cell in self.head]
 
 
 def tables(text: str, nodes: Iterable[Node]) -> Iterator[Table]:
-    """The tables among some nodes."""
+    """The tables among some nodes, at every depth. Rows that follow one another are one table.
+
+    | epoch | loss |      the head
+    | ----- | ---- |      the rule
+    | 0     | 1.99 |      a row
+    """
     rows: list[list[Cell]] = []
     for node in deep(nodes):
         if isinstance(node, Verbatim) and node.kind == "table":
@@ -224,15 +295,25 @@ def tables(text: str, nodes: Iterable[Node]) -> Iterator[Table]:
 
 
 def _table(rows: list[list[Cell]]) -> Iterator[Table]:
-    ruled = len(rows) > 1 and rows[1] and all(_RULE.fullmatch(cell.text) for cell in rows[1])
-    if ruled:
+    """Yield the table that these lines are; no rows are none.
+
+    With a rule as its second line, the first is the head, and the rule is no row.
+    """
+    if not rows:
+        return
+    has_rule = len(rows) > 1 and rows[1] and all(_RULE.fullmatch(cell.text) for cell in rows[1])
+    if has_rule:
         yield Table(rows[0], rows[2:])
-    elif rows:
+    else:
         yield Table([], rows)
 
 
 def cells_of(text: str, span: Span) -> list[Cell]:
-    """The cells of one line of a table."""
+    r"""The cells of one line of a table: of `| a | b \| c | |` these are `a`, `b \| c` and an empty
+    one.
+
+    `span` is the line in `text`. The bars at both ends may be missing, and `\|` is no bar.
+    """
     line = text[span.start : span.end].rstrip("\r\n")
     at = len(line) - len(line.lstrip(" \t"))
     if line[at : at + 1] == "|":
@@ -250,7 +331,10 @@ def cells_of(text: str, span: Span) -> list[Cell]:
 
 
 def _cell(raw: str, line: Span, at: int) -> Cell:
-    """A cell from the text between two bars, which begins at the offset `at` of its line."""
+    """A cell from the text between two bars, which begins at the offset `at` of its line.
+
+    Its span is that of the words alone; of an empty cell a place of no length behind the bar.
+    """
     words = raw.strip()
     start = line.start + at
     if words:
@@ -259,7 +343,16 @@ def _cell(raw: str, line: Span, at: int) -> Cell:
 
 
 def _recorded(text: str, nodes: Iterable[Node]) -> Iterator[Field]:
-    """What tables record: `| key | value |` row by row, or one row below a head of keys."""
+    """What tables record: `| key | value |` row by row, or one row below a head of keys.
+
+        | key     | value  |        | job_id | node   | state  |
+        | ------- | ------ |        | ------ | ------ | ------ |
+        | node    | gpu-07 |        | 70412  | gpu-07 | FAILED |
+        | runtime | 3 h    |        | 70455  | gpu-09 | DONE   |
+
+    The left one records `node` and `runtime`, the right one what its last row says. A table with
+    many rows and columns that lists no jobs, such as losses by epoch, records nothing.
+    """
     for table in tables(text, nodes):
         if _is_of_pairs(table):
             for row in _pairs_of(table):
@@ -270,43 +363,62 @@ def _recorded(text: str, nodes: Iterable[Node]) -> Iterator[Field]:
 
 
 def _is_of_pairs(table: Table) -> bool:
-    """Whether a table has a key and a value in each row, and is not one row below two keys."""
-    if table.head:
-        is_one_row = len(table.rows) == 1 and len(table.head) > 1
-        if is_one_row and _NAMES.fullmatch(table.columns[1]):
-            return False
-        return len(table.head) == 2
-    return bool(table.rows) and len(table.rows[0]) == 2
+    """Whether a table has a key and a value in each row, and is not one row below two keys.
+
+    `| state | end |` above a single row is such a head: its second word is the name of a field.
+    """
+    if not table.head:
+        return bool(table.rows) and len(table.rows[0]) == 2
+    is_one_row = len(table.rows) == 1 and len(table.head) > 1
+    if is_one_row and _NAMES.fullmatch(table.columns[1]):
+        return False
+    return len(table.head) == 2
 
 
 def _pairs_of(table: Table) -> Iterator[list[Cell]]:
-    """The rows of a key and a value. A head such as `key` is none of them."""
+    """The rows of a key and a value.
+
+    A head such as `| key | value |` is none of them; `| node | gpu-07 |` above the rule is one.
+    """
     rows = table.rows
     if table.head and table.columns[0] not in _GENERIC:
         rows = [table.head, *rows]
-    return (row for row in rows if len(row) == 2)
+    for row in rows:
+        if len(row) == 2:
+            yield row
 
 
 def _fields_of_row(table: Table, row: list[Cell]) -> list[Field]:
-    """One row, as fields under the names of the head."""
+    """One row, as fields under the names of the head. A row that is too short gives fewer."""
     return [_field(key, value) for key, value in zip(table.head, row, strict=False)]
 
 
 def _lists_jobs(table: Table) -> bool:
+    """Whether a table has a row for each job: one of its columns is of ids.
+
+    `| job_id | node | state |` has one; `| epoch | loss |` has none.
+    """
     return bool(table.rows) and any(_ID.fullmatch(name) for name in table.columns)
 
 
 def jobs_in(document: Document, section: Section) -> list[list[Field]]:
-    """The jobs that a section lists in a table, one a row: what is recorded of each."""
+    """The jobs that a section lists in a table, one a row: what is recorded of each.
+
+    `| 70412 | gpu-07 | FAILED |` below `| job_id | node | state |` is the three fields of one job.
+    Empty: the section has no table with a column of ids. Then it is itself the block of one job.
+    """
     jobs = []
     for part in parts(section):
         for table in tables(document.text, part.nodes):
-            if _lists_jobs(table):
-                jobs += [_fields_of_row(table, row) for row in table.rows]
+            if not _lists_jobs(table):
+                continue
+            for row in table.rows:
+                jobs.append(_fields_of_row(table, row))
     return jobs
 
 
 def _field(key: Cell, value: Cell) -> Field:
+    """A field from two cells of a table: `| **Node** | `gpu-07` |` gives `node`: `gpu-07`."""
     bare = value.text.strip("`")
     quoted = bare != value.text
     words = key.text.strip("`* :")

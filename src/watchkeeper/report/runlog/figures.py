@@ -290,7 +290,9 @@ def _setting_fields(log: Log, section: Section) -> list[Field]:
 
 
 def _without_secret(key: str, value: str) -> str:
-    """The value, or `(hidden)` where it looks like a secret under such a name: `api_key`, `token`."""
+    """The value, or `(hidden)` where it looks like a secret under such a name: `api_key`,
+    `token`.
+    """
     if SECRET.search(f"{key}={value}"):
         return "(hidden)"
     return value

@@ -136,7 +136,11 @@ _SANITIZED = lazy.pattern(
 
 
 class Log(msgspec.Struct, frozen=True, dict=True):
-    """A run log with what the rules ask of it."""
+    """A run log with what the rules ask of it.
+
+    `day` is the date in its name as it is written, `2026-03-11` ("": it has none), `task` the rest
+    of the name, and `run_type` the field that says what kind of run it is (None: none does).
+    """
 
     file: File
     document: Document
@@ -146,7 +150,10 @@ class Log(msgspec.Struct, frozen=True, dict=True):
 
     @property
     def kind(self) -> str:
-        """`replication`, `experiment`, `pipeline`, or ""."""
+        """`replication`, `experiment`, `pipeline`, or "" where the run type is missing or another.
+
+        `run_type: replicates the paper` is a replication.
+        """
         match = re.search(r"replicat|experiment|pipeline", self._type_words)
         if match is None:
             return ""
@@ -163,8 +170,14 @@ class Log(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def trains(self) -> bool:
-        """Whether the run makes a checkpoint, as far as its type, task, title and script say."""
-        if self.kind == "pipeline" or _EVALUATES.search(self._type_words):
+        """Whether the run makes a checkpoint, as far as its type, task, title and script say.
+
+        `2026-03-11_eval_lift.md` does not, and neither does a pipeline. A log that says nothing of
+        it is taken for a training: most are.
+        """
+        if self.kind == "pipeline":
+            return False
+        if _EVALUATES.search(self._type_words):
             return False
         for text in self._names():
             trains = _work(text)
@@ -173,29 +186,39 @@ class Log(msgspec.Struct, frozen=True, dict=True):
         return True
 
     def _names(self) -> Iterator[str]:
-        """What the work is called, the best name first: by its task, its title, its script."""
+        """What the work is called, the best name first: by its task, its title, its script.
+
+        Of the title `# eval_lift — all scenes` that is `eval_lift`, of the script `sbatch
+        slurm/train.sh` it is `train`.
+        """
         yield self.task
-        if self.document.title:
-            yield re.split(r" [—–-] |:", self.document.title.text)[0]
+        title = self.document.title
+        if title:
+            yield re.split(r" [—–-] |:", title.text)[0]
         script = self.config("script")
-        if script is not None and script.value.split():
-            yield PurePosixPath(script.value.split()[-1]).stem
+        words = script.value.split() if script is not None else []
+        if words:
+            yield PurePosixPath(words[-1]).stem
 
     @cached_property
     def jobs(self) -> list[Section]:
-        """The job blocks, in the order of the page."""
+        """The job blocks, in the order of the page: see `facts.sections`."""
         return self.sections("job")
 
     def sections(self, kind: str) -> list[Section]:
-        """The sections of a kind, under its name or another word for it."""
+        """The sections of a kind, under its name or another word for it. Empty: the log has
+        none.
+        """
         return facts.sections(self.document, kind)
 
     def section(self, kind: str) -> Section | None:
-        """The first section of a kind; None: there is none."""
+        """The first section of a kind; None: there is none. Further ones are often of a
+        resumption.
+        """
         return next(iter(self.sections(kind)), None)
 
     def fields_of(self, *kinds: str) -> list[Field]:
-        """All that the sections of these kinds record, kind by kind."""
+        """All that the sections of these kinds record, kind by kind, in the order of `kinds`."""
         fields: list[Field] = []
         for kind in kinds:
             for section in self.sections(kind):
@@ -203,19 +226,24 @@ class Log(msgspec.Struct, frozen=True, dict=True):
         return fields
 
     def prose_of(self, *kinds: str) -> Iterator[str]:
-        """The text of each section of these kinds, without its fields."""
+        """The text of each section of these kinds: all but code and comments."""
         for kind in kinds:
             for section in self.sections(kind):
                 yield facts.prose(self.document, section)
 
     def fact(self, section: Section | None, *names: str) -> Field | None:
-        """The first fact of a section under one of these names."""
-        if section is not None:
-            return facts.first(self.facts(section), *names)
-        return None
+        """The first fact of a section under one of these names, the earlier name winning.
+
+        None: there is no section, or it has none of them.
+        """
+        if section is None:
+            return None
+        return facts.first(self.facts(section), *names)
 
     def facts(self, section: Section) -> list[Field]:
-        """All that a section records; worked out once for each."""
+        """All that a section records, nested fields and tables included; worked out once for
+        each.
+        """
         at = section.heading.span.start
         if at not in self._facts:
             self._facts[at] = facts.facts(self.document, section)
@@ -223,16 +251,26 @@ class Log(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def _facts(self) -> dict[int, list[Field]]:
+        """What has been worked out: the facts of a section by the offset of its heading."""
         return {}
 
     def config(self, what: str) -> Field | None:
         """The script, config or dataset: from Config, else from the job blocks, Mode, or the head
         of the page.
+
+        `what` is a key of `CONFIG`. None: no such field says anything; `dataset: pending` does not.
         """
-        return next((field for field in self.configs(what) if filled(field)), None)
+        for field in self.configs(what):
+            if filled(field):
+                return field
+        return None
 
     def configs(self, what: str) -> Iterator[Field]:
-        """The fields that may hold the script, config or dataset, the best place first."""
+        """The fields that may hold the script, config or dataset, the best place first; empty ones
+        too.
+
+        `what` is a key of `CONFIG`, which lists the names of such fields: `slurm_script`, `sbatch`.
+        """
         places = []
         for kind in ("config", "job", "mode"):
             places += [self.facts(section) for section in self.sections(kind)]
@@ -250,6 +288,11 @@ class Log(msgspec.Struct, frozen=True, dict=True):
 def _work(text: str) -> bool | None:
     """Whether a name is of a training: its first word decides, else a word for training, else one
     for other work.
+
+        eval_train_split     False: the first word is of other work
+        arm_train_eval       True
+        arm_smoke_test       False
+        arm_front_cam        None: it does not say
     """
     words = [word for word in re.split(r"[_\-.\s/]+", text.casefold()) if word]
     if words and _OTHER_WORK.fullmatch(words[0]):
@@ -264,11 +307,22 @@ def _work(text: str) -> bool | None:
 def read(file: File) -> Log | None:
     """The file as a run log; None if it neither has the name of one nor any of its telling
     sections, or is a draft of what is to be published.
+
+        2026-03-11_train.md               a log of that day, task `train`
+        train_2026-03-11.md               the same; lint asks for the other order
+        2026-03-11_train_job70412.md      the same: a job's id is no part of the task
+        train.md                          a log without a day, if it has a Job section
+        timeline.md, README.md            none
+        2026-03-11_model_card.md          none: a draft
+
+    A file that could not be read is none either.
     """
     if file.text is None or file.name.casefold() in _INDEXES:
         return None
     name = DATED.fullmatch(file.name)
-    if _is_draft(name[2] if name else file.name[:-3], file.text, dated=name is not None):
+    stem = file.name[:-3]
+    shown = name[2] if name else stem
+    if _is_draft(shown, file.text, dated=name is not None):
         return None
     document = parse(file.text)
     reverse = _REVERSED.fullmatch(file.name)
@@ -277,14 +331,19 @@ def read(file: File) -> Log | None:
     elif reverse is not None:
         day, task = reverse[2], reverse[1]
     elif _has_telling_sections(document):
-        day, task = "", file.name[:-3]
+        day, task = "", stem
     else:
         return None
-    return Log(file, document, day, JOB_ID.sub("", f"{task}.md")[:-3], _run_type(document))
+    task = JOB_ID.sub("", f"{task}.md").removesuffix(".md")
+    return Log(file, document, day, task, _run_type(document))
 
 
 def _has_telling_sections(document: Document) -> bool:
-    """Whether a page is a run log whatever its name."""
+    """Whether a page is a run log whatever its name: it has a Job section, or both Config and
+    Status.
+
+    A note on some run may have one of the latter two.
+    """
     if document.of("job"):
         return True
     return bool(document.of("config") and document.of("status"))
@@ -293,15 +352,27 @@ def _has_telling_sections(document: Document) -> bool:
 def _is_draft(name: str, text: str, *, dated: bool) -> bool:
     """Whether a page is what is to be published: a training log without the cluster's details, a
     model card.
+
+    `name` is without date and suffix: `_hub_training_log`, `model_card`, `README`. A page without a
+    date may also begin as a card of the Hub does, with `---` and a `license:`.
     """
     name = name.casefold()
     if dated:
         return _DATED_DRAFT.fullmatch(name) is not None
-    return _DRAFT.fullmatch(name) is not None or _FRONT_MATTER.match(text) is not None
+    if _DRAFT.fullmatch(name):
+        return True
+    return _FRONT_MATTER.match(text) is not None
 
 
 def _run_type(document: Document) -> Field | None:
-    """The run type: in Mode, else in a field that is called so anywhere, else in Mode's words."""
+    """The run type: in Mode, else in a field that is called so anywhere, else in Mode's words.
+
+        ## Mode                     ## Mode: replication      ## Mode
+        - run_type: experiment                                experiment: a higher rate
+
+    None: nothing says it. A type that is only in words comes as a field without a place of its own:
+    its span is that of the heading or line.
+    """
     modes = facts.sections(document, "mode")
     for section in modes:
         field = facts.fact(document, section, "run_type", "mode", "type", "kind", "runtype")
@@ -318,69 +389,100 @@ def _run_type(document: Document) -> Field | None:
 
 
 def _names_run_type(field: Field) -> bool:
-    """Whether a field outside of Mode is of the run type: `mode` is, near the top of the page."""
+    """Whether a field outside of Mode is of the run type: `run_type` anywhere, `mode` near the top
+    of the page only. Further down, `mode: offline` is of W&B, say.
+    """
     if field.name == "mode":
         return field.span.line < 40
     return field.name in ("run_type", "runtype")
 
 
 def _in_words(document: Document, section: Section) -> Field | None:
-    """The run type as a section says it without a key: in its heading, or in a line of its own."""
+    """The run type as a section says it without a key: in its heading, `## Mode: replication`, or
+    in a line of its own, `- experiment with a higher rate`.
+
+    None: neither begins with a word for one.
+    """
     behind = section.heading.text.partition(":")[2].strip()
     if _RUN_TYPE.fullmatch(behind):
         return _as_field(behind, section.heading.span)
     for node in section.nodes:
+        if isinstance(node, Field):
+            continue
         text = document.text[node.span.start : node.span.end].strip().lstrip("-*+ ")
-        if not isinstance(node, Field) and _RUN_TYPE.fullmatch(text):
+        if _RUN_TYPE.fullmatch(text):
             return _as_field(text, node.span)
     return None
 
 
 def _as_field(text: str, span: Span) -> Field:
+    """A `run_type` with these words, for a run type that stands in no field."""
     return Field(span, 0, "run_type", "run_type", text.strip("*_` "), span, span, False, [])
 
 
 def filled(field: Field | None) -> bool:
     """Whether a field says something: `n/a` does, `pending`, nothing and the template's text do
     not.
+
+        - node: gpu-07                 yes
+        - dataset: n/a                 yes: the answer is that there is none
+        - end: pending                 no, nor `tbd`, `unknown`, `still running`, `-`, `?`
+        - config: <path to config>     no
+        - overrides:                   yes, if anything stands below it
     """
     if field is None:
         return False
     if nested(field):
         return True
-    return not _OPEN.fullmatch(field.value) and not is_placeholder(field.value)
+    if _OPEN.fullmatch(field.value):
+        return False
+    return not is_placeholder(field.value)
 
 
 def is_placeholder(text: str) -> bool:
-    """Whether a value is the template's own text, in angle brackets."""
-    return PLACEHOLDER.fullmatch(text) is not None and not _SANITIZED.fullmatch(text)
+    """Whether a value is the template's own text, in angle brackets: `<path to config>`.
+
+    An address (`<https://example.org>`) is none, nor what was taken out: `<redacted>`.
+    """
+    if not PLACEHOLDER.fullmatch(text):
+        return False
+    return _SANITIZED.fullmatch(text) is None
 
 
 def nested(field: Field) -> bool:
-    """Whether bullets or text stand below a field."""
-    return any(
-        not isinstance(child, Verbatim) or child.kind not in ("blank", "comment")
-        for child in field.children
-    )
+    """Whether bullets or text stand below a field. Empty lines and comments do not count."""
+    for child in field.children:
+        if not isinstance(child, Verbatim):
+            return True
+        if child.kind not in ("blank", "comment"):
+            return True
+    return False
 
 
 def is_none(text: str) -> bool:
-    """Whether a text says that there is nothing: `n/a`, `none`, `not used`."""
+    """Whether a text says that there is nothing: `n/a`, `none`, `not used (offline)`."""
     return _NONE.fullmatch(text) is not None
 
 
 def says_none(field: Field | None) -> bool:
-    """Whether a field says so."""
-    return field is not None and is_none(field.value)
+    """Whether a field says that there is nothing. False too: there is no field."""
+    if field is None:
+        return False
+    return is_none(field.value)
 
 
 def answers(field: Field | None) -> TypeGuard[Field]:
-    """Whether a field says something, and not that there is nothing."""
-    return field is not None and filled(field) and not is_none(field.value)
+    """Whether a field says something, and not that there is nothing: neither `pending` nor `n/a`.
+
+    False too: there is no field.
+    """
+    if field is None or not filled(field):
+        return False
+    return not is_none(field.value)
 
 
 def place(section: Section | None, field: Field | None = None) -> int:
-    """The line to name: the field's, else the section's, else the first."""
+    """The line that a finding names, from 1: the field's, else the section's, else the first."""
     if field:
         return field.span.line
     if section:
@@ -389,16 +491,20 @@ def place(section: Section | None, field: Field | None = None) -> int:
 
 
 def day_of(log: Log) -> date | None:
-    """The day in the name; None if there is none, or no such day."""
+    """The day in the log's name; None if there is none, or no such day (`2026-02-30`)."""
     at = stamp(log.day)
-    if at:
-        return at.day
-    return None
+    if at is None:
+        return None
+    return at.day
 
 
 def is_row_of(row: Row, log: Log) -> bool:
-    """Whether a row of `experiments.md` is that of a log: by a link to it, else by a name."""
+    """Whether a row of `experiments.md` is that of a log: by a link to it, else by a name.
+
+    A row with links, `[train](arm/2026-03-11_train.md)`, is that of the logs it links to, whatever
+    its words.
+    """
+    if not row.links:
+        return row.means(names_of(log.day, log.task, log.file.name.removesuffix(".md")))
     path = "/".join(log.file.parts)
-    if row.links:
-        return any(same_log(link, path) or same_log(link, log.file.name) for link in row.links)
-    return row.means(names_of(log.day, log.task, log.file.name.removesuffix(".md")))
+    return any(same_log(link, path) or same_log(link, log.file.name) for link in row.links)
