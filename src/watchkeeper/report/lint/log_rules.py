@@ -93,8 +93,8 @@ def _placeholders(log: Log, reported: set[int]) -> Iterator[Finding]:
 def _name(log: Log) -> Iterator[Finding]:
     """Check the file's name, and its date against the first job's: WK111 to WK113, WK406.
 
-    `2026-03-11_train.md` is a good name. One day's difference is no finding: the day in the name and
-    the timestamp may be of different zones.
+    `2026-03-11_train.md` is a good name. One day's difference is no finding: the day in the name
+    and the timestamp may be of different zones.
     """
     path, name = log.file.path, log.file.name
     if not DATED.fullmatch(name):
