@@ -182,6 +182,34 @@ def test_a_dry_run_of_a_script_writes_nothing(work):
     assert "train: was submitted before" in known.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--runs", "x*"), "--runs chooses from an experiment, and scripts were named"),
+        (("--evals", "x*"), "--evals chooses from an experiment"),
+        (("--budget", "plenty"), "budget"),
+        (("--expect", "loss is low"), "loss is low"),
+        (("--mode", "test"), "--mode"),
+        (("--cluster", "nowhere"), "nowhere"),
+        (("--retries", "-1"), "retries"),
+    ],
+)
+def test_a_script_is_not_entered_by_a_command_that_is_refused(work, words, said):
+    """What a refused command named is not submitted by the next one that runs the folder."""
+    refused = run(work, "slurm/train.sh", *words)
+    assert refused.returncode == 2, refused.stderr
+    assert said in refused.stderr
+    assert not (work / "slurm/.watchkeeper").exists()
+
+
+def test_a_task_names_the_log_of_the_script_that_was_named(work):
+    """Other scripts of the folder do not count among the runs that `--task` is for."""
+    assert run(work, "slurm/train.sh").returncode == 0
+    again = run(work, "slurm/train.sh", "--task", "warm", "--", "--lr", "1")
+    assert again.returncode == 0, again.stderr
+    assert list((work / "slurm/run_logs").rglob("*_warm.md"))
+
+
 def test_options_of_scripts_are_refused_for_a_folder(work):
     """The message names the option as it was typed."""
     for words in (("--name", "x"), ("--again",), ("--after", "y"), ("--", "--lr")):

@@ -13,7 +13,6 @@ from tests.watch.logs.test_run_logs import committed, keep, logs, told, value
 from watchkeeper.core.code import git
 from watchkeeper.core.errors import UsageError
 from watchkeeper.core.events import Documented, Observed
-from watchkeeper.experiment import experiment as experiments
 from watchkeeper.report.runlog.document import parse
 from watchkeeper.schedulers.fake.scheduler import FakeScheduler
 from watchkeeper.watch.logs.said import Said, check_said
@@ -214,9 +213,7 @@ def test_what_cannot_be_continued_is_refused(work: Path, said: dict[str, str], m
     by_hand(work)
     (work / "notes.md").write_text("# Notes\n\nnothing\n")
     with pytest.raises(UsageError, match=match):
-        check_said(
-            experiments.read(work / "arm"), Said(**(said | {"log": work / said["log"]})), None
-        )
+        check_said(Said(**(said | {"log": work / said["log"]})), {"train"})
 
 
 def test_the_log_of_another_run_is_refused(work: Path) -> None:
@@ -230,7 +227,7 @@ def test_the_log_of_another_run_is_refused(work: Path) -> None:
     with pytest.raises(UsageError, match="it is the log of train"):
         keep(work / "arm", FakeScheduler(), log=mine, runs="other")
     with pytest.raises(UsageError, match="2 are selected"):
-        check_said(experiments.read(work / "arm"), Said(log=mine), None)
+        check_said(Said(log=mine), {"train", "other"})
 
 
 def test_an_edited_time_limit_stays_in_the_log(tmp_path: Path) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
+from collections.abc import Collection
 from pathlib import Path
 
 import msgspec
 
 from watchkeeper.core.errors import UsageError
 from watchkeeper.core.text import lazy
-from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.report.runlog import read
 from watchkeeper.report.runlog.document import decode
 from watchkeeper.report.runlog.file import File
@@ -34,8 +33,8 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
     """The glob that selects the runs; None: all of them."""
 
 
-def check_said(experiment: Experiment, said: Said, runs: str | None) -> None:
-    """Refuse what cannot hold. `runs`: the glob that selects the runs; None: all of them.
+def check_said(said: Said, chosen: Collection[str]) -> None:
+    """Refuse what cannot hold of the runs that were chosen, by name.
 
     Raises:
         UsageError: an unknown mode, one task's name or one log for several runs, a text of several
@@ -43,7 +42,6 @@ def check_said(experiment: Experiment, said: Said, runs: str | None) -> None:
     """
     if said.mode and not MODE.fullmatch(said.mode):
         raise UsageError(f"--mode {said.mode!r} is none of: {MODES}")
-    chosen = {item.run for item in experiment.items if runs is None or fnmatchcase(item.run, runs)}
     if said.task and len(chosen) > 1:
         raise UsageError(
             f"--task names the log of one run, and {len(chosen)} are selected",

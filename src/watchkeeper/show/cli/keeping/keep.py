@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -149,7 +150,7 @@ def keep(
     scheduler = scheduler_of(chosen)
     site = Site()
     if submits:
-        check_said(experiment, said, runs)
+        check_said(said, _chosen_runs(experiment, target, runs))
         site = scheduler.site()
         experiment = _preflighted(experiment, site)
     echo_problems((*problems_about(experiment, target), *_remarks(experiment, target, selection)))
@@ -250,6 +251,20 @@ def _selected_keys(experiment: experiments.Experiment, target: Target) -> frozen
     if target.keys is None:
         return None
     return with_needs(target.keys, {item.key: item.needs for item in experiment.items})
+
+
+def _chosen_runs(
+    experiment: experiments.Experiment, target: Target, runs: str | None
+) -> frozenset[str]:
+    """The names of the runs that are to be kept: of the scripts that were named, else those that
+    match the glob `runs`; None: all of them.
+    """
+    if target.keys is not None:
+        return target.keys
+    names = {item.run for item in experiment.items}
+    if runs is None:
+        return frozenset(names)
+    return frozenset(name for name in names if fnmatchcase(name, runs))
 
 
 def _rows_of(keeper: Keeper, experiment: experiments.Experiment, target: Target) -> list[Row]:

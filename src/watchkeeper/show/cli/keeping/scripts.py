@@ -29,6 +29,7 @@ from watchkeeper.launch.same_work import changed_files
 from watchkeeper.report.actionlog.block_format import duration_words
 from watchkeeper.schedulers.sbatch_head import read_head
 from watchkeeper.show.cli.answering import shows_progress
+from watchkeeper.show.cli.keeping.early import check_early
 from watchkeeper.show.text import printable
 from watchkeeper.tools.promise import path_fault
 
@@ -173,13 +174,14 @@ def target_of(context: click.Context, paths: Sequence[Path], options: ScriptOpti
     """What the command is about; scripts are recorded as runs of their folder.
 
     Raises:
-        UsageError: the scripts or their options cannot be used.
+        UsageError: the scripts or their options cannot be used; nothing was recorded.
     """
     if is_folder_named(paths):
         _refuse_script_options(paths[0], options, context.meta[_ARGUMENTS])
         return Target(folder=paths[0])
     calls = calls_of(paths, options, arguments_of(context))
     folder = calls[0].path.parent
+    check_early(folder, [call.key for call in calls], context.params)
     for call in calls:
         show_batch(call)
     register = Register(folder)
