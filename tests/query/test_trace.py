@@ -11,7 +11,7 @@ from tests.launch.test_kept_code import repository
 from tests.launch.test_reproduce import experiment, git, ran
 from tests.watch.logs.test_run_logs import keep
 from watchkeeper.core.errors import UsageError
-from watchkeeper.query.trace import attempt_of, trace
+from watchkeeper.query.trace.of_experiment import attempt_of, trace
 from watchkeeper.schedulers.fake.scheduler import FakeScheduler
 
 CELL = "one/clean/epoch0"

@@ -36,6 +36,7 @@ from watchkeeper.core.state import Attempt, fold
 from watchkeeper.core.text import lazy
 from watchkeeper.experiment import experiment as experiments
 from watchkeeper.experiment.tree import is_experiment
+from watchkeeper.query.catalogue.enclosing import run_named
 from watchkeeper.query.catalogue.experiment_runs import ExperimentRun, runs_of, settings_of
 from watchkeeper.query.catalogue.places import place_at
 from watchkeeper.query.ranking import Rankings
@@ -93,6 +94,27 @@ class _Finds:
         self.problems: list[Problem] = []
         self.repository: Path | None = None  # where commits are counted
         self.rankings = Rankings()
+        self._runs: set[tuple[str, str, str]] = set()
+        self._experiments: dict[Path, tuple[list[ExperimentRun], list[Problem]]] = {}
+
+    def add(self, sides: Sequence[Side]) -> None:
+        """Add the sides of runs that are not among them yet."""
+        for side in sides:
+            run = (side.origin, os.path.abspath(side.where), side.key)  # noqa: PTH100 - cheap for thousands
+            if run not in self._runs:
+                self._runs.add(run)
+                self.sides.append(side)
+
+    def runs_in(self, folder: Path) -> tuple[list[ExperimentRun], list[Problem]]:
+        """The runs of an experiment, and what cannot be read of its journal. It is read once: of
+        one experiment several runs may be named.
+
+        Raises:
+            ExperimentError: its folder cannot be read as one.
+        """
+        if folder not in self._experiments:
+            self._experiments[folder] = _runs_in(folder)
+        return self._experiments[folder]
 
     def rules_in(self, folder: Path) -> Mapping[str, str]:
         """Which figures are the better ones of the runs in a folder."""
@@ -124,9 +146,10 @@ def compared(
 ) -> Compared:
     """Put the runs at these paths side by side.
 
-    A path is an experiment's folder, a recorded run's, a run log, a folder of run logs, or a folder
-    with recorded runs below it. `runs` is a glob over names, `base` a name; `evals` is one over the
-    keys of evaluations: the figures of the others are left out.
+    A path is an experiment's folder or that of a run in it, a recorded run's, a run log, a folder
+    of run logs, or a folder with recorded runs below it. A run that several paths name is one side.
+    `runs` is a glob over names, `base` a name; `evals` is one over the keys of evaluations: the
+    figures of the others are left out.
 
     Raises:
         UsageError: a path is neither, nothing is left to compare, there is no such base, or `evals`
@@ -137,7 +160,7 @@ def compared(
         sides = compare.chosen(_of(path, reader, finds), runs)
         if len(paths) > 1 and is_experiment(path):
             sides = _prefixed(sides, path.resolve().name)
-        finds.sides += sides
+        finds.add(sides)
         finds.repository = finds.repository or (path if path.is_dir() else path.parent)
     finds.check_evals()
     sides = compare.in_one_spelling(_distinct(finds.sides))
@@ -295,7 +318,32 @@ def _of(path: Path, reader: flatten.Reader, finds: _Finds) -> list[Side]:
     events = all_of(journal.read(path / layout.JOURNAL).events)
     if (recorded := _recorded(path, events, finds.rules_in(path))) is not None:
         return [recorded]
+    if (side := _within_experiment(path, reader, finds)) is not None:
+        return [side]
+    if not path.exists():
+        raise UsageError(
+            f"{path} does not exist, and no run of an experiment here is called that",
+            hint="name a path, or from an experiment's folder its runs; "
+            "`watchkeeper ls` shows both",
+        )
     return _of_logs(path, finds)
+
+
+def _within_experiment(path: Path, reader: flatten.Reader, finds: _Finds) -> Side | None:
+    """The run of an experiment that the path names: `EXPERIMENT/RUN`, or in its folder the RUN
+    alone. None: it names none.
+    """
+    named = run_named(path)
+    if named is None:
+        return None
+    folder, key = named
+    runs, problems = finds.runs_in(folder)
+    for run in runs:
+        if run.name == key:
+            finds.problems += problems
+            finds.evaluations += [item.key for item in run.items if item.phase == "evaluation"]
+            return _side(run, reader, finds.rules_in(folder), finds.evals)
+    return None
 
 
 def _recorded_below(path: Path, finds: _Finds) -> list[Side]:

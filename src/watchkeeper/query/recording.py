@@ -106,7 +106,7 @@ class Recording:
         """`finished`, `failed`, `interrupted`, `running`, or `died` (its process is gone and wrote
         no end); `not ended` where that cannot be told, as from another machine.
         """
-        return _state_of(self._only())
+        return state_of(self._only())
 
     @property
     def started(self) -> datetime | None:
@@ -349,7 +349,8 @@ def _lives(read: journal.Journal, started: RunStarted | None) -> bool | None:
     return journal.unsealed(read).get(started.writer)
 
 
-def _state_of(run: RecordedRun) -> str:
+def state_of(run: RecordedRun) -> str:
+    """How the run stands: `finished`, `failed`, `interrupted`, `running`, `died` or `not ended`."""
     if run.ended is not None:
         return run.ended.status
     if run.lives is None:
@@ -393,7 +394,7 @@ def _line_of(run: RecordedRun) -> Line:
                 last[metric] = figure
                 figures.setdefault(metric, []).append((number if step is None else step, figure))
     curves = [Curve(metric, figures[metric]) for metric in _drawn(figures)]
-    return Line(name=run.name, state=_state_of(run), rows=len(run.rows), last=last, curves=curves)
+    return Line(name=run.name, state=state_of(run), rows=len(run.rows), last=last, curves=curves)
 
 
 def _drawn(figures: Mapping[str, Sequence[object]]) -> list[str]:

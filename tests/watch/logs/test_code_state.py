@@ -10,7 +10,7 @@ from tests.watch.logs.test_run_logs import committed, keep, log, logs, told
 from watchkeeper.core.events import Intended
 from watchkeeper.launch import reproduce
 from watchkeeper.query.compare import compared
-from watchkeeper.query.trace import attempt_of, trace
+from watchkeeper.query.trace.of_experiment import attempt_of, trace
 from watchkeeper.schedulers.fake.scheduler import FakeScheduler
 
 SCRIPT = "#!/bin/bash\nmkdir -p artifacts/epoch_0\npython3 train.py\n"

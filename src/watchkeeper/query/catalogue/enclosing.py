@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +23,19 @@ def enclosing_place(folder: Path) -> Path | None:
 def enclosing_experiment(folder: Path) -> Path | None:
     """The nearest folder above that is an experiment; None as in `enclosing_place`."""
     return _nearest(folder, _is_experiment)
+
+
+def run_named(path: Path) -> tuple[Path, str] | None:
+    """The experiment's folder and the key that a path would name in it: `EXPERIMENT/KEY`, or from
+    within the experiment's folder the KEY alone. None: the path lies in no experiment.
+
+    Whether the experiment has such a run is for the caller to see; the path need not exist.
+    """
+    whole = Path(os.path.abspath(path))  # noqa: PTH100 - a link keeps its name
+    for above in whole.parents:
+        if _is_experiment(above):
+            return above, whole.relative_to(above).as_posix()
+    return None
 
 
 def taken_note(folder: Path, taken: Path) -> Problem:

@@ -16,7 +16,7 @@ from watchkeeper.show.cli.options import page_options
     nargs=-1,
     required=True,
     metavar="PATH...",
-    type=click.Path(exists=True, path_type=Path),
+    type=click.Path(path_type=Path),
 )
 @click.option("--runs", metavar="GLOB", help="Only runs whose name matches, e.g. 'h16_*'.")
 @click.option(
@@ -44,7 +44,8 @@ def command(
     from the base.
 
     A PATH is the folder of an experiment (all its runs) or of a recorded run, a folder with
-    recorded runs below it, a run log, or a folder of run logs, including hand-written ones. For an
+    recorded runs below it, a run log, or a folder of run logs, including hand-written ones.
+    EXPERIMENT/RUN, or in the experiment's folder the RUN alone, is one of its runs. For an
     evaluation the best epoch counts, and @N names it. Which figures are better is said by [metrics]
     in watchkeeper.toml, else by the metric's name.
 

@@ -28,7 +28,8 @@ def command(run: Path, texts: tuple[str, ...], as_json: bool) -> int:
     Without a TEXT, print its notes. `watchkeeper ls` shows the last one.
 
     RUN is the folder of a recorded run, or an experiment's with the KEY of a run or an evaluation,
-    as `status` shows it; the KEY `.` is the experiment as a whole. Where the run has a run log, its
+    as `status` shows it. EXPERIMENT/KEY, or in the experiment's folder the KEY alone, will do as
+    well; the KEY `.` is the experiment as a whole. Where the run has a run log, its
     Status quotes the note.
 
     Example: watchkeeper note artifacts/training/r8 "the loss jumps at step 400"

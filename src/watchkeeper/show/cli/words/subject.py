@@ -18,6 +18,7 @@ from watchkeeper.core.state import fold
 from watchkeeper.core.words import Words, words_of
 from watchkeeper.experiment.tree import is_experiment
 from watchkeeper.query import copies
+from watchkeeper.query.catalogue.enclosing import run_named
 
 WHOLE = "."
 """What is typed as the key for an experiment as a whole."""
@@ -54,14 +55,18 @@ class Subject(msgspec.Struct, frozen=True):
 
 
 def find_subject(run: Path, texts: Sequence[str]) -> tuple[Subject, list[str]]:
-    """What is meant, and the texts that are left: of an experiment the first one is the key.
+    """What is meant, and the texts that are left: of an experiment the first one is the key, unless
+    the path itself names the run: `EXPERIMENT/KEY`.
 
     Raises:
         UsageError: nothing was recorded there, or the experiment has no such run.
     """
     folder = run.resolve()
     if not (folder / layout.JOURNAL).is_dir():
-        raise _no_journal(run, folder)
+        subject = _subject_within(run)
+        if subject is None:
+            raise _no_journal(run, folder)
+        return subject, list(texts)
     read = journal.read(folder / layout.JOURNAL)
     if not is_experiment(folder):
         return _subject(folder.name, folder, "", read), list(texts)
@@ -76,6 +81,23 @@ def find_subject(run: Path, texts: Sequence[str]) -> tuple[Subject, list[str]]:
     if key not in keys:
         raise UsageError(f"{key!r} is no run of {folder.name}", hint=_known(keys, near=key))
     return _subject(f"{folder.name} {key}", folder, key, read), rest
+
+
+def _subject_within(path: Path) -> Subject | None:
+    """The run of an experiment that the path names: `EXPERIMENT/KEY`, or in its folder the KEY
+    alone. None: it names none.
+    """
+    named = run_named(path)
+    if named is None:
+        return None
+    folder, key = named
+    if not (folder / layout.JOURNAL).is_dir():
+        return None
+    read = journal.read(folder / layout.JOURNAL)
+    if key not in _keys_of(read):
+        return None
+    copies.refuse(folder)
+    return _subject(f"{folder.name} {key}", folder, key, read)
 
 
 def _subject(name: str, folder: Path, key: str, read: Journal) -> Subject:
@@ -110,7 +132,10 @@ def _known(keys: Sequence[str], near: str = "") -> str:
 def _no_journal(run: Path, folder: Path) -> UsageError:
     """Why there is nothing to add words to: the folder above it has a journal, or none has."""
     if not folder.is_dir():
-        return UsageError(f"{run} is no folder", hint="name a run's folder, or EXPERIMENT KEY")
+        return UsageError(
+            f"{run} is no folder, and no run of an experiment here",
+            hint="name a run's folder, or EXPERIMENT KEY",
+        )
     if is_experiment(folder):
         hint = f"begin it: watchkeeper run {run}"
         return UsageError(f"nothing was submitted in {run} yet", hint=hint)

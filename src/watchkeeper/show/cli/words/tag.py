@@ -27,7 +27,8 @@ def command(run: Path, texts: tuple[str, ...], remove: bool, as_json: bool) -> i
     """Give a run tags, which `watchkeeper ls --tag` finds it by. Without a TAG, print those it has.
 
     RUN is the folder of a recorded run, or an experiment's with the KEY of a run or an evaluation,
-    as `status` shows it; the KEY `.` is the experiment as a whole. A tag has at most 60 characters.
+    as `status` shows it. EXPERIMENT/KEY, or in the experiment's folder the KEY alone, will do as
+    well; the KEY `.` is the experiment as a whole. A tag has at most 60 characters.
 
     Example: watchkeeper tag artifacts/training/r8 baseline
     """

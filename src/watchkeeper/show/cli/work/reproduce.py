@@ -13,7 +13,7 @@ from watchkeeper.core.code import git
 from watchkeeper.core.errors import EXIT_FAILED, EXIT_OK, Problem
 from watchkeeper.launch import reproduce
 from watchkeeper.launch.reproduce import Part, Recipe, Restored, Submodule
-from watchkeeper.query.trace import attempt_of
+from watchkeeper.query.trace.of_experiment import attempt_of
 from watchkeeper.show.cli.answering import answer, is_quiet
 from watchkeeper.show.cli.common import experiment_argument
 from watchkeeper.show.cli.errors import command_errors

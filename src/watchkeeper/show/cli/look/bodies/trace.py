@@ -10,20 +10,19 @@ import click
 import msgspec
 
 from watchkeeper.core.criteria import Standing as Expectation
-from watchkeeper.core.errors import EXIT_FAILED, EXIT_OK, Problem
-from watchkeeper.query.catalogue.enclosing import enclosing_experiment, taken_note
-from watchkeeper.query.trace import Link, Trace, trace
+from watchkeeper.core.errors import EXIT_FAILED, EXIT_OK, Problem, UsageError
+from watchkeeper.experiment.tree import is_experiment
+from watchkeeper.query.catalogue.enclosing import enclosing_experiment, run_named, taken_note
+from watchkeeper.query.trace.links import Link, Trace
+from watchkeeper.query.trace.of_experiment import has_run, trace
+from watchkeeper.query.trace.of_recording import trace_recording
 from watchkeeper.show.cli.answering import answer, echo_expectations, echo_problems, say
 from watchkeeper.show.text import number, printable, table
 
 
-def perform(experiment: Path, key: str, as_json: bool) -> int:
+def perform(place: Path, key: str, as_json: bool) -> int:
     """Do what `trace` is asked for; the arguments are its options."""
-    taken = enclosing_experiment(experiment)
-    if taken is not None:
-        echo_problems([taken_note(experiment, taken)])
-        experiment = taken
-    found = trace(experiment, key)
+    found = _trace_of(place, key)
     code = EXIT_OK if found.sound else EXIT_FAILED
     if as_json:
         return answer(
@@ -50,9 +49,38 @@ def perform(experiment: Path, key: str, as_json: bool) -> int:
     return code
 
 
+def _trace_of(place: Path, key: str) -> Trace:
+    """The chain of what was named: a key in an experiment, or a place that says it all.
+
+    Raises:
+        UsageError: nothing that was submitted or recorded has this name.
+    """
+    if key:
+        taken = enclosing_experiment(place)
+        if taken is not None:
+            echo_problems([taken_note(place, taken)])
+            place = taken
+        return trace(place, key)
+    if is_experiment(place):
+        raise UsageError(
+            f"{place} is an experiment: name a run or an evaluation of it",
+            hint=f"watchkeeper trace {place} KEY; `watchkeeper status {place}` lists the keys",
+        )
+    named = run_named(place)
+    if named is not None and (not place.is_dir() or has_run(*named)):
+        return trace(*named)
+    if not place.is_dir():
+        raise UsageError(
+            f"{place} is no folder, and this is no experiment's folder",
+            hint="watchkeeper trace EXPERIMENT KEY, or the folder of a recorded run",
+        )
+    return trace_recording(place)
+
+
 class TraceData(msgspec.Struct, frozen=True, kw_only=True):
     """The chain, from the figure back; `sound`: no link has changed or is missing. `expected`: of
-    an evaluation, each criterion that was stated, and what came of it.
+    an evaluation, each criterion that was stated, and what came of it. Of a recorded run its folder
+    is the `experiment`, and the `key` is "".
     """
 
     experiment: str

@@ -1,59 +1,26 @@
-"""Where a figure comes from: its result, the evaluation, the checkpoint, the training, code, data;
-link by link, and whether each still holds today. Nothing is written.
+"""Where a figure of an experiment comes from: its result, the evaluation, the checkpoint, the
+training, code, data. Nothing is written.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
 from watchkeeper.core import criteria, journal, layout
-from watchkeeper.core.code import git
 from watchkeeper.core.errors import UsageError
-from watchkeeper.core.events import Intended, Number, RunItem
+from watchkeeper.core.events import Intended, RunItem
 from watchkeeper.core.state import Attempt, RunState, State, fold
 from watchkeeper.experiment import experiment as experiments
 from watchkeeper.experiment.experiment import Experiment
-from watchkeeper.launch.reproduce import part_fault, today
+from watchkeeper.launch.reproduce import today
+from watchkeeper.query.trace.links import Holds, Link, Trace, commit_link, kept_link, not_empty
 from watchkeeper.report.compose import lineage
 from watchkeeper.tools.look import look
 from watchkeeper.tools.promise import Finding, Promise
 from watchkeeper.watch.verdict.evidence import printed
-
-Holds = Literal["holds", "changed", "missing", "unknown"]
-
-
-class Link(msgspec.Struct, frozen=True, kw_only=True):
-    """One link. `what`: result, evaluation, checkpoint, training, script, config, file (of the
-    code), code (the commit), changes, environment, data. `holds`: whether it is today what it was;
-    `unknown` where nothing recorded could tell. `facts` are in words, by name.
-    """
-
-    what: str
-    name: str
-    holds: Holds
-    why: str = ""
-    facts: Mapping[str, str] = {}
-    metrics: Mapping[str, Number] = {}
-
-
-class Trace(msgspec.Struct, frozen=True, kw_only=True):
-    """The chain, from the figure back. `sound`: no link is broken. `expected`: of an evaluation,
-    the criteria that were stated.
-    """
-
-    experiment: str
-    key: str
-    links: list[Link]
-    expected: list[criteria.Standing] = []
-
-    @property
-    def sound(self) -> bool:
-        """Whether no link has changed or is missing."""
-        return not any(link.holds in ("changed", "missing") for link in self.links)
 
 
 def attempt_of(folder: Path, key: str, number: int | None) -> tuple[Path, Attempt]:
@@ -112,6 +79,12 @@ def trace(folder: Path, key: str) -> Trace:
     )
 
 
+def has_run(folder: Path, key: str) -> bool:
+    """Whether something was submitted under this key in the experiment."""
+    read = journal.read(folder / layout.JOURNAL)
+    return bool(fold(read.events).run(key).attempts)
+
+
 def _state(folder: Path) -> State:
     if not (folder / layout.JOURNAL).is_dir():
         raise UsageError(
@@ -128,16 +101,17 @@ def _known(state: State) -> str:
     )
 
 
-# Whether the repository has a commit (None: no repository can say) → what that means for its link.
-_COMMIT: Mapping[bool | None, tuple[Holds, str]] = {
-    None: ("unknown", "no repository is here that could say"),
-    True: ("holds", ""),
-    False: ("missing", "the repository has it no more"),
-}
 # What became of a file of the code → what that means for its link.
 _FILE: Mapping[str, tuple[Holds, str]] = {
     "gone": ("missing", "is gone"),
     "changed": ("changed", "has changed since"),
+}
+
+
+# What became of the file whose bytes are kept → what is said of it.
+_KEPT: Mapping[str, str] = {
+    "changed": "kept; the file itself is another today",
+    "gone": "kept; the file itself is gone",
 }
 
 
@@ -293,18 +267,11 @@ class _Tracer:
             yield from self.changes(intended)
 
     def commit(self, intended: Intended) -> Link:
-        """The commit that was checked out: it holds while a repository here has it."""
-        if not intended.git_sha:
-            why = intended.git_fault or "no Git repository was there at the time"
-            return Link(what="code", name="no commit", holds="unknown", why=why)
+        """The commit that was checked out."""
         folder = (self.experiment.folder / intended.script).parent
         if not folder.is_dir():
             folder = self.experiment.folder
-        holds, why = _COMMIT[git.has_commit(folder, intended.git_sha)]
-        facts = {"branch": intended.git_branch, "not in it": ", ".join(intended.uncommitted)}
-        return Link(
-            what="code", name=intended.git_sha, holds=holds, why=why, facts=_not_empty(facts)
-        )
+        return commit_link(intended, folder)
 
     def changes(self, intended: Intended) -> Iterator[Link]:
         """The uncommitted changes, if there were any."""
@@ -331,23 +298,11 @@ class _Tracer:
         """A kept object: it holds while its bytes are those it was named after, whatever became of
         the file itself.
         """
-        fault = part_fault(self.experiment.folder / layout.OBJECTS / sha256)
-        holds: Holds
-        if not fault:
-            holds = "holds"
-        elif fault.startswith("missing"):
-            holds = "missing"
-        else:
-            holds = "changed"
-        if placed:
-            here = today(self.experiment.folder / name, sha256)
-        else:
-            here = "as kept"
-        why = fault or {
-            "changed": "kept; the file itself is another today",
-            "gone": "kept; the file itself is gone",
-        }.get(here, "")
-        return Link(what=what, name=name, holds=holds, why=why, facts={"sha256": sha256})
+        link = kept_link(what, name, sha256, self.experiment.folder / layout.OBJECTS)
+        if link.why or not placed:
+            return link
+        here = today(self.experiment.folder / name, sha256)
+        return msgspec.structs.replace(link, why=_KEPT.get(here, ""))
 
 
 def _best(run: RunState) -> Attempt:
@@ -367,11 +322,7 @@ def _submission_facts(attempt: Attempt) -> dict[str, str]:
             "submitted": submission.time.isoformat(timespec="seconds"),
             "command": submission.command,
         }
-    return _not_empty(facts | {"state": attempt.state})
-
-
-def _not_empty(facts: Mapping[str, str]) -> dict[str, str]:
-    return {name: text for name, text in facts.items() if text}
+    return not_empty(facts | {"state": attempt.state})
 
 
 def _compared(finding: Finding, recorded: str, when: str) -> tuple[Holds, str]:
@@ -393,4 +344,4 @@ def _facts(finding: Finding) -> dict[str, str]:
     facts = {"fingerprint": finding.fingerprint}
     if sizes:
         facts["size"] = f"{sum(filter(None, sizes)):,} bytes"
-    return _not_empty(facts)
+    return not_empty(facts)
