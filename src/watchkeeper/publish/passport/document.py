@@ -113,19 +113,27 @@ Facts = dict[str, Fact]
 
 
 def path_of(keys: Sequence[str]) -> str:
-    """The path of nested keys, with the dots and backslashes inside them escaped."""
-    return ".".join(key.replace("\\", "\\\\").replace(".", "\\.") for key in keys)
+    r"""The path of nested keys, with the dots and backslashes inside them escaped.
+
+    `["library_versions", "torch"]` → `library_versions.torch`, `["a.b"]` → `a\.b`.
+    """
+    escaped = [key.replace("\\", "\\\\").replace(".", "\\.") for key in keys]
+    return ".".join(escaped)
 
 
 def keys_of(path: str) -> list[str]:
     """The nested keys of a path; the reverse of `path_of` for one or more keys."""
+    # A dot is escaped by an odd number of backslashes: an even number are backslashes themselves.
     marked = _DOT.sub("\\1\0", path)
     return [re.sub(r"\\(.)", r"\1", key) for key in marked.split("\0")]
 
 
 def leaves(document: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
-    """Each field's path and value, in the document's order. An empty mapping is a field; the marks
-    are none.
+    """Each field's path and value, in the document's order. `above` are the keys that lead to
+    `document`, () for a whole passport.
+
+    `{"stack": "peft", "images": [], "state": {}}` has the fields `stack`, `images` and `state`: an
+    empty mapping is a field. The marks (`field_sources`) are none.
     """
     for key, value in document.items():
         if not above and key == SOURCES:
@@ -147,8 +155,10 @@ def get(document: Mapping[str, Any], path: str) -> Any:
 
 
 def put(document: Document, path: str, value: Any) -> None:
-    """Set the value at a path, and make the mappings above it. An empty mapping removes no field
-    that is there.
+    """Set the value at a path, and make the mappings above it.
+
+    What stands in the way of a mapping is replaced by one. An empty mapping as the value removes no
+    field that is there.
     """
     *above, last = keys_of(path)
     place = document
@@ -171,15 +181,18 @@ def source_of(document: Mapping[str, Any], path: str) -> Source:
 
 def facts_of(document: Mapping[str, Any], unmarked: Source = "declared") -> Facts:
     """The fields of a document with their marks; those without one get `unmarked`."""
-    return {
-        path: Fact(value, _mark(document, path) or unmarked) for path, value in leaves(document)
-    }
+    facts: Facts = {}
+    for path, value in leaves(document):
+        facts[path] = Fact(value, _mark(document, path) or unmarked)
+    return facts
 
 
 def _mark(document: Mapping[str, Any], path: str) -> Source | None:
     """The mark of a field that has a value; None: it has none that the format knows."""
     marks = document.get(SOURCES)
-    mark = marks.get(path) if isinstance(marks, dict) else None
+    if not isinstance(marks, dict):
+        return None
+    mark = marks.get(path)
     if mark in ("observed", "declared", "inferred"):
         known: Source = mark
         return known
@@ -187,29 +200,28 @@ def _mark(document: Mapping[str, Any], path: str) -> Source | None:
 
 
 def declared_in(document: Mapping[str, Any]) -> Facts:
-    """The fields that a renewed passport keeps: declared ones, and those without a mark."""
-    return {
-        path: fact
-        for path, fact in facts_of(document).items()
-        if fact.source == "declared" and path not in MEASURED
-    }
+    """The fields that a renewed passport keeps: declared ones, and those without a mark.
+
+    What is measured each time (`MEASURED`) is not among them, whatever its mark says.
+    """
+    declared: Facts = {}
+    for path, fact in facts_of(document).items():
+        if fact.source == "declared" and path not in MEASURED:
+            declared[path] = fact
+    return declared
 
 
 def compose(
     old: Mapping[str, Any], facts: Mapping[str, Fact], declared: Mapping[str, Fact] | None = None
 ) -> Document:
-    """A passport of these facts. What was declared in the old one stays as it is, also against what
-    is observed now, unless it is `declared` anew, where None takes it back. Of lists with named
-    entries, what is not known here stays in each entry.
+    """A passport of these facts, marks included.
+
+    What was declared in the old one (`{}`: there is none) stays as it is, also against what is
+    observed now, unless it is `declared` anew, where None takes it back. Of lists with named
+    entries, what is not known here stays in each entry. The fields are in the old passport's order,
+    new ones behind them, so that a renewed passport differs only where something changed.
     """
-    words = {path: fact for path, fact in (declared or {}).items() if not outdone(path, facts)}
-    kept = {
-        path: fact
-        for path, fact in declared_in(old).items()
-        if path not in words and not outdone(path, facts)
-    }
-    kept = _beside(kept, words)
-    kept.update({path: fact for path, fact in words.items() if fact.value is not None})
+    kept = _kept_words(old, facts, declared or {})
     composed: Document = {}
     marks: dict[str, str] = {}
     merged = {**_beside(_of_leaves(facts), kept), **kept}
@@ -222,18 +234,43 @@ def compose(
     for path in USUAL_FIELDS:
         if get(composed, path) is None:
             marks[path] = "absent"
+    # What describes the document itself (its version, its time, its marks) has no source.
     composed[SOURCES] = {path: marks[path] for path in marks if path not in MEASURED[:4]}
     return composed
 
 
+def _kept_words(
+    old: Mapping[str, Any], facts: Mapping[str, Fact], declared: Mapping[str, Fact]
+) -> Facts:
+    """Somebody's words that the new passport holds: those of the old one, and over them the new
+    ones. Left out is what was counted in the weights, and what is taken back.
+    """
+    words = {path: fact for path, fact in declared.items() if not outdone(path, facts)}
+    before: Facts = {}
+    for path, fact in declared_in(old).items():
+        if path not in words and not outdone(path, facts):
+            before[path] = fact
+    kept = _beside(before, words)
+    for path, fact in words.items():
+        if fact.value is not None:
+            kept[path] = fact
+    return kept
+
+
 def outdone(path: str, facts: Mapping[str, Fact]) -> bool:
     """Whether a field is one of `COUNTED`, or lies in one, that the facts have observed."""
-    counted = [one for one in COUNTED if path == one or path.startswith(f"{one}.")]
-    return any(one in facts and facts[one].source == "observed" for one in counted)
+    for counted in COUNTED:
+        is_within = path == counted or path.startswith(f"{counted}.")
+        if is_within and counted in facts and facts[counted].source == "observed":
+            return True
+    return False
 
 
 def _of_leaves(facts: Mapping[str, Fact]) -> Facts:
-    """The facts with a mapping as their value as one for each field in it."""
+    """The facts with a mapping as their value as one for each field in it.
+
+    `parameters: {"total": 8, "bytes": 16}` becomes `parameters.total` and `parameters.bytes`.
+    """
     spread: Facts = {}
     for path, (value, source) in facts.items():
         if isinstance(value, dict) and value:
@@ -248,16 +285,19 @@ def _beside(facts: Mapping[str, Fact], kept: Mapping[str, Fact]) -> Facts:
     """The facts that leave every kept field in place: none lies inside one, and none replaces the
     mapping around one.
     """
-    around = {above for path in kept for above in _above(path)}
-    return {
-        path: fact
-        for path, fact in facts.items()
-        if path not in around and kept.keys().isdisjoint(_above(path))
-    }
+    around: set[str] = set()
+    for path in kept:
+        around.update(_above(path))
+    beside: Facts = {}
+    for path, fact in facts.items():
+        is_inside = not kept.keys().isdisjoint(_above(path))
+        if path not in around and not is_inside:
+            beside[path] = fact
+    return beside
 
 
 def _above(path: str) -> list[str]:
-    """The paths of the mappings that a field lies in."""
+    """The paths of the mappings that a field lies in: of `a.b.c` they are `a` and `a.b`."""
     keys = keys_of(path)
     return [path_of(keys[:end]) for end in range(1, len(keys))]
 
@@ -269,8 +309,11 @@ def _in_order(old: Mapping[str, Any], facts: Mapping[str, Fact]) -> list[str]:
 
 
 def with_unknown_keys(old: Any, new: Any) -> Any:
-    """A new list of mappings, each with the keys that only its entry in the old list has. Entries
-    are the same by path, key, id, repo or name.
+    """A new list of mappings, each with the keys that only its entry in the old list has.
+
+    Entries are the same by path, key, id, repo or name. So a note that somebody wrote beside
+    `{"path": "model.safetensors", …}` outlives the next passport. What is no list is returned as it
+    is.
     """
     if not isinstance(old, list) or not isinstance(new, list):
         return new
@@ -280,6 +323,7 @@ def with_unknown_keys(old: Any, new: Any) -> Any:
 
 
 def _joined(old: Any, new: Any) -> Any:
+    """Two entries as one, where both are mappings; the new value of a key wins."""
     if isinstance(old, dict) and isinstance(new, dict):
         return {**old, **new}
     return new

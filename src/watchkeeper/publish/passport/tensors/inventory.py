@@ -67,7 +67,10 @@ class Inventory(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def tensors(self) -> dict[str, Tensor]:
         """The model's tensors by name. Files that hold the same ones in two formats count once."""
-        return {tensor.name: tensor for file in self.model_files for tensor in file.tensors}
+        tensors: dict[str, Tensor] = {}
+        for file in self.model_files:
+            tensors.update((tensor.name, tensor) for tensor in file.tensors)
+        return tensors
 
     @property
     def missing(self) -> list[str]:
@@ -79,13 +82,19 @@ class Inventory(msgspec.Struct, frozen=True, kw_only=True):
         """The tensors of the index's own files that it does not name."""
         expected = self.expected or {}
         covered = set(expected.values())
-        held = [file for file in self.files if file.path in covered]
-        names = {tensor.name for file in held for tensor in file.tensors}
+        names: set[str] = set()
+        for file in self.files:
+            if file.path in covered:
+                names.update(tensor.name for tensor in file.tensors)
         return sorted(names - expected.keys())
 
 
 def look(root: Path, sizes: Mapping[str, int]) -> Inventory:
-    """The weight files among `sizes` (path → bytes), each with what its header says."""
+    """The weight files among `sizes` (path → bytes), each with what its header says.
+
+    Paths are relative to `root`, the checkpoint's folder. Raises nothing: what is wrong with a file
+    stands in its `fault`.
+    """
     files = [
         _read(root, path, size_bytes, sizes)
         for path, size_bytes in sizes.items()
@@ -95,6 +104,7 @@ def look(root: Path, sizes: Mapping[str, int]) -> Inventory:
 
 
 def _read(root: Path, path: str, size_bytes: int, sizes: Mapping[str, int]) -> WeightFile:
+    """A weight file with its tensors, or with the reason that they are not known."""
     file = WeightFile(path=path, size_bytes=size_bytes)
     try:
         place = inside(root, path)
@@ -115,7 +125,13 @@ def _read(root: Path, path: str, size_bytes: int, sizes: Mapping[str, int]) -> W
 
 
 def _parts(place: Path, suffix: str, size_bytes: int) -> Pickled:
-    """What a weight file holds, by the reader of its suffix."""
+    """What a weight file holds, by the reader of its suffix.
+
+    Raises:
+        FaultError: it is empty, torn, or none of its format.
+        UnreadError: its format is not read here.
+        OSError: it cannot be read.
+    """
     if size_bytes == 0:
         raise FaultError("holds 0 bytes")
     if suffix in _PICKLES:
@@ -133,6 +149,8 @@ def _parts(place: Path, suffix: str, size_bytes: int) -> Pickled:
 def _check_beside(root: Path, path: str, spans: Iterable[Span]) -> None:
     """See that the files in which a model keeps its tensors are there, and large enough.
 
+    A model in ONNX may name a file beside it for each tensor (`external_data`).
+
     Raises:
         FaultError: one is not.
         UnsafePathError: one is named that lies outside the checkpoint.
@@ -144,13 +162,15 @@ def _check_beside(root: Path, path: str, spans: Iterable[Span]) -> None:
         if fault:
             raise UnsafePathError(f"names a file of tensors whose path {fault}")
         beside = inside(root, str(PurePosixPath(path).parent / span.file))
-        size_bytes = beside.stat().st_size if beside.is_file() else -1
-        if size_bytes < span.begin + span.size_bytes:
-            state = "ends too early" if size_bytes >= 0 else "is missing"
-            raise FaultError(f"keeps its tensors in {short(span.file)}, which {state}")
+        if not beside.is_file():
+            raise FaultError(f"keeps its tensors in {short(span.file)}, which is missing")
+        if beside.stat().st_size < span.begin + span.size_bytes:
+            raise FaultError(f"keeps its tensors in {short(span.file)}, which ends too early")
 
 
 def _check(place: Path, size_bytes: int) -> None:
+    """See that the file is whole, as far as its format shows that."""
+    # The file that a link of a cache leads to has no suffix, and so no format that it could break.
     if place.suffix:
         file_formats.check_weights(place, size_bytes)
 
@@ -171,24 +191,40 @@ def _expected(root: Path, sizes: Iterable[str]) -> dict[str, str] | None:
 def _with_folders(
     expected: dict[str, str] | None, folders: Mapping[str, str]
 ) -> dict[str, str] | None:
-    """What is expected, with the arrays in folders of their own that hold weights."""
-    own = {name: folder for name, folder in folders.items() if names.is_weights(f"{folder}/0")}
-    return {**(expected or {}), **own} if own else expected
+    """What is expected, with the arrays in folders of their own that hold weights.
+
+    `expected` None: nothing is so far, and it stays so where no folder holds weights.
+    """
+    own: dict[str, str] = {}
+    for name, folder in folders.items():
+        if names.is_weights(f"{folder}/0"):
+            own[name] = folder
+    if not own:
+        return expected
+    return {**(expected or {}), **own}
 
 
 def _placed(root: Path, path: str) -> dict[str, str]:
-    """Tensor → path of its file, as one index has it; {}: it cannot be read."""
+    """Tensor → path of its file, as one index has it; {}: it cannot be read.
+
+    `{"weight_map": {"lm_head.weight": "model-00002-of-00002.safetensors"}}`, as transformers
+    writes `model.safetensors.index.json`. The files lie beside the index.
+    """
     try:
         index = file_formats.read_json(inside(root, path))
     except (FaultError, UnsafePathError, OSError):
         return {}
-    weight_map = index.get("weight_map") if isinstance(index, dict) else None
+    if not isinstance(index, dict):
+        return {}
+    weight_map = index.get("weight_map")
     if not isinstance(weight_map, dict):
         return {}
     folder = PurePosixPath(path).parent
-    return {
-        name: str(folder / shard) for name, shard in weight_map.items() if isinstance(shard, str)
-    }
+    placed: dict[str, str] = {}
+    for name, shard in weight_map.items():
+        if isinstance(shard, str):
+            placed[name] = str(folder / shard)
+    return placed
 
 
 _ONNX = ".onnx"

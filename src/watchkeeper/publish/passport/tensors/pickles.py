@@ -77,6 +77,9 @@ class View(NamedTuple):
 def read(path: Path, size: int) -> Pickled:
     """What a `.pt`, `.pth`, `.bin`, `.ckpt` or `.pkl` file describes.
 
+    A zip is of PyTorch 1.6 or newer; anything else is read as a row of pickles. `size` is the
+    file's, in bytes.
+
     Raises:
         FaultError: it is a torn archive, or none of PyTorch's.
         UnreadError: its pickle is longer than 64 MiB, or compressed by another program.
@@ -100,11 +103,21 @@ def views(path: Path) -> list[View]:
         FaultError, UnreadError, OSError: as `read`.
     """
     reading = follow(io.BytesIO(_member(path)))
-    return [view for name, call in _calls(reading.value) if (view := _view(name, call)) is not None]
+    found: list[View] = []
+    for name, call in _calls(reading.value):
+        view = _view(name, call)
+        if view is not None:
+            found.append(view)
+    return found
 
 
 def _member(path: Path) -> bytes:
-    """The pickle in a zip of PyTorch's, by its own name alone: no path of the archive is used."""
+    """The pickle in a zip of PyTorch's, by its own name alone: no path of the archive is used.
+
+    Raises:
+        FaultError: the zip is torn, or has no `data.pkl`, or several.
+        UnreadError: the pickle is longer than 64 MiB.
+    """
     try:
         with open_regular(path) as file, zipfile.ZipFile(file) as archive:
             named = [one for one in archive.infolist() if one.filename.endswith("data.pkl")]
@@ -112,6 +125,7 @@ def _member(path: Path) -> bytes:
                 raise FaultError(f"is a zip with {len(named)} members data.pkl, not one")
             if named[0].file_size > MOST_PICKLE_BYTES:
                 raise UnreadError(f"has a data.pkl of {named[0].file_size:,} bytes")
+            # The size that the archive states may be wrong: no more is unpacked than is read.
             with archive.open(named[0]) as member:
                 return member.read(MOST_PICKLE_BYTES + 1)[:MOST_PICKLE_BYTES]
     except ZIP_ERRORS as error:
@@ -132,7 +146,13 @@ def _row(file: io.BytesIO) -> list[Reading]:
 
 
 def _pickled(readings: list[Reading]) -> Pickled:
-    names = dict.fromkeys(name for reading in readings for name in reading.names)
+    """What the pickles of one file describe together.
+
+    The names are known of each pickle; the tensors are only if all of them could be followed.
+    """
+    names: dict[str, None] = {}
+    for reading in readings:
+        names.update(dict.fromkeys(reading.names))
     foreign = tuple(name for name in names if not _HARMLESS.fullmatch(name))
     tangled = [reading.tangled for reading in readings if reading.tangled]
     if tangled:
@@ -147,7 +167,7 @@ def _pickled(readings: list[Reading]) -> Pickled:
 
 
 def _tensors(value: Any) -> Iterator[Tensor]:
-    """The tensors below a value, by their keys."""
+    """The tensors below a value, by their keys: `model.layers.0.weight`."""
     for name, call in _calls(value):
         tensor = _tensor(name, call)
         if tensor is not None:
@@ -168,11 +188,11 @@ def _calls(value: Any) -> Iterator[tuple[str, Call]]:
             walked.add(id(one))
             prefix = f"{name}." if name else ""
             members = [(f"{prefix}{key}", inner, depth + 1) for key, inner in _members(one)]
-            rest += members[::-1]
+            rest += members[::-1]  # the last of `rest` is walked next: the first member first
 
 
 def _members(value: Any) -> list[tuple[Any, Any]]:
-    """What a value holds, with the key or the place of each."""
+    """What a value holds, with the key or the place of each; [] for one that holds nothing."""
     if isinstance(value, Call):
         return value.items
     if isinstance(value, dict):
@@ -183,20 +203,30 @@ def _members(value: Any) -> list[tuple[Any, Any]]:
 
 
 def _tensor(name: str, call: Call) -> Tensor | None:
-    """The tensor that a call rebuilds; None where it rebuilds none."""
+    """The tensor that a call rebuilds; None where it rebuilds none.
+
+    PyTorch writes `_rebuild_tensor_v2(storage, offset, size, stride, …)`; `size` is the shape, and
+    `offset` and `stride` count numbers of the storage, not bytes.
+    """
     call = _inner(call)
-    if not _called(call).startswith("_rebuild_tensor") or len(call.arguments) < 3:
+    is_tensor = _called(call).startswith("_rebuild_tensor")
+    if not is_tensor or len(call.arguments) < 3:
         return None
     shape = _sizes(call.arguments[2])
     if shape is None:
         return None
     dtype, size = _dtype(call)
-    return Tensor(name, dtype, shape, math.prod(shape) * size if size else None)
+    size_bytes = math.prod(shape) * size if size else None
+    return Tensor(name, dtype, shape, size_bytes)
 
 
 def _inner(call: Call) -> Call:
-    """The call that rebuilds the tensor of a parameter; of anything else the call itself."""
-    if _called(call).startswith("_rebuild_parameter") and call.arguments:
+    """The call that rebuilds the tensor of a parameter; of anything else the call itself.
+
+    A parameter is `_rebuild_parameter(_rebuild_tensor_v2(…), requires_grad, …)`.
+    """
+    is_parameter = _called(call).startswith("_rebuild_parameter")
+    if is_parameter and call.arguments:
         inner = call.arguments[0]
         if isinstance(inner, Call):
             return inner
@@ -211,16 +241,25 @@ def _called(call: Call) -> str:
 
 
 def _sizes(value: Any) -> tuple[int, ...] | None:
-    """The sizes in a tuple, also as torch.Size; None: it is something else."""
+    """The sizes in a tuple, also as torch.Size; None: it is something else.
+
+    A bool is no size, though Python counts it among the whole numbers.
+    """
     if isinstance(value, Call):
         value = value.arguments[0] if value.arguments else ()
-    if isinstance(value, tuple) and all(type(one) is int and one >= 0 for one in value):
-        return value
-    return None
+    if not isinstance(value, tuple):
+        return None
+    if not all(type(one) is int and one >= 0 for one in value):
+        return None
+    return value
 
 
 def _dtype(call: Call) -> tuple[str, int]:
-    """The type of a tensor and the bytes of one number in it; 0: not known."""
+    """The type of a tensor and the bytes of one number in it; 0: not known.
+
+    The storage says it (`torch.BFloat16Storage`), but for the newest types: their storage is of
+    bytes without a type, and the call has the type as its seventh argument.
+    """
     if _called(call) == "_rebuild_tensor_v3" and len(call.arguments) > 6:
         named = call.arguments[6]
         name = named.name if isinstance(named, Name) else "unknown"
@@ -229,27 +268,39 @@ def _dtype(call: Call) -> tuple[str, int]:
 
 
 def _view(name: str, call: Call) -> View | None:
-    """Where the numbers of a tensor lie; None: that is not plain."""
+    """Where the numbers of a tensor lie; None: that is not plain.
+
+    A storage is `("storage", type, key, device, count)`; its bytes are the member `data/KEY` of the
+    archive.
+    """
     tensor = _tensor(name, call)
     stored = call.arguments[0]
     if tensor is None or not isinstance(stored, Stored) or len(call.arguments) < 4:
         return None
-    stride, offset = _sizes(call.arguments[3]), call.arguments[1]
-    if stride is None or type(offset) is not int or not _is_storage(stored.id):
+    if not _is_storage(stored.id) or len(stored.id) < 3:
         return None
-    if len(stored.id) < 3 or offset < 0 or len(stride) != len(tensor.shape):
+    stride, offset = _sizes(call.arguments[3]), call.arguments[1]
+    if stride is None or len(stride) != len(tensor.shape):
+        return None
+    if type(offset) is not int or offset < 0:
         return None
     return View(tensor, str(stored.id[2]), offset, stride)
 
 
 def _storage(stored: Any) -> tuple[str, int]:
     """The type of a storage and the bytes of one number in it; 0: not known."""
-    kind = stored.id[1] if isinstance(stored, Stored) and _is_storage(stored.id) else None
-    match = _STORAGE.fullmatch(kind.name) if isinstance(kind, Name) else None
+    unknown = ("unknown", 0)
+    if not isinstance(stored, Stored) or not _is_storage(stored.id):
+        return unknown
+    kind = stored.id[1]
+    if not isinstance(kind, Name):
+        return unknown
+    match = _STORAGE.fullmatch(kind.name)
     if match is None:
-        return "unknown", 0
+        return unknown
     return _DTYPES.get(match["dtype"], (match["dtype"], 0))
 
 
 def _is_storage(id: Any) -> bool:
+    """Whether an id is as PyTorch writes it: a tuple that names the type of the storage."""
     return isinstance(id, tuple) and len(id) > 1
