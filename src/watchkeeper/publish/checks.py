@@ -47,5 +47,7 @@ def verdict(checks: Iterable[Check]) -> Status:
 
 
 def exit_code(status: Status) -> int:
-    """0, also for a soft signal; 1 where something failed."""
-    return EXIT_FAILED if status == "fail" else EXIT_OK
+    """0, also for a soft signal and where nothing was checked; 1 where something failed."""
+    if status == "fail":
+        return EXIT_FAILED
+    return EXIT_OK

@@ -66,7 +66,11 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def checkpoints_of(call: Call) -> list[Path]:
-    """The folders of the checkpoints that a job evaluates or continues, each once."""
+    """The folders of the checkpoints that a job evaluates or continues, each once.
+
+    In the order in which its commands name them, as absolute paths. [] for a job that uses none, or
+    names them in a way that is not followed here. Files are read, nothing is run; raises nothing.
+    """
     is_evaluation = call.evaluates or says_evaluation(PurePath(call.name).stem)
     if not is_evaluation and not _may_name_any(call):
         return []
@@ -98,7 +102,7 @@ def _may_name_any(call: Call) -> bool:
         return True
     configs = _CONFIG.findall(text)
     if any("$" in name for name in configs):
-        return True
+        return True  # which file that is, is known only once its variables are
     return any(_CONTINUES.search(_config(call.workdir, name)) for name in configs)
 
 
@@ -106,7 +110,11 @@ def _may_name_any(call: Call) -> bool:
 
 
 def _commands(call: Call) -> Iterator[list[str]]:
-    """The words of each command, with what is known of variables and arguments put in."""
+    """The words of each command, with what is known of variables and arguments put in.
+
+    `python eval.py --model "$ROOT/$1"` gives `["python", "eval.py", "--model", "/work/r8"]` where
+    the script sets ROOT, and its first argument is `r8`.
+    """
     values = _values(call)
     lines = [line for _, line in commands(call.text)]
     for line in lines:
@@ -115,8 +123,11 @@ def _commands(call: Call) -> Iterator[list[str]]:
 
 
 def _values(call: Call) -> dict[str, str]:
-    """The variables whose values are known: the script's plain ones, those that hold an argument,
-    and those that it finds set.
+    """The variables whose values are known, by name.
+
+    The script's plain ones (`ROOT=/work`), those that hold an argument (`MODEL=${1:-r8}`), and
+    those that it finds set. A variable that it sets in another way (`ROOT=$(pwd)`) is none of them,
+    whatever the environment holds.
     """
     own = assigned(call.text)
     values = {name: value for name, value in os.environ.items() if name not in own}
@@ -137,6 +148,9 @@ def _parted(words: Iterable[str]) -> Iterator[list[str]]:
 def _expanded(
     words: Iterable[str], args: tuple[str, ...], values: Mapping[str, str]
 ) -> Iterator[str]:
+    """The words with what is known put in. `$@` becomes all arguments, `${NAME:-x}` the variable or
+    `x`, and a variable that is not known stays as it is written.
+    """
     for word in words:
         if word in _ALL:
             yield from args
@@ -163,7 +177,11 @@ def _is_evaluation(command: list[str]) -> bool:
 
 
 def _programs(command: list[str]) -> Iterator[str]:
-    """The programs of a command; the `eval` of the shell itself is none."""
+    """The programs of a command; the `eval` of the shell itself is none.
+
+    Of `python -m lm_eval` they are `python` and `lm_eval`, of `srun bash eval.sh` also `eval.sh`;
+    the file behind an option (`--script eval.py`) is its value.
+    """
     if command[0] != "eval" and "=" not in command[0]:
         yield command[0]
     for before, word in itertools.pairwise(command):
@@ -173,7 +191,10 @@ def _programs(command: list[str]) -> Iterator[str]:
 
 
 def _with_configs(workdir: Path, words: Iterable[str]) -> Iterator[str]:
-    """The words, and what looks like a path in the configurations that they name."""
+    """The words, and what looks like a path in the configurations that they name.
+
+    Relative names are looked up in `workdir`, the folder that the job runs in.
+    """
     for word in words:
         yield word
         for match in _TOKEN.finditer(_config(workdir, word)):
@@ -181,7 +202,11 @@ def _with_configs(workdir: Path, words: Iterable[str]) -> Iterator[str]:
 
 
 def _continued(workdir: Path, words: list[str]) -> Iterator[str]:
-    """What a training continues, by the names of its options, variables and fields."""
+    """What a training continues, by the names of its options, variables and fields.
+
+    `--resume PATH`, `--resume=PATH`, `LOAD_CKPT=PATH`, `checkpointer.recipe_checkpoint=PATH`, and
+    `resume_from: PATH` in a configuration.
+    """
     for before, word in itertools.pairwise(["", *words]):
         name, equals, value = word.rpartition("=")
         if not equals and before.startswith("-"):
@@ -208,7 +233,12 @@ def _config(workdir: Path, word: str) -> str:
 
 
 def _root_of(workdir: Path, word: str) -> Path | None:
-    """The folder of the checkpoint that a word names; None: it names none."""
+    """The folder of the checkpoint that a word names; None: it names none.
+
+    The word may be the value of an option (`--model=/work/r8`), a folder with weights, or a file of
+    weights. It needs a slash: `org` alone may be anything. What a shell would still expand is not
+    followed.
+    """
     name = word.rpartition("=")[2]
     if name.startswith("~/"):
         name = os.path.expanduser(name)  # noqa: PTH111 - an unknown home stays as it is
@@ -232,15 +262,24 @@ def _holds_weights(path: Path) -> bool:
     entries = os.listdir(path)
     if any(map(names.is_weights, entries)):
         return True
+    # Only a folder that looks like a checkpoint is searched further down: a word may name `/data`.
     if not any(name in entries for name in _ABOVE_WEIGHTS):
         return False
-    return any(names.is_weights(str(file.relative_to(path))) for file in path.glob("*/*"))
+    inner = (str(file.relative_to(path)) for file in path.glob("*/*"))
+    return any(map(names.is_weights, inner))
 
 
 def _whole(path: Path) -> Path:
-    """The checkpoint that a folder with weights is, or is a part of: its papers say so."""
-    has_papers = any((path / name).exists() for name in _PAPERS)
+    """The checkpoint that a folder with weights is, or is a part of: its papers say so.
+
+    Of `step_100/params` it is `step_100`, if the passport lies there.
+    """
     above = path.parent
-    if not has_papers and any((above / name).exists() for name in _PAPERS):
-        return above
-    return path
+    if _has_papers(path) or not _has_papers(above):
+        return path
+    return above
+
+
+def _has_papers(path: Path) -> bool:
+    """Whether a passport or a sign-off lies in a folder."""
+    return any((path / name).exists() for name in _PAPERS)

@@ -78,18 +78,28 @@ def standing_of(root: Path, *, clock: Clock = utc_now) -> Standing:
 
 
 def made_by(experiment: Experiment, state: State) -> frozenset[Path]:
-    """The folders of the checkpoints that the runs of an experiment left, by their verdicts."""
-    verdicts = [attempt.judged for attempt in state.attempts() if attempt.judged is not None]
-    kept = [judged.learned.kept for judged in verdicts if judged.learned is not None]
-    places = [experiment.folder / path for paths in kept for path in paths]
-    return frozenset(place.parent if names.is_weights(place.name) else place for place in places)
+    """The folders of the checkpoints that the runs of an experiment left, by their verdicts.
+
+    A checkpoint that is one file counts with the folder that it lies in.
+    """
+    made: set[Path] = set()
+    for attempt in state.attempts():
+        if attempt.judged is None or attempt.judged.learned is None:
+            continue
+        for path in attempt.judged.learned.kept:
+            place = experiment.folder / path
+            made.add(place.parent if names.is_weights(place.name) else place)
+    return frozenset(made)
 
 
 def unsigned(
     experiment: Experiment, items: Iterable[RunItem], made: Collection[Path]
 ) -> dict[str, Standing]:
     """The key of each of these pieces of work that uses a checkpoint from elsewhere for which no
-    sign-off holds → that checkpoint. `made`: as in `from_elsewhere`.
+    sign-off holds → that checkpoint.
+
+    {}: all may be submitted. Of several such checkpoints of one piece the first. `made`: as in
+    `from_elsewhere`.
     """
     known: dict[Path, Standing] = {}
     refused: dict[str, Standing] = {}
@@ -106,16 +116,21 @@ def unsigned_of_call(folder: Path, call: Call) -> Standing | None:
     """The first checkpoint outside a folder that a job would use and for which no sign-off holds;
     None: there is none.
     """
-    outside = [root for root in checkpoints_of(call) if not _lies_in(folder, root)]
-    standings = map(standing_of, outside)
-    return next((one for one in standings if not one.is_signed), None)
+    for root in checkpoints_of(call):
+        if _lies_in(folder, root):
+            continue
+        standing = standing_of(root)
+        if not standing.is_signed:
+            return standing
+    return None
 
 
 def from_elsewhere(
     experiment: Experiment, item: RunItem, made: Collection[Path] = _NONE
 ) -> list[Path]:
-    """The folders of the checkpoints from elsewhere that a piece of work uses. `made`: those that
-    the runs of the experiment left.
+    """The folders of the checkpoints from elsewhere that a piece of work uses; [] for none.
+
+    `made`: those that the runs of the experiment left (`made_by`).
     """
     if not item.script or experiment.checkpoint_for(item) is not None:
         return []
@@ -124,6 +139,7 @@ def from_elsewhere(
 
 
 def _call_of(experiment: Experiment, item: RunItem) -> Call:
+    """How a piece of work begins. Of its script at most 1 MiB is read; "" where it cannot be."""
     source = read_start_if_any(experiment.folder / item.script, _SCRIPT_BYTES) or b""
     invocation = experiment.invocations.get(item.key)
     args = invocation.args if invocation is not None else ()
@@ -145,11 +161,14 @@ def _is_own(experiment: Experiment, root: Path) -> bool:
     promises = [*experiment.checkpoints.values()]
     for outputs in experiment.outputs.values():
         promises += outputs
-    patterns = [pattern for promise in promises for pattern in promise.patterns]
+    patterns: list[str] = []
+    for promise in promises:
+        patterns += promise.patterns
     return any(_lies_at(root, str(experiment.folder / pattern)) for pattern in patterns)
 
 
 def _lies_in(folder: Path, root: Path) -> bool:
+    """Whether a checkpoint lies in a folder, links followed; False where that cannot be seen."""
     try:
         return root.resolve().is_relative_to(folder.resolve())
     except OSError:

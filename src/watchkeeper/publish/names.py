@@ -71,7 +71,11 @@ def is_weights(path: str) -> bool:
 
 
 def is_of_orbax(place: PurePosixPath) -> bool:
-    """Whether a file of this path holds parameters as Orbax keeps them."""
+    """Whether a file of this path holds parameters as Orbax keeps them.
+
+    `params/d/` and 32 hexadecimal digits, `params/manifest.ocdbt`, `params.dense.kernel/0.0`; not
+    what lies in a folder of the optimizer's state.
+    """
     # Without a database, a parameter's folder is named by its keys: `params.dense.kernel`.
     folders = [folder.partition(".")[0] for folder in place.parts[:-1]]
     if not _OPTIMIZER_FOLDERS.isdisjoint(folders):

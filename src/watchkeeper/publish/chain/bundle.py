@@ -84,15 +84,26 @@ def event_nodes(lines: Iterable[bytes]) -> Iterator[object]:
 
 
 def _keys_of(event: dict[str, Any]) -> set[str]:
-    """The runs and evaluations that an event speaks of where all can read it."""
+    """The runs and evaluations that an event speaks of where all can read it.
+
+    They stand in its own `key`, in that of each of its `items`, `decisions` or `changes`, and in
+    lists of keys.
+    """
     parts = [event]
     for name in _WITH_KEYS:
         parts += event.get(name, [])
     keys = {part["key"] for part in parts if part.get("key")}
-    return keys.union(*(event.get(name, []) for name in _OF_KEYS))
+    for name in _OF_KEYS:
+        keys.update(event.get(name, []))
+    return keys
 
 
 def _of_file(path: Path, wanted: Wanted) -> Generator[bytes, None, Head]:
+    """The lines of one writer's journal, and its head as what the generator returns.
+
+    The first event holds the journal's secret. One without it was written before journals were
+    chained: its head has no chain.
+    """
     chain = links.Chain(path.stem)
     secret: bytes | None = None
     yield _line({"writer": path.stem})
@@ -126,6 +137,10 @@ def events_of_file(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _event_of(line: bytes, writer: str) -> dict[str, Any] | None:
+    """The event in a line; None: a torn line, no event, or another writer's.
+
+    It is hashed once with an empty secret only to see that it can be.
+    """
     if not line.endswith(b"\n"):
         return None
     try:
@@ -133,7 +148,9 @@ def _event_of(line: bytes, writer: str) -> dict[str, Any] | None:
         links.hash_event(event, b"")
     except links.FAULTS:
         return None
-    return event if event["writer"] == writer else None
+    if event["writer"] != writer:
+        return None
+    return event
 
 
 class _Reading:
@@ -177,6 +194,9 @@ class _Reading:
         self.checks.append(_check("fail", "events-changed", message, self._whole))
 
     def _compare_stated(self, head: Head) -> Check:
+        """A head that a passport states against the chain after as many events. More events may
+        follow: the journal was written on after the passport.
+        """
         if not head.chain:
             message = "the passport states no chain of it"
             return _check("not_checked", "events-unchained", message, head.writer)
@@ -187,16 +207,19 @@ class _Reading:
         return _check("fail", "passport-differs", message, head.writer)
 
     def _take_first(self, line: dict[str, Any]) -> None:
+        """The first line, which names the format, and no line behind the head."""
         if self._whole or line.get("format") != FORMAT:
             raise FormError(f"the first line is to be {FORMAT!r}, and the head is to be the last")
 
     def _begin(self, writer: str) -> None:
+        """A line `writer`: the events that follow are that writer's."""
         if self._chain is not None:
             raise FormError(f"the events of {self._writer} have no end")
         self._writer = writer
         self._chain = links.Chain(writer)
 
     def _take_event(self, node: object) -> None:
+        """A line `event`: its public form, of which writer and number are always shown."""
         event = shown(node)
         chain = self._chain
         if not isinstance(event, dict) or chain is None:
@@ -206,6 +229,7 @@ class _Reading:
         self._add(hash_of(node))
 
     def _add(self, event_hash: bytes) -> None:
+        """The hash of the next event, shown or hidden."""
         if self._chain is None:
             raise FormError("an event belongs to no writer")
         self._chain.add(event_hash)
@@ -214,6 +238,7 @@ class _Reading:
             self._chains[place] = self._chain.value
 
     def _end_writer(self, stated: object) -> None:
+        """A line `end`: the head of the writer, which its events have to make up."""
         chain = self._chain
         if chain is None:
             raise FormError("a writer ends that has not begun")
@@ -223,12 +248,16 @@ class _Reading:
         self.checks.append(_compare(here, self._heads[-1]))
 
     def _take_head(self, line: dict[str, Any]) -> None:
+        """The last line: one hash over the heads of all writers."""
         if self._chain is not None or not isinstance(line.get("head"), str):
             raise FormError("the line is none of a bundle")
         self._whole = line["head"]
 
 
 def _compare(here: Head, stated: Head) -> Check:
+    """The check of one writer: the head that its events make up here against the one in
+    the bundle.
+    """
     if not stated.chain and not here.events and stated.writer == here.writer:
         message = "its journal was written before journals were chained"
         return _check("not_checked", "events-unchained", message, stated.writer)
@@ -244,6 +273,7 @@ def _check(status: Any, name: str, message: str, where: str) -> Check:
 
 
 def _head_of_line(stated: object) -> Head:
+    """The head in a line `end`; FormError: it is none."""
     try:
         return msgspec.convert(stated, Head)
     except msgspec.ValidationError as error:
@@ -251,6 +281,7 @@ def _head_of_line(stated: object) -> Head:
 
 
 def _object_of(line: bytes) -> dict[str, Any]:
+    """The object in a line of JSON; FormError: it is none."""
     try:
         value = json.loads(line, object_pairs_hook=_without_duplicates)
     except (ValueError, RecursionError) as error:
@@ -261,6 +292,9 @@ def _object_of(line: bytes) -> dict[str, Any]:
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON. Of two values under one name, programs take one or the other: what was
+    verified might not be what is read.
+    """
     value = dict(pairs)
     if len(value) != len(pairs):
         raise FormError("a name stands twice in one object")

@@ -32,7 +32,9 @@ class FormError(UsageError):
 
 
 def public_form(event: dict[str, Any], secret: bytes) -> Node:
-    """The public form of an event as JSON has it."""
+    """The public form of an event as JSON has it. `secret` is that of the writer's journal, 32
+    bytes: the salts are made from it, and without it no hidden value can be guessed.
+    """
     salt = tree.event_salt(secret, event["writer"], event["seq"])
     return _form(event, salt, privacy_of_kind(str(event.get("kind", ""))))
 
@@ -56,7 +58,11 @@ def hash_of(node: object) -> bytes:
 
 
 def shown(node: object) -> Any:
-    """What a node shows: of an object or a list the parts that are shown, None for a hidden one."""
+    """What a node shows: of an object or a list the parts that are shown, None for a hidden one.
+
+    A hidden field of an object is left out. A hidden entry of a list is None, so that the others
+    keep their places.
+    """
     if not isinstance(node, dict):
         return None
     if "fields" in node:
@@ -78,35 +84,44 @@ def part_of(node: object, path: Sequence[str]) -> object:
 
 
 def _form(value: Any, salt: bytes, privacy: Privacy) -> Node:
+    """The node of a value. `privacy` False: all of it is public; True: nothing is; else it says so
+    part by part. An empty object or list has no parts, and is hidden unless it is public.
+    """
     if privacy is False:
         return {"value": value, "salt": salt.hex()}
     if value and isinstance(privacy, Fields) and isinstance(value, dict):
-        fields = {
-            name: _form(part, tree.part_salt(salt, name), privacy.by_name.get(name, True))
-            for name, part in value.items()
-        }
+        fields: dict[str, Node] = {}
+        for name, part in value.items():
+            # A field that the event's type does not have may hold anything: it is hidden.
+            inner = privacy.by_name.get(name, True)
+            fields[name] = _form(part, tree.part_salt(salt, name), inner)
         return {"fields": fields}
     if value and isinstance(privacy, Each) and isinstance(value, list):
-        items = [
-            _form(part, tree.part_salt(salt, at), privacy.item) for at, part in enumerate(value)
-        ]
+        items: list[Node] = []
+        for at, part in enumerate(value):
+            items.append(_form(part, tree.part_salt(salt, at), privacy.item))
         return {"items": items}
     return {"hash": tree.hash_value(value, salt).hex()}
 
 
 def _hashes_of(fields: object) -> dict[str, bytes]:
+    """The hash of each field of an object; FormError: it is no object, or an empty one."""
     if not isinstance(fields, dict) or not fields:
         raise FormError("the fields of an event are no object, or an empty one")
     return {name: hash_of(part) for name, part in fields.items()}
 
 
 def _list_of(items: object) -> list[object]:
+    """The entries of a list; FormError: it is no list, or an empty one."""
     if not isinstance(items, list) or not items:
         raise FormError("the items of an event are no list, or an empty one")
     return items
 
 
 def _bytes_of(text: object, size_bytes: int) -> bytes:
+    """The bytes in a hash or a salt, which is a text of two digits for each; FormError:
+    it is none.
+    """
     data = read_hex(text, size_bytes)
     if data is None:
         raise FormError(f"a hash or a salt is not {2 * size_bytes} hexadecimal digits")
@@ -118,7 +133,14 @@ def _is_hidden(node: object) -> bool:
 
 
 def _inner(node: object, name: str) -> object:
-    parts = node.get("fields", node.get("items")) if isinstance(node, dict) else None
+    """The node of one part: a field by its name, an entry of a list by its place from 0.
+
+    Raises:
+        FormError: there is none. What is shown as a whole has no parts of its own.
+    """
+    parts = None
+    if isinstance(node, dict):
+        parts = node.get("fields", node.get("items"))
     if isinstance(parts, dict) and name in parts:
         return parts[name]
     if isinstance(parts, list) and name.isdecimal() and int(name) < len(parts):

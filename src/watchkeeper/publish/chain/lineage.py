@@ -29,7 +29,10 @@ class Lineage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def evaluations(root: Path, state: State, findings: Mapping[str, Finding]) -> Lineage:
-    """Follow each evaluation that ended well. `findings`: what lies where, by subject."""
+    """Follow each evaluation that ended well back to the first event of a journal.
+
+    `root` is the experiment's folder. `findings`: what lies where, by subject.
+    """
     journals = [root / layout.JOURNAL, *_recorded(root, state)]
     whole = nameless = 0
     problems: list[Problem] = []
@@ -38,13 +41,15 @@ def evaluations(root: Path, state: State, findings: Mapping[str, Finding]) -> Li
         if attempt is None:
             continue
         named = _passports(attempt)
-        nameless += not named
+        if not named:
+            nameless += 1
+            continue
         checks: list[Check] = []
         for subject, sha256 in named.items():
             place = _place(root, findings, subject)
             checks += follow_back(place, sha256, journals, root / layout.OBJECTS)
-        statuses = {check.status for check in checks}
-        whole += bool(named) and statuses <= {"pass", "soft_signal"}
+        if all(check.status in ("pass", "soft_signal") for check in checks):
+            whole += 1
         problems += [_problem(run.key, check) for check in checks if check.status != "pass"]
     return Lineage(whole=whole, nameless=nameless, problems=tuple(problems))
 
@@ -54,19 +59,33 @@ def _evaluated(run: RunState) -> Attempt | None:
     attempt = run.latest
     if attempt is None or attempt.phase != "evaluation" or attempt.judged is None:
         return None
-    inputs = attempt.judged.inputs or (attempt.intended.inputs if attempt.intended else {})
-    is_good = attempt.judged.outcome in ("done", "failed but good")
-    return attempt if is_good and inputs else None
+    if attempt.judged.outcome not in ("done", "failed but good"):
+        return None
+    inputs = attempt.judged.inputs
+    if not inputs and attempt.intended:
+        inputs = attempt.intended.inputs
+    if not inputs:
+        return None
+    return attempt
 
 
 def _passports(attempt: Attempt) -> dict[str, str]:
-    named = dict(attempt.intended.passports) if attempt.intended else {}
-    return named | (attempt.judged.passports if attempt.judged else {})
+    """The passports that an evaluation named: checkpoint → hash. What the verdict says outweighs
+    what was there at submission.
+    """
+    named: dict[str, str] = {}
+    if attempt.intended:
+        named |= attempt.intended.passports
+    if attempt.judged:
+        named |= attempt.judged.passports
+    return named
 
 
 def _place(root: Path, findings: Mapping[str, Finding], subject: str) -> Path:
+    """Where a checkpoint lies; by its own name where it was not found."""
     finding = findings.get(subject)
-    return root / as_path(finding.path if finding is not None else subject)
+    path = subject if finding is None else finding.path
+    return root / as_path(path)
 
 
 def _recorded(root: Path, state: State) -> Iterator[Path]:
@@ -79,6 +98,9 @@ def _recorded(root: Path, state: State) -> Iterator[Path]:
 
 
 def _problem(key: str, check: Check) -> Problem:
+    """What is said of an evaluation that could not be followed back: an error where something does
+    not fit, a note where it could not be looked at.
+    """
     failed = check.status == "fail"
     return Problem(
         where=key,

@@ -32,6 +32,9 @@ class Opening(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def open_field(journal_folder: Path, writer: str, seq: int, path: Sequence[str]) -> Opening:
     """Open one field of a writer's event number `seq`.
 
+    `journal_folder` holds the writer's file; `path` leads to the field (`changes`, `0`, `job_id`).
+    The value and the salt of the result are private until they are given away.
+
     Raises:
         UsageError: there is no such event or field, it is the journal's secret or holds it, or the
             journal is from before journals were chained.
@@ -65,6 +68,7 @@ def verify_opening(bundle: Iterable[bytes], opening: Opening) -> Check:
 
 
 def _compare(node: object, opening: Opening, where: str) -> Check:
+    """The opened value against the hash in the event's public form."""
     salt = links.read_hex(opening.salt, SALT_BYTES)
     try:
         stated = hash_of(part_of(node, opening.path))
@@ -76,14 +80,19 @@ def _compare(node: object, opening: Opening, where: str) -> Check:
 
 
 def _read(file: Path) -> list[dict[str, Any]]:
+    """The events of a writer's file; UsageError: it cannot be read."""
     try:
-        events = list(events_of_file(file))
+        return list(events_of_file(file))
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}") from error
-    return events
 
 
 def _walk(value: Any, salt: bytes, path: Sequence[str]) -> tuple[Any, bytes]:
+    """The part of an event that a path leads to, and its salt.
+
+    The salt of a part is made from that of the whole, and not the other way: who has it can open
+    nothing beside the part.
+    """
     for name in path:
         if isinstance(value, dict) and name in value:
             value = value[name]

@@ -47,7 +47,11 @@ class SaidError(Exception):
 
 
 def failed_of(error: BaseException, token: str) -> Failed:
-    """What an error means. The gravest of its causes that is known counts."""
+    """What an error means. The gravest of its causes that is known counts.
+
+    `token` is the one that was used, "" for none: it is taken out of the words. An error that is
+    not known is of the kind "other".
+    """
     chain = list(_chain(error))
     for one in chain:
         fault = _fault_of(one)
@@ -66,6 +70,10 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _fault_of(error: BaseException) -> Fault | None:
+    """The kind of one error; None: it is not known, and its cause may be.
+
+    By its class, then by the status code of the answer, then by what went wrong on this machine.
+    """
     if isinstance(error, SaidError):
         return error.fault
     named = _BY_NAME.get(type(error).__name__)
@@ -80,20 +88,33 @@ def _fault_of(error: BaseException) -> Fault | None:
         return "no-library"
     if isinstance(error, OSError):
         return _fault_of_system(error)
-    return "bad-card" if "README.md" in str(error) else None
+    # The library checks the card's metadata before it sends it, and raises a ValueError.
+    if "README.md" in str(error):
+        return "bad-card"
+    return None
 
 
 def _fault_of_system(error: OSError) -> Fault | None:
+    """The kind of an error of this machine; None: it is not known.
+
+    A download whose size is not the one that was promised is an OSError of the library's own,
+    without a number.
+    """
     if error.errno in _FULL:
         return "disk-full"
-    is_short = error.errno is None and "Consistency check failed" in str(error)
-    return "mismatch" if is_short else None
+    is_of_library = error.errno is None
+    if is_of_library and "Consistency check failed" in str(error):
+        return "mismatch"
+    return None
 
 
 def _status_of(error: BaseException) -> int:
     """The status code of the answer that an error is about; 0: it is about none."""
-    status = getattr(getattr(error, "response", None), "status_code", 0)
-    return status if isinstance(status, int) else 0
+    response = getattr(error, "response", None)
+    status = getattr(response, "status_code", 0)
+    if not isinstance(status, int):
+        return 0
+    return status
 
 
 def words_of(error: BaseException, token: str) -> str:

@@ -80,6 +80,9 @@ def plan_upload(
 ) -> UploadPlan:
     """Compare a package with what the repository holds. `private`: it was asked for a private one.
     `create_pr`: the package is to be proposed, and changes no branch.
+
+    `root` is the package's folder, `records` its files as they were hashed, `seen` the repository
+    as the Hub listed it. Whether it may be sent is in the plan's `refusal`.
     """
     listed = {entry.path: entry for entry in seen.entries if entry.kind != "directory"}
     files = tuple(_planned(root, record, listed.get(record.path)) for record in records)
@@ -100,6 +103,7 @@ def plan_upload(
 
 
 def _planned(root: Path, record: FileRecord, entry: Entry | None) -> PlannedFile:
+    """A file of the package, compared with the repository's of that name. None: it has none."""
     state: State = "new"
     if entry is not None:
         state = "there" if is_same(root, record, entry) else "other"
@@ -107,7 +111,14 @@ def _planned(root: Path, record: FileRecord, entry: Entry | None) -> PlannedFile
 
 
 def is_same(root: Path, record: FileRecord, entry: Entry) -> bool:
-    """Whether the Hub's entry is this file, by its size and its hash."""
+    """Whether the Hub's entry is this file, by its size and its hash.
+
+    Large files have their SHA-256 there; of small ones Git's own hash is listed, which is a SHA-1
+    over `blob SIZE`, a zero byte and the content.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
     if entry.kind != "file" or entry.size_bytes != record.size_bytes:
         return False
     if entry.sha256:
@@ -118,7 +129,11 @@ def is_same(root: Path, record: FileRecord, entry: Entry) -> bool:
 
 
 def _refusal(plan: UploadPlan, *, wants_private: bool) -> tuple[str, str]:
-    """Why nothing is sent, and what to do."""
+    """Why nothing is sent, and what to do; ("", ""): it may be.
+
+    Files of the repository that the package would change or does not know are somebody's: they are
+    changed by a proposal alone.
+    """
     if plan.create_pr and not plan.exists:
         return "there is nothing yet that --create-pr could propose a change to", "leave it out"
     if plan.exists and wants_private and not plan.private:
@@ -139,16 +154,24 @@ def _refusal(plan: UploadPlan, *, wants_private: bool) -> tuple[str, str]:
 
 
 def _named(paths: Sequence[str]) -> str:
+    """Up to eight paths, and how many more there are: `a.txt, b.txt and 7 more`."""
     shown = ", ".join(paths[:MOST_NAMED])
     rest = len(paths) - MOST_NAMED
-    return f"{shown} and {rest:,} more" if rest > 0 else shown
+    if rest <= 0:
+        return shown
+    return f"{shown} and {rest:,} more"
 
 
 def missing(root: Path, records: Sequence[FileRecord], seen: Seen) -> list[str]:
-    """The files of a package that a commit does not list as they are."""
+    """The files of a package that a commit does not list as they are; []: it has them all.
+
+    Raises:
+        OSError: a file of the package cannot be read.
+    """
     listed = {entry.path: entry for entry in seen.entries}
-    return [
-        record.path
-        for record in records
-        if record.path not in listed or not is_same(root, record, listed[record.path])
-    ]
+    paths: list[str] = []
+    for record in records:
+        entry = listed.get(record.path)
+        if entry is None or not is_same(root, record, entry):
+            paths.append(record.path)
+    return paths

@@ -91,6 +91,7 @@ def bytes_to_hash(root: Path) -> int:
 
 
 def _of(records: Mapping[str, FileRecord], listed: Listed) -> dict[str, FileRecord]:
+    """Those of the records that are of files in the package: none of another checkpoint counts."""
     return {path: records[path] for path in listed.files if path in records}
 
 
@@ -151,7 +152,10 @@ def _kind_of(path: str) -> str:
     parts = PurePosixPath(path).parts
     if len(parts) < 4 or parts[0] != layout.CHECKPOINTS:
         return ""
-    return parts[2] if parts[2] in (layout.PARAMS, layout.ADAPTER, layout.TRAINER) else ""
+    kind = parts[2]
+    if kind not in (layout.PARAMS, layout.ADAPTER, layout.TRAINER):
+        return ""
+    return kind
 
 
 def _links(root: Path) -> Iterator[Check]:
@@ -169,6 +173,9 @@ def _links(root: Path) -> Iterator[Check]:
 
 
 def _manifest(root: Path, hashed: Mapping[str, FileRecord]) -> list[Check]:
+    """Whether the files are those of the manifest. Without one there is nothing to compare: that it
+    is missing is found where the shape is checked.
+    """
     try:
         manifest = read_manifest(root)
     except FileNotFoundError:
@@ -195,8 +202,15 @@ def _events(root: Path, passport: Mapping[str, Any]) -> list[Check]:
 
 
 def _heads(passport: Mapping[str, Any]) -> Sequence[Head]:
+    """The heads of the journals that the passport states; [] for none.
+
+    Raises:
+        UsageError: what it states are no heads.
+    """
     stated = get(passport, "provenance.journal_chain")
-    return from_document(stated) if stated else []
+    if not stated:
+        return []
+    return from_document(stated)
 
 
 def _metadata(root: Path) -> Iterator[Check]:
@@ -227,9 +241,14 @@ def _commits(root: Path, passport: Mapping[str, Any]) -> set[str]:
 
 
 def _commits_in(events: Path) -> set[str]:
+    """The commits that the events of a bundle name where all can read them."""
+    commits: set[str] = set()
     with open_regular(events) as file:
-        named = [event.get("git_sha") for event in events_of(lines_of(file)) if event]
-    return {commit for commit in named if isinstance(commit, str) and git.is_sha(commit)}
+        for event in events_of(lines_of(file)):
+            commit = event.get("git_sha") if event else None
+            if isinstance(commit, str) and git.is_sha(commit):
+                commits.add(commit)
+    return commits
 
 
 def _public_links(passport: Mapping[str, Any]) -> tuple[str, ...]:

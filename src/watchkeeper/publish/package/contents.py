@@ -81,8 +81,11 @@ class BadCheckpointError(UsageError):
 
 
 def choose(root: Path, step: str, *, with_optimizer: bool = False) -> Contents:
-    """The files of the checkpoint in `root`, none of them read. `with_optimizer`: the trainer's own
-    state goes in too.
+    """The files of the checkpoint in `root`, none of them read.
+
+    `step` is the name of the folder that they get, the training step as a rule. `with_optimizer`:
+    the trainer's own state goes in too. Documents of the checkpoint do not: the package gets its
+    own.
 
     Raises:
         BadCheckpointError: it is no folder, holds no weights, or a file that cannot be packed.
@@ -129,7 +132,9 @@ def _refusal(path: str, *, with_optimizer: bool) -> str:
     if place.name in _NEVER:
         return _RECORD
     if layout.is_of_trainer(path):
-        return "" if with_optimizer else _TRAINERS
+        if with_optimizer:
+            return ""
+        return _TRAINERS
     if kind_of(path) == "text" and place.suffix.lower() not in _TEXTS:
         return _UNKNOWN
     return ""
@@ -147,16 +152,25 @@ def _folder(path: str, *, is_merged: bool) -> str:
 
 
 def _is_merged(paths: tuple[str, ...]) -> bool:
-    """Whether whole weights lie beside an adapter's."""
+    """Whether whole weights lie beside an adapter's, as torchtune writes them."""
     weights = [path for path in paths if _is_model(path)]
     return {layout.is_adapter(path) for path in weights} == {True, False}
 
 
 def _is_model(path: str) -> bool:
+    """Whether a file holds weights of the model or of an adapter, and not the state of
+    its trainer.
+    """
     return names.is_weights(path) and not layout.is_of_trainer(path)
 
 
 def _refuse_empty(root: Path, items: list[Item], left_out: list[LeftOut]) -> None:
+    """Refuse a checkpoint without weights.
+
+    Raises:
+        BadCheckpointError: it holds none. What a trainer keeps to continue is not a model that
+            anybody else could load.
+    """
     if any(_is_model(item.source) for item in items):
         return
     hint = "name the folder that holds the weights"
@@ -167,6 +181,8 @@ def _refuse_empty(root: Path, items: list[Item], left_out: list[LeftOut]) -> Non
 
 def totals(left_out: tuple[LeftOut, ...]) -> Iterator[tuple[str, int, int]]:
     """For each reason: how many files stay behind, and their bytes."""
-    for why in dict.fromkeys(one.why for one in left_out):
-        sizes = [one.size_bytes for one in left_out if one.why == why]
-        yield why, len(sizes), sum(sizes)
+    sizes: dict[str, list[int]] = {}
+    for one in left_out:
+        sizes.setdefault(one.why, []).append(one.size_bytes)
+    for why, of_reason in sizes.items():
+        yield why, len(of_reason), sum(of_reason)

@@ -43,6 +43,9 @@ def repacked(
 ) -> dict[str, Any]:
     """The passport for a package into which files were `moved`: path in the checkpoint → path in
     the package. What is said of files that stayed behind is left out. `now` is an aware time.
+
+    The fields of the origin are marked `observed`. A field that the checkpoint's passport has and
+    the package cannot state, such as a configuration that stayed behind, becomes null.
     """
     made: dict[str, Any] = _moved(copy.deepcopy(dict(document)), moved)
     made |= {"generated_by": GENERATED_BY, "generated_at": utc(now)}
@@ -63,14 +66,21 @@ def repacked(
 
 
 def _moved(value: Any, moved: Mapping[str, str], key: str = "") -> Any:
-    """A part of the passport with the package's paths."""
+    """A part of the passport with the package's paths; `key` is the name that it stands under.
+
+    Paths stand under `path`, `source` and names that end in `_path`. The provenance speaks of the
+    run's own folder, and its paths stay.
+    """
     if isinstance(value, dict):
-        return {
-            name: inner if name in (_WHOLE, SOURCES) else _moved(inner, moved, name)
-            for name, inner in value.items()
-        }
+        parts: dict[str, Any] = {}
+        for name, inner in value.items():
+            stays = name in (_WHOLE, SOURCES)
+            parts[name] = inner if stays else _moved(inner, moved, name)
+        return parts
     if isinstance(value, list):
-        kept = [entry for entry in value if key not in _LISTS or _is_packed(entry, moved)]
+        kept = value
+        if key in _LISTS:
+            kept = [entry for entry in value if _is_packed(entry, moved)]
         return [_moved(entry, moved) for entry in kept]
     is_path = key in ("path", "source") or key.endswith("_path")
     if is_path and isinstance(value, str):
@@ -79,23 +89,24 @@ def _moved(value: Any, moved: Mapping[str, str], key: str = "") -> Any:
 
 
 def _is_packed(entry: Any, moved: Mapping[str, str]) -> bool:
-    return not isinstance(entry, dict) or entry.get("path") in moved
+    """Whether an entry of a list of files is of one that went into the package."""
+    if not isinstance(entry, dict):
+        return True
+    return entry.get("path") in moved
 
 
 def model_of(document: Mapping[str, Any], name: str, paths: Mapping[str, str]) -> Model:
-    """What a passport and the names of the packed files say of the model."""
-    architectures = get(document, "model_identity.config_architectures")
+    """What a passport and the names of the packed files say of the model, for the card's metadata.
+
+    `name` is the package's; `paths` are path in the checkpoint → path in the package. The base
+    model and the data are named only where a commit pins them, "" and () else.
+    """
     is_adapter = get(document, "model_internals.adapter.is_merged") is False
-    library = str(get(document, "stack") or "")
-    if is_adapter:
-        library = "peft"
-    elif architectures and "config.json" in paths:
-        library = "transformers"
     assets = _entries(document, "model_internals.pretrained_provenance")
     datasets = _entries(document, "input_contract.training_datasets")
     return Model(
         name=name,
-        library=library,
+        library=_library(document, paths, is_adapter=is_adapter),
         class_name=str(get(document, "model_identity.class_name") or ""),
         base_model=next(iter(_pinned(assets, "name")), ""),
         datasets=_pinned(datasets, "repo"),
@@ -103,22 +114,42 @@ def model_of(document: Mapping[str, Any], name: str, paths: Mapping[str, str]) -
     )
 
 
+def _library(document: Mapping[str, Any], paths: Mapping[str, str], *, is_adapter: bool) -> str:
+    """The library that loads the package, which need not be the one that trained: torchtune writes
+    what transformers reads. "": it is not known.
+    """
+    if is_adapter:
+        return "peft"
+    architectures = get(document, "model_identity.config_architectures")
+    if architectures and "config.json" in paths:
+        return "transformers"
+    return str(get(document, "stack") or "")
+
+
 def _entries(document: Mapping[str, Any], path: str) -> list[dict[str, Any]]:
+    """The mappings in a list of the passport; [] where there is none."""
     value = get(document, path)
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+    if not isinstance(value, list):
+        return []
+    return [one for one in value if isinstance(one, dict)]
 
 
 def _pinned(entries: list[dict[str, Any]], field: str) -> tuple[str, ...]:
     """The repositories of the Hub among the entries: those that a commit pins. A name alone may be
-    a folder.
+    a folder, and a hash is of a file.
     """
-    named = [str(one.get(field) or "") for one in entries if is_pinned({**one, "sha256": None})]
-    return tuple(name for name in named if is_repo(name))
+    repos: list[str] = []
+    for entry in entries:
+        name = str(entry.get(field) or "")
+        if is_pinned({**entry, "sha256": None}) and is_repo(name):
+            repos.append(name)
+    return tuple(repos)
 
 
 def _tags(
     document: Mapping[str, Any], paths: Mapping[str, str], *, is_adapter: bool
 ) -> tuple[str, ...]:
+    """The tags of the model's page: the kind of adapter, the formats, what it was trained with."""
     tags = []
     if is_adapter or get(document, "model_internals.adapter.rank"):
         tags.append(str(get(document, "model_internals.adapter.type") or "adapter").lower())
@@ -126,47 +157,69 @@ def _tags(
         if any(path.endswith(suffix) for path in paths):
             tags.append(tag)
     stack = get(document, "stack")
-    return (*tags, str(stack)) if stack else tuple(tags)
+    if stack:
+        tags.append(str(stack))
+    return tuple(tags)
 
 
 def commits_of(document: Mapping[str, Any]) -> set[str]:
-    """The commits that a passport names: forty digits that are one of these are no token."""
+    """The commits that a passport names: forty digits that are one of these are no token.
+
+    They stand in the fields of its provenance whose name ends in `commit`.
+    """
     origin = get(document, "provenance")
-    fields = origin.items() if isinstance(origin, dict) else ()
-    named = [value for name, value in fields if name.endswith("commit")]
-    return {commit for commit in named if isinstance(commit, str) and git.is_sha(commit)}
+    if not isinstance(origin, dict):
+        return set()
+    commits: set[str] = set()
+    for name, value in origin.items():
+        if name.endswith("commit") and isinstance(value, str) and git.is_sha(value):
+            commits.add(value)
+    return commits
 
 
 def facts_of(document: Mapping[str, Any]) -> dict[str, str]:
-    """Lines about the model for its card: name → value, of what the passport knows."""
-    summary = get(document, "model_internals.parameters.summary")
-    counts = summary if isinstance(summary, dict) else {}
+    """Lines about the model for its card: name → value, of what the passport knows.
+
+    `{"parameters": "1,498,112", "types of the weights": "BF16", …}`; what it does not know has no
+    line.
+    """
+    counts = _mapping(document, "model_internals.parameters.summary")
     types = counts.get("dtype_breakdown")
-    language = get(document, "input_contract.language")
-    length = language.get("max_sequence_length") if isinstance(language, dict) else None
-    versions = get(document, "model_identity.library_versions")
-    commit = get(document, "provenance.training_repo_commit")
+    length = _count(_mapping(document, "input_contract.language").get("max_sequence_length"))
     lines = {
         "parameters": _count(counts.get("total_params")),
         "types of the weights": ", ".join(types) if isinstance(types, dict) else "",
-        "longest input": f"{_count(length)} tokens" if _count(length) else "",
-        "trained with": _versions(versions),
-        "commit of the training code": str(commit or ""),
+        "longest input": f"{length} tokens" if length else "",
+        "trained with": _versions(get(document, "model_identity.library_versions")),
+        "commit of the training code": str(get(document, "provenance.training_repo_commit") or ""),
         "known issues": _issues(document),
     }
     return {name: value for name, value in lines.items() if value}
 
 
+def _mapping(document: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """A mapping of the passport; {} where there is none, or something else."""
+    value = get(document, path)
+    if not isinstance(value, dict):
+        return {}
+    return value
+
+
 def _count(value: object) -> str:
-    return f"{value:,}" if type(value) is int else ""
+    """A whole number with commas; "" for anything else."""
+    if type(value) is not int:
+        return ""
+    return f"{value:,}"
 
 
 def _versions(versions: object) -> str:
+    """The libraries of the training: `torch 2.5.1, transformers 4.46.0`; "" where none is known."""
     if not isinstance(versions, dict):
         return ""
     return ", ".join(f"{name} {version}" for name, version in versions.items())
 
 
 def _issues(document: Mapping[str, Any]) -> str:
+    """What is known to be wrong with the model, in the words of the passport; "" for nothing."""
     issues = _entries(document, "known_issues")
     return "; ".join(str(one.get("description") or one.get("id") or "") for one in issues)

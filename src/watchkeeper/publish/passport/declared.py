@@ -31,6 +31,11 @@ def read_declared(path: Path) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
+    """A value of TOML as JSON has it: `2026-01-02` becomes a text.
+
+    Raises:
+        ValueError: it is NaN or infinite, which TOML can write and JSON cannot.
+    """
     if isinstance(value, dict):
         return {name: _plain(inner) for name, inner in value.items()}
     if isinstance(value, list):

@@ -157,43 +157,60 @@ def load_passport(path: str | os.PathLike[str]) -> Passport:
 
 
 def _contract_of(path: Path, document: Fields) -> InputContract:
+    """The contract of the input, part by part. `path` is the passport's, for errors.
+
+    Raises:
+        UsageError: a part is of another type than the schema says.
+    """
     fields = document.get("input_contract") or {}
     if not isinstance(fields, dict):
         raise _wrong(path, "input_contract", "it is no object")
     images = fields.get("images") or []
     if not isinstance(images, list):
         raise _wrong(path, "input_contract.images", "it is no list")
+    datasets = fields.get("training_datasets") or []
     return InputContract(
         images=tuple(_part(path, f"images[{at}]", image, Image) for at, image in enumerate(images)),
         state=_part_if_any(path, "state", fields, Vector),
         actions=_part_if_any(path, "actions", fields, Vector),
         language=_part_if_any(path, "language", fields, Language),
         temporal=_converted(path, "temporal", fields.get("temporal") or {}, Fields),
-        training_datasets=_converted(
-            path, "training_datasets", fields.get("training_datasets") or [], tuple[Fields, ...]
-        ),
+        training_datasets=_converted(path, "training_datasets", datasets, tuple[Fields, ...]),
         fields=fields,
     )
 
 
 def _part_if_any(path: Path, name: str, fields: Fields, kind: type[T]) -> T | None:
+    """A part of the contract; None where the model does not take it."""
     if not fields.get(name):
         return None
     return _part(path, name, fields[name], kind)
 
 
 def _part(path: Path, name: str, value: Any, kind: type[T]) -> T:
-    """A part of the contract; null counts as not said."""
+    """A part of the contract; null counts as not said. Keys that the type does not have are kept in
+    its `other`.
+    """
     if not isinstance(value, dict):
         raise _wrong(path, f"input_contract.{name}", "it is no object")
     known = {field.name for field in msgspec.structs.fields(kind)} - {"other"}  # type: ignore[arg-type]
-    said = {key: inner for key, inner in value.items() if inner is not None and key in known}
-    other = {key: inner for key, inner in value.items() if key not in known}
+    said: Fields = {}
+    other: Fields = {}
+    for key, inner in value.items():
+        if key not in known:
+            other[key] = inner
+        elif inner is not None:
+            said[key] = inner
     part: T = _converted(path, name, {**said, "other": other}, kind)
     return part
 
 
 def _converted(path: Path, name: str, value: Any, kind: Any) -> Any:
+    """A value as a type of the contract has it: lists of JSON as tuples, whole numbers as floats.
+
+    Raises:
+        UsageError: it is of another type; the message names the field.
+    """
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:

@@ -25,5 +25,6 @@ def facts_of_training(place: Path, commit: str) -> Facts:
 
 def facts_of_creation(place: Path) -> Facts:
     """The repository that a folder lies in, and its commit; {}: it lies in none."""
-    values = (git.origin(place) or None, git.state(place).sha or None)
-    return facts_from("observed", dict(zip(CREATION, values, strict=True)))
+    repo, commit = CREATION
+    values = {repo: git.origin(place) or None, commit: git.state(place).sha or None}
+    return facts_from("observed", values)

@@ -52,22 +52,31 @@ def facts_from(source: Source, fields: Mapping[str, Any]) -> Facts:
 
 
 def below(prefix: str, members: Mapping[str, Any]) -> dict[str, Any]:
-    """Members of a mapping as fields below a path."""
+    """Members of a mapping as fields below a path: `a.b` and `{"c": 1}` → `{"a.b.c": 1}`."""
     return {f"{prefix}.{path_of([name])}": value for name, value in members.items()}
 
 
 def text(value: object) -> str | None:
     """The value if it is a text that is not empty."""
-    return value if isinstance(value, str) and value else None
+    if isinstance(value, str) and value:
+        return value
+    return None
 
 
 def whole(value: object) -> int | None:
-    """The value if it is a whole number that somebody meant: 10³⁰ is a tokenizer's none."""
-    return value if type(value) is int and 0 <= value < 10**15 else None
+    """The value if it is a whole number that somebody meant.
+
+    A tokenizer without a limit states 10³⁰ tokens as its `model_max_length`.
+    """
+    if type(value) is int and 0 <= value < 10**15:
+        return value
+    return None
 
 
 def texts(value: object) -> list[str] | None:
     """The value if it is a list of texts that is not empty."""
-    if isinstance(value, list) and value and all(isinstance(one, str) for one in value):
-        return value
-    return None
+    if not isinstance(value, list) or not value:
+        return None
+    if not all(isinstance(one, str) for one in value):
+        return None
+    return value

@@ -14,7 +14,10 @@ _NAMES = ("torchtune_config.yaml", "train_config.json", "training_config.yaml", 
 
 
 def facts(checkpoint: Checkpoint) -> Facts:
-    """The path and the hash of the configuration; of several, which one counts is not said."""
+    """The path and the hash of the configuration; of several, which one counts is not said.
+
+    {} where there is none, or where there are several.
+    """
     there = [name for name in _NAMES if name in checkpoint.sizes]
     if len(there) != 1:
         return {}

@@ -14,15 +14,23 @@ _VERSION = ("version", "dataset_version")
 
 
 def named_in(config: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The datasets of a configuration, as the passport lists them; []: it names none. A dataset is
-    a text, or a mapping with its name and its revision; a list holds several.
+    """The datasets of a configuration, as the passport lists them; []: it names none.
+
+    A dataset is a text, or a mapping with its name and its revision; a list holds several.
+    `{"dataset": "org/data", "dataset_revision": "3f2a…"}` gives
+    `[{"repo": "org/data", "commit": "3f2a…"}]`.
     """
-    return [entry for name in _NAMES for entry in _entries(config, name)]
+    entries: list[dict[str, Any]] = []
+    for name in _NAMES:
+        entries += _entries(config, name)
+    return entries
 
 
 def _entries(config: Mapping[str, Any], name: str) -> Iterator[dict[str, Any]]:
+    """The datasets in one field of a configuration."""
     value = config.get(name)
-    for one in value if isinstance(value, list) else [value]:
+    values = value if isinstance(value, list) else [value]
+    for one in values:
         if isinstance(one, Mapping):
             yield from _of_mapping(one)
         elif text(one) is not None:
@@ -30,11 +38,15 @@ def _entries(config: Mapping[str, Any], name: str) -> Iterator[dict[str, Any]]:
 
 
 def _of_mapping(value: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The dataset that a mapping describes; nothing where it has no name."""
     repo = _first(value, _REPO)
-    if repo is not None:
-        version = _first(value, _VERSION)
-        entry = {"repo": repo, "commit": _first(value, _COMMIT)}
-        yield entry if version is None else {**entry, "version": version}
+    if repo is None:
+        return
+    entry = {"repo": repo, "commit": _first(value, _COMMIT)}
+    version = _first(value, _VERSION)
+    if version is not None:
+        entry["version"] = version
+    yield entry
 
 
 def _revision_beside(config: Mapping[str, Any], name: str) -> str | None:
@@ -44,5 +56,9 @@ def _revision_beside(config: Mapping[str, Any], name: str) -> str | None:
 
 
 def _first(value: Mapping[str, Any], names: tuple[str, ...]) -> str | None:
-    texts = (text(value.get(name)) for name in names)
-    return next((one for one in texts if one is not None), None)
+    """The first of these members that is a text; None: none of them is."""
+    for name in names:
+        found = text(value.get(name))
+        if found is not None:
+            return found
+    return None

@@ -23,5 +23,10 @@ def asset_at(path: str) -> dict[str, Any] | None:
 
 def name_at(path: str | None) -> str | None:
     """The model's name where a path lies in the Hub's cache; else the path as it is."""
-    asset = asset_at(path) if path else None
-    return asset["name"] if asset else path
+    if not path:
+        return path
+    asset = asset_at(path)
+    if asset is None:
+        return path
+    name: str = asset["name"]
+    return name

@@ -35,6 +35,10 @@ def facts(checkpoint: Checkpoint) -> Facts:
 
 
 def _identity(config: dict[str, Any]) -> Facts:
+    """The model's class and what it needs, as `config.json` names them.
+
+    `"architectures": ["LlamaForCausalLM"]` is the class that `from_pretrained` would make.
+    """
     architectures = texts(config.get("architectures"))
     version = text(config.get("transformers_version"))
     observed: dict[str, Any] = {
@@ -51,7 +55,10 @@ def _identity(config: dict[str, Any]) -> Facts:
 
 
 def _constraints(config: dict[str, Any]) -> dict[str, Any]:
-    """What the configuration demands of whoever loads the model."""
+    """What the configuration demands of whoever loads the model.
+
+    An `auto_map` means that its class lies in files of the checkpoint: loading it runs them.
+    """
     quantization = config.get("quantization_config")
     constraints = {
         "dtype": text(config.get("dtype")) or text(config.get("torch_dtype")),
@@ -104,21 +111,32 @@ def _version(checkpoint: Checkpoint) -> str | None:
 
 
 def _special_tokens(tokenizer: dict[str, Any]) -> dict[str, str] | None:
-    """The tokens with a meaning of their own: `bos`, `eos`, `unk`, `pad`."""
-    contents = {name: _content(tokenizer.get(f"{name}_token")) for name in _SPECIAL}
-    return {name: content for name, content in contents.items() if content} or None
+    """The tokens with a meaning of their own: `bos`, `eos`, `unk`, `pad`; None: none is named."""
+    tokens: dict[str, str] = {}
+    for name in _SPECIAL:
+        content = _content(tokenizer.get(f"{name}_token"))
+        if content is not None:
+            tokens[name] = content
+    return tokens or None
 
 
 def _content(token: object) -> str | None:
+    """The text of a token: `"</s>"`, or `{"content": "</s>", "lstrip": false, …}`."""
     if isinstance(token, dict):
         return text(token.get("content"))
     return text(token)
 
 
 def _has_template(checkpoint: Checkpoint, tokenizer: dict[str, Any]) -> bool:
+    """Whether a chat is put into a form before it is fed. Newer versions write a file of
+    its own.
+    """
     return "chat_template.jinja" in checkpoint.sizes or bool(tokenizer.get("chat_template"))
 
 
 def _output(checkpoint: Checkpoint) -> Facts:
+    """How the model is asked for text (temperature, the tokens that end it), as it was saved with
+    the weights.
+    """
     generation = checkpoint.read_json("generation_config.json")
     return facts_from("observed", below("output_spec.inference_parameters", generation))

@@ -29,6 +29,10 @@ def facts(checkpoint: Checkpoint) -> Facts:
 
 
 def _head(checkpoint: Checkpoint) -> Mapping[str, Any]:
+    """The metadata of the card; {}: there is no card, it cannot be read, or it has none.
+
+    They stand between two lines `---` at its begin, as the Hub reads them.
+    """
     if names.README not in checkpoint.sizes:
         return {}
     try:
@@ -36,7 +40,9 @@ def _head(checkpoint: Checkpoint) -> Mapping[str, Any]:
     except (UnsafePathError, OSError):
         return {}
     match = _HEAD.match(data)
-    return torchtune.parse(match["head"]) if match else {}
+    if match is None:
+        return {}
+    return torchtune.parse(match["head"])
 
 
 def _only(value: object) -> str | None:
@@ -47,6 +53,11 @@ def _only(value: object) -> str | None:
 
 
 def _datasets(value: object) -> list[dict[str, Any]] | None:
+    """The data, one name or a list of them; None: none is named. A card states no commit."""
     listed = value if isinstance(value, list) else [value]
-    known = [repo for one in listed if (repo := text(one)) is not None]
-    return [{"repo": repo, "commit": None} for repo in known] or None
+    datasets: list[dict[str, Any]] = []
+    for one in listed:
+        repo = text(one)
+        if repo is not None:
+            datasets.append({"repo": repo, "commit": None})
+    return datasets or None

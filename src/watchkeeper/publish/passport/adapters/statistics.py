@@ -22,6 +22,7 @@ def paths(checkpoint: Checkpoint) -> list[str]:
 
 
 def _is_statistics(path: PurePosixPath) -> bool:
+    """Whether a name is that of statistics: `norm_stats.json`, `dataset_statistics.npz`."""
     return path.suffix.lower() in _SUFFIXES and _NAME.fullmatch(path.stem) is not None
 
 

@@ -37,7 +37,9 @@ def parse(data: bytes) -> Mapping[str, Any]:
         value = plain(yaml.load(Path(CONFIG), data))
     except (ExperimentError, TooLargeError):
         return {}
-    return value if isinstance(value, Mapping) else {}
+    if not isinstance(value, Mapping):
+        return {}
+    return value
 
 
 def is_torchtunes(config: Mapping[str, Any]) -> bool:
@@ -77,11 +79,19 @@ def _prompts(config: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _section(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """A part of the configuration, such as `tokenizer:`; {}: it has none."""
     section = config.get(name)
-    return section if isinstance(section, Mapping) else {}
+    if not isinstance(section, Mapping):
+        return {}
+    return section
 
 
 def _datasets(config: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+    """The data of a fine-tune, from the section `dataset`; None: there is none.
+
+    It has what `datasets.load_dataset` takes: a `source`, files, a revision; `_component_` is the
+    builder that makes samples of it.
+    """
     dataset = _section(config, "dataset")
     if not dataset:
         return None

@@ -15,7 +15,10 @@ _STATE = "model_internals.state_dict"
 
 
 def facts(checkpoint: Checkpoint) -> Facts:
-    """Keys, parameters and modules; of files that are not read, nothing."""
+    """Keys, parameters and modules; of files that are not read, nothing.
+
+    What an index says should be there is observed, too: the index is a file of the checkpoint.
+    """
     inventory = checkpoint.inventory
     if not inventory.is_known or not inventory.files:
         return {}
@@ -36,9 +39,12 @@ def facts(checkpoint: Checkpoint) -> Facts:
 
 def _bytes(tensors: Iterable[Tensor]) -> int | None:
     """The bytes of all; None: a header does not say."""
-    sizes = [tensor.size_bytes for tensor in tensors]
-    known = [size for size in sizes if size is not None]
-    return sum(known) if len(known) == len(sizes) else None
+    total = 0
+    for tensor in tensors:
+        if tensor.size_bytes is None:
+            return None
+        total += tensor.size_bytes
+    return total
 
 
 def _by_dtype(tensors: Iterable[Tensor]) -> dict[str, int]:
@@ -51,5 +57,9 @@ def _by_dtype(tensors: Iterable[Tensor]) -> dict[str, int]:
 
 def _modules(names: Iterable[str]) -> list[str]:
     """The modules that the names speak of, layers that are alike as one: `layers.*.attn`."""
-    modules = (name.rpartition(".")[0] for name in names)
-    return sorted({_NUMBER.sub("*", f"{module}.")[:-1] for module in modules if module})
+    modules: set[str] = set()
+    for name in names:
+        module = name.rpartition(".")[0]
+        if module:
+            modules.add(_NUMBER.sub("*", f"{module}.")[:-1])
+    return sorted(modules)

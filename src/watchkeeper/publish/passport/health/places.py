@@ -31,15 +31,22 @@ class Places(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def places_of(place: Path, file: WeightFile) -> Places:
-    """Where the tensors of a weight file lie; `place` is the file itself."""
+    """Where the tensors of a weight file lie; `place` is the file itself.
+
+    Raises nothing: where they cannot be found, `why` says so. A file that holds no tensor, though
+    nothing is wrong with it, has no places.
+    """
     if file.tensors and names.is_of_orbax(PurePosixPath(file.path)):
         return Places(why="is of Orbax, which packs its numbers")
+    fault = file.fault or file.unread
+    if fault:
+        return Places(why=fault)
+    if not file.tensors:
+        return Places()
     suffix = PurePosixPath(file.path).suffix.lower()
     reader = _READERS.get(suffix)
-    if not (file.tensors or file.fault or file.unread):
-        return Places()
-    if file.fault or file.unread or reader is None:
-        return Places(why=file.fault or file.unread or f"has another format ({suffix or 'none'})")
+    if reader is None:
+        return Places(why=f"has another format ({suffix or 'none'})")
     try:
         spans = reader(place, file.size_bytes)
     except (FaultError, UnreadError) as error:
@@ -54,6 +61,9 @@ def places_of(place: Path, file: WeightFile) -> Places:
 def _of_pytorch(place: Path, size_bytes: int) -> list[Span]:
     """Tensors in the storages of a zip. Those that are views with gaps have no place: what lies
     between their numbers is not theirs.
+
+    Raises:
+        FaultError, UnreadError, OSError: as `pickles.read`.
     """
     with open_regular(place) as file:
         if file.read(len(_ZIP_MAGIC)) != _ZIP_MAGIC:
@@ -65,6 +75,9 @@ def _of_pytorch(place: Path, size_bytes: int) -> list[Span]:
 
 def _storages(place: Path) -> dict[str, tuple[int, int]]:
     """Storage → the byte of the file at which it begins, and its bytes.
+
+    The storage `0` is the member `NAME/data/0` of the zip, where NAME is that of the archive.
+    PyTorch stores it without compression, so that it can be read where it lies.
 
     Raises:
         FaultError: the archive is torn.
@@ -79,21 +92,28 @@ def _storages(place: Path) -> dict[str, tuple[int, int]]:
         data = [member for member in members if "/data/" in f"/{member.filename}"]
         if any(member.compress_type != zipfile.ZIP_STORED for member in data):
             raise UnreadError("is compressed, and its numbers are not looked at here")
-        return {
-            PurePosixPath(member.filename).name: (_begin(place, member), member.file_size)
-            for member in data
-        }
+        storages: dict[str, tuple[int, int]] = {}
+        for member in data:
+            name = PurePosixPath(member.filename).name
+            storages[name] = (_begin(place, member), member.file_size)
+        return storages
     except ZIP_ERRORS as error:
         raise FaultError(f"is torn: {error}") from error
 
 
 def _begin(place: Path, member: zipfile.ZipInfo) -> int:
-    """Where the bytes of a member begin, behind its own header."""
+    """Where the bytes of a member begin, behind its own header.
+
+    The header's last two fields are the lengths of the name and of the extra field that follow it.
+    PyTorch pads with the latter, so it differs from the one in the archive's directory. Source:
+    PKWARE's APPNOTE.TXT, section 4.3.7.
+    """
     with open_regular(place) as file:
         file.seek(member.header_offset)
         header = file.read(_LOCAL_HEADER_BYTES)
-    name, extra = (int.from_bytes(header[at : at + 2], "little") for at in (26, 28))
-    return member.header_offset + _LOCAL_HEADER_BYTES + name + extra
+    name_bytes = int.from_bytes(header[26:28], "little")
+    extra_bytes = int.from_bytes(header[28:30], "little")
+    return member.header_offset + _LOCAL_HEADER_BYTES + name_bytes + extra_bytes
 
 
 def _span(view: View, storages: Mapping[str, tuple[int, int]]) -> Span | None:
@@ -106,10 +126,14 @@ def _span(view: View, storages: Mapping[str, tuple[int, int]]) -> Span | None:
     if view.key not in storages or tensor.size_bytes is None:
         return None
     begin, size_bytes = storages[view.key]
+    # How far the last number lies behind the first, in numbers: with gaps, farther than there are
+    # numbers in the tensor.
     reach = sum((size - 1) * step for size, step in zip(tensor.shape, view.stride, strict=True))
     number_bytes = tensor.size_bytes // tensor.elements
     first, length = view.offset * number_bytes, (reach + 1) * number_bytes
-    if length > tensor.size_bytes or first + length > size_bytes:
+    has_gaps = length > tensor.size_bytes
+    leaves_storage = first + length > size_bytes
+    if has_gaps or leaves_storage:
         return None
     return Span(tensor.name, tensor.dtype, begin + first, length)
 

@@ -33,23 +33,30 @@ def differences(first: Answers, second: Answers) -> list[Difference]:
     second has.
     """
     ones, others = _by_name(first), _by_name(second)
-    pairs = [(name, ones.get(name), others.get(name)) for name in {**ones, **others}]
-    return [
-        _difference(name, one, other) for name, one, other in pairs if _said(one) != _said(other)
-    ]
+    found: list[Difference] = []
+    for name in {**ones, **others}:
+        one, other = ones.get(name), others.get(name)
+        if _said(one) != _said(other):
+            found.append(_difference(name, one, other))
+    return found
 
 
 def _by_name(answers: Answers) -> Mapping[tuple[str, int], Sample]:
+    """The samples by what is the same in both evaluations: their id and their epoch, as a task may
+    ask each sample several times.
+    """
     return {(sample.id, sample.epoch): sample for sample in answers.samples}
 
 
 def _said(sample: Sample | None) -> tuple[str, dict[str, str]] | None:
+    """What is compared of a sample: its answer and its scores. None: there is no such sample."""
     if sample is None:
         return None
     return sample.answer, sample.scores
 
 
 def _difference(name: tuple[str, int], one: Sample | None, other: Sample | None) -> Difference:
+    """A sample as both evaluations have it; None for the one that lacks it."""
     return Difference(
         id=name[0],
         epoch=name[1],

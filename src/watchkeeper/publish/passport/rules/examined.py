@@ -31,7 +31,9 @@ class Examined(msgspec.Struct, frozen=True, kw_only=True):
     def mapping(self, path: str) -> Mapping[str, Any]:
         """A mapping of the passport; {} where there is none, or something else."""
         value = self.get(path)
-        return value if isinstance(value, dict) else {}
+        if not isinstance(value, dict):
+            return {}
+        return value
 
     def entries(self, path: str) -> list[dict[str, Any]]:
         """The mappings in a list of the passport; [] where there is none."""
@@ -44,21 +46,30 @@ class Examined(msgspec.Struct, frozen=True, kw_only=True):
 def finding(
     category: Category, status: Status, name: str, where: str, message: str, *, hint: str = ""
 ) -> Check:
-    """One check, in the order in which it is read."""
+    """One check, in the order in which it is read.
+
+    `where` is a path inside the checkpoint or a field of the passport, "" for the checkpoint as a
+    whole; `hint` says what to do, "" for nothing.
+    """
     return Check(
         category=category, name=name, status=status, where=where, message=message, hint=hint
     )
 
 
 def counted(names: list[str], limit: int = 3) -> str:
-    """Names for a message: the first ones, and how many more."""
-    more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(names[:limit]) + more
+    """Names for a message: the first ones, and how many more: `a, b, c and 7 more`."""
+    shown = ", ".join(names[:limit])
+    rest = len(names) - limit
+    if rest <= 0:
+        return shown
+    return f"{shown} and {rest} more"
 
 
 def walk(value: Any, above: str = "") -> Iterator[tuple[str, str, Any]]:
-    """Every member of every mapping in a value: its place, its key, what it holds. The document was
-    read from JSON, so that its depth is bounded.
+    """Every member of every mapping in a value: its place, its key, what it holds.
+
+    `above` is the place of the value itself. `{"files": [{"path": "a.bin"}]}` gives `files` and
+    `files[0].path`. The document was read from JSON, so that its depth is bounded.
     """
     waiting: list[tuple[str, Any]] = [(above, value)]
     while waiting:
@@ -72,13 +83,16 @@ def walk(value: Any, above: str = "") -> Iterator[tuple[str, str, Any]]:
 
 
 def is_number(value: object) -> bool:
-    """Whether the value is a number and no truth value."""
+    """Whether the value is a number and no truth value, which Python counts among the numbers."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def says_nan(value: object) -> bool:
     """Whether a recorded result speaks of NaN or infinity: true, a count above 0, or a word of it
     that does not deny it.
+
+    `"has_nan": false`, `"nan_count": 0` and `"nan_check": "passed"` deny it; `["layer.3"]` under
+    `nan_tensors` does not.
     """
     if isinstance(value, bool):
         return value

@@ -39,6 +39,7 @@ def _check(status: Status, name: str, where: str, message: str, hint: str = "") 
 
 
 def _has_config(examined: Examined) -> bool:
+    """Whether a configuration lies beside the weights, or the run's was kept by its hash."""
     sizes = examined.checkpoint.sizes
     is_beside = any(path.rpartition("/")[2] in _CONFIGS for path in sizes)
     return is_beside or examined.get("provenance.merged_config_sha256") is not None
@@ -51,17 +52,28 @@ _CONFIGS = frozenset([
 
 
 def _named_files(contract: Mapping[str, Any]) -> Iterator[tuple[object, object, str, str]]:
-    """The files that the contract names with their hashes: path, sha256, place, what it is."""
+    """The files that the contract names with their hashes: path, sha256, place, what it is.
+
+    They stand in the lists `stats_files` and `tokenizer_files`, or as the `source` of a
+    `normalization` with the hash in its `stats_fingerprint`. Values are as the passport has them:
+    what is no text is found wrong by the check of the file.
+    """
     for place, key, value in walk(contract, _CONTRACT):
         if key == "normalization" and isinstance(value, dict):
             fingerprint = value.get("stats_fingerprint")
             if isinstance(fingerprint, dict) and fingerprint.get("file_sha256"):
                 yield value.get("source"), fingerprint["file_sha256"], place, "stats"
         if key in _LISTED and isinstance(value, list):
-            for at, entry in enumerate(value):
-                if isinstance(entry, dict):
-                    where = f"{place}[{at}]"
-                    yield entry.get("path"), entry.get("sha256"), where, _LISTED[key]
+            yield from _listed_files(value, place, _LISTED[key])
+
+
+def _listed_files(
+    entries: list[Any], place: str, what: str
+) -> Iterator[tuple[object, object, str, str]]:
+    """The same of a list of entries, `{"path": …, "sha256": …}`."""
+    for at, entry in enumerate(entries):
+        if isinstance(entry, dict):
+            yield entry.get("path"), entry.get("sha256"), f"{place}[{at}]", what
 
 
 _LISTED = {"stats_files": "stats", "tokenizer_files": "tokenizer"}
@@ -70,6 +82,9 @@ _LISTED = {"stats_files": "stats", "tokenizer_files": "tokenizer"}
 def _file(
     examined: Examined, path: object, sha256: object, where: str, what: str
 ) -> Iterator[Check]:
+    """Whether a file that the contract names is there, and is the one that was meant. `what` begins
+    the check's name: `stats-missing`, `tokenizer-changed`.
+    """
     if not isinstance(path, str) or path not in examined.checkpoint.sizes:
         # A path that leads out of the checkpoint is a finding by itself, and is never opened.
         if not isinstance(path, str) or not fault_of(path):
@@ -87,6 +102,9 @@ def _file(
 
 
 def _datasets(examined: Examined) -> Iterator[Check]:
+    """Whether the training data are named, each by a commit or a hash: a name alone may mean other
+    data tomorrow.
+    """
     datasets = examined.entries(_DATASETS)
     if not datasets:
         message = "nothing says which data the model was trained on"

@@ -47,6 +47,7 @@ def _check(status: Status, name: str, where: str, message: str, hint: str = "") 
 
 
 def _files(examined: Examined) -> Iterator[Check]:
+    """Weight files that are missing, damaged, or not read here."""
     inventory = examined.checkpoint.inventory
     if not inventory.files:
         hint = "name the folder that holds the weights"
@@ -63,20 +64,26 @@ def _files(examined: Examined) -> Iterator[Check]:
 
 
 def _pickles(examined: Examined) -> Iterator[Check]:
+    """Pickles that would run code when they are loaded: they name more than tensors need."""
     for file in examined.checkpoint.inventory.files:
-        if file.foreign:
-            names = counted([short(name) for name in file.foreign])
-            yield _check(
-                "fail",
-                "pickle-runs-code",
-                file.path,
-                f"loading it would run {names}, which tensors do not need; nothing was run here",
-                "save the weights as safetensors",
-            )
+        if not file.foreign:
+            continue
+        names = counted([short(name) for name in file.foreign])
+        yield _check(
+            "fail",
+            "pickle-runs-code",
+            file.path,
+            f"loading it would run {names}, which tensors do not need; nothing was run here",
+            "save the weights as safetensors",
+        )
 
 
 def _shards(examined: Examined) -> Iterator[Check]:
-    """Shards that are numbered and not all there; with an index or without."""
+    """Shards that are numbered and not all there; with an index or without.
+
+    `model-00001-of-00003.safetensors` says that there are three; the first one that is missing is
+    named.
+    """
     groups: dict[tuple[str, str, str], set[int]] = defaultdict(set)
     for file in examined.checkpoint.inventory.files:
         match = _SHARD.fullmatch(file.path)
@@ -95,11 +102,16 @@ def _shards(examined: Examined) -> Iterator[Check]:
 
 
 def _several(examined: Examined) -> Iterator[Check]:
-    """More than one training step's weights in one folder: nobody could say which is meant."""
+    """More than one training step's weights in one folder: nobody could say which is meant.
+
+    `epoch_0/model.pt` beside `epoch_1/model.pt`, or `step_100.pt` beside `step_200.pt`.
+    """
     groups: dict[tuple[str, str], set[str]] = defaultdict(set)
     for file in examined.checkpoint.inventory.files:
-        for at, part in enumerate(parts := PurePosixPath(file.path).parts):
-            if named := _CHECKPOINT_NAME.search(part):
+        parts = PurePosixPath(file.path).parts
+        for at, part in enumerate(parts):
+            named = _CHECKPOINT_NAME.search(part)
+            if named is not None:
                 above = "/".join(parts[:at])
                 groups[above, _CHECKPOINT_NAME.sub("*", part)].add(named[0])
                 break
@@ -115,6 +127,10 @@ def _several(examined: Examined) -> Iterator[Check]:
 
 
 def _keys(examined: Examined) -> Iterator[Check]:
+    """Whether the files hold as many tensors as they should: as an index or the passport says.
+
+    Nothing is compared where a file's tensors are not known: the count would be wrong.
+    """
     inventory = examined.checkpoint.inventory
     expected = examined.get(f"{_STATE}.expected_keys_count")
     recorded = examined.get(f"{_STATE}.found_keys_count")
@@ -135,9 +151,13 @@ def _keys(examined: Examined) -> Iterator[Check]:
 
 
 def _named_keys(examined: Examined, what: str, names: list[str]) -> Iterator[Check]:
-    """Tensors that are missing or unexpected: as the files show, or as the passport recorded."""
+    """Tensors that are missing or unexpected (`what`): as the files show (`names`), or as the
+    passport recorded.
+    """
     recorded = examined.get(f"{_STATE}.{what}_keys")
-    listed = [*names, *(recorded if isinstance(recorded, list) else [])]
+    listed: list[object] = [*names]
+    if isinstance(recorded, list):
+        listed += recorded
     if listed:
         unique = list(dict.fromkeys(short(str(name)) for name in listed))
         message = f"{len(unique)} {what}: {counted(unique)}"
@@ -145,6 +165,7 @@ def _named_keys(examined: Examined, what: str, names: list[str]) -> Iterator[Che
 
 
 def _health(examined: Examined) -> Iterator[Check]:
+    """What a scan of the weights recorded: NaN or infinity, or that there was no scan."""
     health = examined.mapping(_HEALTH)
     if not health:
         message = "nobody has recorded whether the weights hold NaN"
@@ -156,6 +177,7 @@ def _health(examined: Examined) -> Iterator[Check]:
 
 
 def _assets(examined: Examined) -> Iterator[Check]:
+    """Whether each pretrained model that the checkpoint was made from is pinned."""
     for number, asset in enumerate(examined.entries(_PINS)):
         if not is_pinned(asset):
             yield _check(
@@ -173,6 +195,9 @@ def _name_of(asset: dict[str, object]) -> str:
 
 
 def is_pinned(asset: dict[str, object]) -> bool:
-    """Whether an asset is named by a commit of 40 digits or by a hash of 64."""
+    """Whether an asset is named by a commit of 40 digits or by a hash of 64.
+
+    `{"name": "org/model", "revision": "main"}` is not: a branch moves.
+    """
     pins = [asset.get(key) for key in ("revision", "commit", "sha256")]
     return any(isinstance(pin, str) and _COMMIT.fullmatch(pin) for pin in pins)

@@ -36,7 +36,11 @@ def _check(status: Status, name: str, where: str, message: str, hint: str = "") 
 
 
 def dummy_fault(vector: Any) -> str:
-    """Why a reference test vector proves nothing; "": it may prove something."""
+    """Why a reference test vector proves nothing; "": it may prove something.
+
+    The words follow "the test vector": `has no input but zeros`. A passport made by another program
+    may hold a vector of placeholders.
+    """
     if not isinstance(vector, dict):
         return "is no mapping"
     frames = vector.get("n_frames")
@@ -66,6 +70,11 @@ def _holds_something(value: Any) -> bool:
 
 
 def _is_something(value: Any) -> bool:
+    """Whether a plain value says anything: a number other than 0, or a text that is no word for
+    none.
+
+    `todo`, `n/a` and a hash of zeros are such words.
+    """
     if isinstance(value, str):
         return _NO_HASH.fullmatch(value.strip()) is None
     return is_number(value) and value != 0

@@ -57,6 +57,10 @@ def _is_path(key: str) -> bool:
 
 
 def _weights(examined: Examined) -> Iterator[Check]:
+    """Whether the passport and the folder have the same weight files, each listed once.
+
+    Files that were not hashed are compared by their sizes, and one check says how many.
+    """
     entries = examined.entries(_WEIGHTS)
     if not entries:
         yield _check("fail", "no-weights-listed", _WEIGHTS, "the passport lists no weight file")
@@ -115,10 +119,12 @@ def _manifest(examined: Examined) -> Iterator[Check]:
 
 
 def _shown(size: object) -> str:
+    """A size for a message: `1,024`. What is no whole number stands as it does in the passport."""
     return f"{size:,}" if type(size) is int else short(str(size))
 
 
 def _origin(examined: Examined) -> Iterator[Check]:
+    """Whether the run that made the weights can be found again: its code, log and configuration."""
     commit = examined.get("provenance.training_repo_commit")
     run = "name the run that made it: --run FOLDER"
     if not isinstance(commit, str) or not git.is_sha(commit):

@@ -76,8 +76,7 @@ def read(path: Path, size: int) -> list[Tensor]:
     """
     pieces: dict[str, list[Tensor]] = defaultdict(list)
     for tensor, _ in _placed(path, size):
-        match = _PIECE.fullmatch(tensor.name)
-        pieces[match["name"] if match else tensor.name].append(tensor)
+        pieces[_whole_name(tensor.name)].append(tensor)
     return [_joined(name, tensors) for name, tensors in pieces.items()]
 
 
@@ -94,11 +93,19 @@ def spans(path: Path, size: int) -> list[Span]:
 
 
 def _whole_name(name: str) -> str:
+    """The name of an array, of a piece of which this may be the name: `w.chunks.3` is of `w`."""
     match = _PIECE.fullmatch(name)
-    return match["name"] if match else name
+    if match is None:
+        return name
+    return match["name"]
 
 
 def _joined(name: str, tensors: list[Tensor]) -> Tensor:
+    """One tensor of all the pieces of an array; the array itself where it is in one piece.
+
+    The shape of a whole in pieces stands in the file, too, but nothing here needs more than how
+    many numbers there are.
+    """
     if len(tensors) == 1 and tensors[0].name == name:
         return tensors[0]
     elements = sum(tensor.elements for tensor in tensors)
@@ -107,6 +114,11 @@ def _joined(name: str, tensors: list[Tensor]) -> Tensor:
 
 
 def _placed(path: Path, size: int) -> list[Placed]:
+    """The arrays and pieces of a file, each with where its bytes begin.
+
+    Raises:
+        FaultError, UnreadError, OSError: as `read`.
+    """
     placed: list[Placed] = []
     with open_regular(path) as file:
         for one in _values(file, size, "", 0):
@@ -121,7 +133,11 @@ def _placed(path: Path, size: int) -> list[Placed]:
 
 
 def _values(file: BinaryIO, size: int, name: str, depth: int) -> Iterator[Placed]:
-    """The arrays in the next value. The file stands behind the value afterwards."""
+    """The arrays in the next value. The file stands behind the value afterwards.
+
+    `size` is the file's, in bytes; `name` the keys that lead to the value, "" for the whole;
+    `depth` in how many values it lies.
+    """
     head = _head(file)
     if depth > _MOST_DEPTH:
         raise FaultError(f"nests its values more than {_MOST_DEPTH} deep")
@@ -139,6 +155,10 @@ def _values(file: BinaryIO, size: int, name: str, depth: int) -> Iterator[Placed
 
 
 def _extension(file: BinaryIO, size: int, name: str, length: int) -> Iterator[Placed]:
+    """The array of an extension of `length` bytes; nothing for one that is no array of Flax's.
+
+    One byte with its type stands before those.
+    """
     kind = _take(file, 1)[0]
     end = file.tell() + length
     if kind in _ARRAY_TYPES:
@@ -148,7 +168,8 @@ def _extension(file: BinaryIO, size: int, name: str, length: int) -> Iterator[Pl
 
 
 def _array(file: BinaryIO, name: str, end: int) -> Placed:
-    """The array of an extension that ends at `end`.
+    """The array of an extension that ends at `end`: a list of its shape, its type and its bytes,
+    such as `[[8, 4], "float32", b"…"]`.
 
     Raises:
         FaultError: its shape and its bytes disagree.
@@ -169,6 +190,12 @@ def _array(file: BinaryIO, name: str, end: int) -> Placed:
 
 
 def _head(file: BinaryIO) -> Head:
+    """The beginning of the next value. Small values have their length in their first byte: `0x82`
+    is a mapping of two entries, `0xa3` a text of three bytes.
+
+    Raises:
+        FaultError: MessagePack has no such value, or the file ends in it.
+    """
     first = _take(file, 1)[0]
     if first < 0x80:
         return Head("number", first)
@@ -179,7 +206,7 @@ def _head(file: BinaryIO) -> Head:
     if first < 0xC0:
         return Head("bytes", first & 0x1F)
     if first >= 0xE0:
-        return Head("plain", 0)
+        return Head("plain", 0)  # a number from -32 to -1
     if first in _SHORT:
         return Head(*_SHORT[first])
     if first not in _LONG:
@@ -199,6 +226,7 @@ def _key(file: BinaryIO) -> str:
 
 
 def _number(file: BinaryIO) -> int:
+    """The next value, which is a whole number from 0 on: one size of a shape."""
     head = _head(file)
     if head.kind != "number":
         raise FaultError("holds an array whose shape is no list of sizes")
@@ -206,12 +234,14 @@ def _number(file: BinaryIO) -> int:
 
 
 def _pass(file: BinaryIO, size: int, length: int) -> None:
+    """Go `length` bytes further, without reading them. A file of `size` bytes has to have them."""
     file.seek(length, 1)
     if file.tell() > size:
         raise FaultError("is torn: it ends inside a value")
 
 
 def _take(file: BinaryIO, count: int) -> bytes:
+    """The next `count` bytes, all of them."""
     data = file.read(count)
     if len(data) < count:
         raise FaultError("is torn: it ends inside a value")

@@ -127,7 +127,10 @@ def _tensor(file: BinaryIO) -> tuple[Tensor, int]:
 
 
 def _size_of(dtype: str, elements: int) -> int | None:
-    """The bytes of so many numbers; None: the type is not known here, or packs no such count."""
+    """The bytes of so many numbers; None: the type is not known here, or packs no such count.
+
+    256 numbers of `Q4_K` are one block of 144 bytes.
+    """
     numbers, size_bytes = _BLOCKS.get(dtype, (0, 0))
     if numbers == 0 or elements % numbers:
         return None
@@ -135,6 +138,7 @@ def _size_of(dtype: str, elements: int) -> int | None:
 
 
 def _skip_value(file: BinaryIO, kind: int, size: int, depth: int) -> None:
+    """Pass over a value of the metadata, whose type is `kind`. A list may hold lists, four deep."""
     if kind in _SIZES:
         _take(file, _SIZES[kind])
     elif kind == _STRING:
@@ -146,6 +150,7 @@ def _skip_value(file: BinaryIO, kind: int, size: int, depth: int) -> None:
 
 
 def _skip_array(file: BinaryIO, size: int, depth: int) -> None:
+    """Pass over a list: the type of its entries, how many there are, and the entries."""
     kind, count = _number(file, "<I"), _number(file, "<Q")
     if count > min(_MOST_ENTRIES, size):
         raise FaultError(f"claims a list of {count:,} entries")
@@ -154,11 +159,13 @@ def _skip_array(file: BinaryIO, size: int, depth: int) -> None:
 
 
 def _number(file: BinaryIO, form: str) -> int:
+    """The next number, in a form of `struct`: `<I` is 4 bytes without a sign, `<Q` 8."""
     value: int = struct.unpack(form, _take(file, struct.calcsize(form)))[0]
     return value
 
 
 def _text(file: BinaryIO) -> str:
+    """The next text: the number of its bytes, in 8 bytes, and these in UTF-8."""
     length = _number(file, "<Q")
     if length > _MOST_TEXT_BYTES:
         raise FaultError(f"claims a text of {length:,} bytes")
@@ -166,6 +173,7 @@ def _text(file: BinaryIO) -> str:
 
 
 def _take(file: BinaryIO, size: int) -> bytes:
+    """The next `size` bytes, all of them."""
     data = file.read(size)
     if len(data) < size:
         raise FaultError("is torn: it ends inside its header")

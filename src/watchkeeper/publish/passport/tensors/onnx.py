@@ -73,6 +73,8 @@ def read(path: Path, size: int) -> list[Tensor]:
 def spans(path: Path, size: int) -> list[Span]:
     """Where the tensors lie; those in protobuf's own form are left out.
 
+    That form packs numbers of variable length, which have no place of their own.
+
     Raises:
         FaultError, UnreadError, OSError: as `read`.
     """
@@ -107,6 +109,9 @@ def initializers(path: Path, size: int) -> list[Initializer]:
 def _fields(file: BinaryIO, begin: int, end: int) -> Iterator[Field]:
     """The fields of the message between two places of a file.
 
+    A field begins with a number that holds its own number and, in the lowest three bits, how it is
+    written. Source: protobuf.dev, "Encoding".
+
     Raises:
         FaultError: it is torn, or no message.
     """
@@ -123,6 +128,11 @@ def _fields(file: BinaryIO, begin: int, end: int) -> Iterator[Field]:
 
 
 def _field(file: BinaryIO, number: int, wire: int) -> Field:
+    """The field that begins here; `wire` is how it is written. Of a number `end` is 0.
+
+    Raises:
+        FaultError: it is written in no way that protobuf still has.
+    """
     if wire == _VARINT:
         value = _varint(file)
         return Field(number, value, file.tell(), 0)
@@ -134,6 +144,9 @@ def _field(file: BinaryIO, number: int, wire: int) -> Field:
 
 
 def _varint(file: BinaryIO) -> int:
+    """The next number of variable length: seven bits a byte, the lowest first, and the eighth bit
+    says that more follow. Ten bytes hold any number of 64 bits.
+    """
     value = 0
     for at in range(_MOST_VARINT_BYTES):
         byte = file.read(1)
@@ -146,6 +159,13 @@ def _varint(file: BinaryIO) -> int:
 
 
 def _initializer(file: BinaryIO, message: Field) -> Initializer:
+    """The tensor that a message `TensorProto` describes.
+
+    Its fields come in any order, and a later one wins.
+
+    Raises:
+        FaultError: it is torn, or its bytes do not fit its shape.
+    """
     name, dims, dtype = "", [], ("unknown", 0)
     place: int | None = None
     stored_bytes = None
@@ -164,6 +184,7 @@ def _initializer(file: BinaryIO, message: Field) -> Initializer:
             external |= _entry(file, field)
         elif field.number == _LOCATION:
             is_external = field.value == 1
+    # Types of four bits put two numbers into a byte, and the last byte may hold one.
     size_bytes = -(-math.prod(dims) * dtype[1] // 8) if dtype[1] else None
     tensor = Tensor(name, dtype[0], tuple(dims), size_bytes)
     if is_external:
@@ -183,6 +204,7 @@ def _whole(text: str | None) -> int:
 
 
 def _text(file: BinaryIO, field: Field) -> str:
+    """The text in a field. More than 64 KiB are no name, and are not read."""
     length = field.end - field.begin
     if not 0 <= length <= _MOST_TEXT_BYTES:
         raise FaultError(f"has a name of {length:,} bytes")
@@ -202,11 +224,13 @@ def _numbers(file: BinaryIO, field: Field) -> list[int]:
 
 
 def _size(number: int) -> int:
+    """A size as it was read. Numbers below 0 are written as very large ones."""
     if number >= 2**63:
         raise FaultError("gives a tensor a size below 0")
     return number
 
 
 def _entry(file: BinaryIO, field: Field) -> dict[str, str]:
+    """One key with its value, such as `location` and the file that the tensor lies in."""
     texts = {one.number: _text(file, one) for one in _fields(file, field.begin, field.end)}
     return {texts.get(_KEY, ""): texts.get(_VALUE, "")}

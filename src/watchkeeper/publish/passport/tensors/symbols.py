@@ -61,8 +61,10 @@ _UNKNOWN = object()
 
 
 def follow(file: BinaryIO) -> Reading:
-    """Read one pickle from where the file stands up to its STOP. Names are listed also of a pickle
-    that is not followed to its end.
+    """Read one pickle from where the file stands up to its STOP; the file stands behind it then.
+
+    Names are listed also of a pickle that is not followed to its end. What is wrong with the pickle
+    stands in `tangled`.
     """
     reading = Reading()
     machine = _Machine(reading)
@@ -100,6 +102,7 @@ class _Machine:
             self.reading.tangled = f"has instructions that do not fit together at {name}: {error!r}"
 
     def _follow(self, name: str, argument: Any) -> None:
+        """One instruction's work on the stack: a value, a new container, a step, or nothing."""
         if name in _CONSTANTS:
             self.stack.append(argument)
         elif name in _PUSHED:
@@ -124,7 +127,7 @@ class _Machine:
             self.texts = [*self.texts[-1:], argument]
 
     def add(self, name: Name) -> Name:
-        """Note a name that is imported."""
+        """Note a name that is imported, and return it."""
         return self.reading.names.setdefault(str(name), name)
 
     def above_mark(self) -> list[Any]:
@@ -136,26 +139,34 @@ class _Machine:
 
 
 def _global(machine: _Machine, argument: Any) -> None:
+    """GLOBAL: `torch._utils _rebuild_tensor_v2` as one text. It was noted when it was read."""
     module, _, attribute = argument.partition(" ")
     machine.stack.append(Name(module, attribute))
 
 
 def _stack_global(machine: _Machine, argument: Any) -> None:
+    """STACK_GLOBAL, of protocol 4: the module and the name lie on the stack."""
     attribute, module = machine.stack.pop(), machine.stack.pop()
     machine.stack.append(machine.add(Name(str(module), str(attribute))))
 
 
 def _call(machine: _Machine, argument: Any) -> None:
+    """REDUCE and NEWOBJ: a call is left on the stack as a symbol, and not made."""
     arguments, function = machine.stack.pop(), machine.stack.pop()
     machine.stack.append(Call(function, arguments))
 
 
 def _call_with_names(machine: _Machine, argument: Any) -> None:
+    """NEWOBJ_EX: the same with arguments by name, which no tensor has; they are dropped."""
     machine.stack.pop()
     _call(machine, argument)
 
 
 def _set(machine: _Machine, pairs: list[Any]) -> None:
+    """SETITEM and SETITEMS: put keys and values, in turn, into the mapping on the stack.
+
+    What `OrderedDict()` would return is a symbol, too, and keeps them as its items.
+    """
     place = machine.stack[-1]
     members = list(zip(pairs[::2], pairs[1::2], strict=True))
     if isinstance(place, Call):
@@ -180,6 +191,7 @@ def _set_one(machine: _Machine, argument: Any) -> None:
 
 
 def _add(machine: _Machine, values: list[Any]) -> None:
+    """APPEND and its like: put values into the list on the stack, or into what a call returns."""
     place = machine.stack[-1]
     if isinstance(place, Call):
         place.items += [(None, value) for value in values]
@@ -188,27 +200,34 @@ def _add(machine: _Machine, values: list[Any]) -> None:
 
 
 def _remember(machine: _Machine, argument: Any) -> None:
+    """PUT and MEMOIZE: keep what lies on top, for a GET of its number. MEMOIZE has none: the next
+    free one is meant.
+    """
     index = len(machine.memo) if argument is None else argument
     machine.memo[index] = machine.stack[-1]
 
 
 def _take_tuple(machine: _Machine, size: int) -> None:
+    """TUPLE1 to TUPLE3: the topmost values as a tuple, the last one last."""
     values = [machine.stack.pop() for _ in range(size)]
     machine.stack.append(tuple(values[::-1]))
 
 
 def _make_dict(machine: _Machine, argument: Any) -> None:
+    """DICT: a mapping of the keys and values above the mark."""
     pairs = machine.above_mark()
     machine.stack.append({})
     _set(machine, pairs)
 
 
 def _instance(machine: _Machine, argument: Any) -> None:
+    """INST, of protocol 0: a call of a name with the arguments above the mark."""
     module, _, attribute = argument.partition(" ")
     machine.stack.append(Call(Name(module, attribute), tuple(machine.above_mark())))
 
 
 def _object(machine: _Machine, argument: Any) -> None:
+    """OBJ, of protocol 1: the function lies above the mark, too, before its arguments."""
     function, *arguments = machine.above_mark()
     machine.stack.append(Call(function, tuple(arguments)))
 
@@ -218,6 +237,7 @@ def _drop_mark(machine: _Machine, argument: Any) -> None:
 
 
 def _stop(machine: _Machine, argument: Any) -> None:
+    """STOP: what lies on top is what the pickle would return."""
     machine.reading.value = machine.stack.pop()
 
 
