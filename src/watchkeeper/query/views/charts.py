@@ -74,6 +74,9 @@ def series_of(run: RunRows, chart: Chart) -> Series:
     """The lines of some metrics; metrics that the run lacks have none, but for a gap that is made
     of both losses (`gap_lines`).
 
+    `run` are its rows as they were read so far. Each execution has a line of its own, and one more
+    for what a later one superseded.
+
     Raises:
         OSError: a file of rows can no longer be read.
     """
@@ -123,6 +126,7 @@ def _draw(
 
 
 def _bound(asked: float | None, otherwise: float) -> float:
+    """An end of the range: what was asked for, `otherwise` for None."""
     if asked is None:
         return otherwise
     return asked
@@ -144,7 +148,10 @@ def _part(files: Sequence[FileTracks], metric: str, window: Window) -> Part:
 
 
 def _merged(parts: Sequence[Values]) -> Values:
-    rows = [row for part in parts for row in zip(*part, strict=True)]
+    """The values of several processes as one row of values, in order of time."""
+    rows: list[tuple[float, float, float]] = []
+    for part in parts:
+        rows += zip(*part, strict=True)
     rows.sort(key=lambda row: row[1])
     return Values(
         [step for step, _, _ in rows],
@@ -184,6 +191,7 @@ def _lines(drawn: _Drawn, grid: Grid, chart: Chart) -> list[Line]:
 
 
 def _line(drawn: _Drawn, columns: Columns, bad: Sequence[float], *, is_superseded: bool) -> Line:
+    """A line as a page draws it: of each column the least, the greatest and the smoothed value."""
     return Line(
         metric=drawn.metric,
         attempt=drawn.execution.number,
@@ -207,11 +215,17 @@ def _thinned(bad: Sequence[float]) -> list[float | int]:
 
 def _short(figures: Sequence[float | None]) -> list[float | None]:
     """The figures to seven digits: a chart has no room for more, and an answer is half as long."""
-    return [None if figure is None else float(f"{figure:.7g}") for figure in figures]
+    short: list[float | None] = []
+    for figure in figures:
+        short.append(None if figure is None else float(f"{figure:.7g}"))
+    return short
 
 
 def _plain(x: float | None) -> float | int | None:
-    """A place on an axis: a whole number as an integer, a time to the millisecond."""
+    """A place on an axis: a whole number as an integer, a time to the millisecond.
+
+    None for an empty column, and for what JSON has no number for.
+    """
     if x is None or not math.isfinite(x):
         return None
     if x.is_integer() and abs(x) < 2**53:
@@ -233,15 +247,18 @@ def gap_parts(metrics: Sequence[str]) -> tuple[str, ...]:
     """The training loss and the validation loss that a gap is made of; () where one of them is not
     logged, or a gap is.
     """
-    names = loss_names(metrics)
-    if all(names) and not set(GAPS).intersection(metrics):
-        return names
-    return ()
+    train, val = loss_names(metrics)
+    logs_gap = not set(GAPS).isdisjoint(metrics)
+    if not train or not val or logs_gap:
+        return ()
+    return train, val
 
 
 def gap_lines(train: Sequence[Line], val: Sequence[Line]) -> Iterator[Line]:
-    """The gap of one execution, from its lines of both losses: at each point of the validation
-    loss, less the smoothed training loss there or, where none is there, before it.
+    """The gap of one execution, from its lines of both losses.
+
+    At each point of the validation loss it is that, less the smoothed training loss there or, where
+    none is there, before it. What was superseded is compared with what was superseded.
     """
     for line in val:
         beside = next((one for one in train if one.superseded == line.superseded), None)
@@ -250,8 +267,12 @@ def gap_lines(train: Sequence[Line], val: Sequence[Line]) -> Iterator[Line]:
 
 
 def _gap_line(train: Line, val: Line) -> Line:
-    points = zip(train.x, train.smooth, strict=True)
-    known = sorted((x, loss) for x, loss in points if x is not None and loss is not None)
+    """The gap of one line of each loss; None where no training loss was logged before."""
+    known: list[tuple[float, float]] = []
+    for x, loss in zip(train.x, train.smooth, strict=True):
+        if x is not None and loss is not None:
+            known.append((x, loss))
+    known.sort()
     places = [x for x, _ in known]
     gaps: list[float | None] = []
     for x, loss in zip(val.x, val.smooth, strict=True):

@@ -112,11 +112,16 @@ def _shown(names: Sequence[str], wanted: Sequence[str], runs: int) -> list[str]:
 
 
 def _last_of(measures: Measures, run: Chosen) -> Mapping[str, Number]:
-    """The last figures of a recorded run, its losses under the names that sides have."""
+    """The last figures of a recorded run, metric → value; {} where it has none."""
     return {name: figure.last for name, figure in measures.recorded(run.folder).figures.items()}
 
 
 def _base(sides: Sequence[Side], base: str) -> Side:
+    """The run that the others are compared with; the first for "".
+
+    Raises:
+        UsageError: none of them has this id.
+    """
     if not base:
         return sides[0]
     for side in sides:
@@ -126,6 +131,7 @@ def _base(sides: Sequence[Side], base: str) -> Side:
 
 
 def _run(side: Side, measured: Measured) -> ComparedRun:
+    """A run as the page's heading has it. A recorded run's own state outweighs its side's."""
     state = side.state
     if side.origin == "recorded":
         state = measured.entry.state
@@ -141,7 +147,9 @@ def _run(side: Side, measured: Measured) -> ComparedRun:
 
 
 def standing_of(state: str) -> Standing:
-    """Where a run stands, by its state in words."""
+    """Where a run stands, by its state in words. A state that is not on the list, such as a
+    scheduler's TIMEOUT, is one of failure.
+    """
     if state in GOOD:
         return "done"
     return _STANDINGS.get(state, "failed")

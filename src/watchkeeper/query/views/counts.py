@@ -34,12 +34,18 @@ def counts_of(states: Iterable[str]) -> dict[str, int]:
 
 
 def worst_first(counts: Mapping[str, int]) -> dict[str, int]:
-    """The counts in the order of their gravity; a state that is not known comes last."""
+    """The counts in the order of their gravity; a state that is not known comes last.
+
+    States that nothing is in are left out.
+    """
     known = [state for state in ORDER if counts.get(state)]
     others = sorted(state for state in counts if state not in ORDER and counts[state])
     return {state: counts[state] for state in (*known, *others)}
 
 
 def settled(counts: Mapping[str, int]) -> int:
-    """How many of them are done or finished."""
-    return sum(count for state, count in counts.items() if state in SETTLED)
+    """How many of them are done or finished, and so need nobody."""
+    total = 0
+    for state in SETTLED:
+        total += counts.get(state, 0)
+    return total

@@ -30,7 +30,9 @@ def folders_of(subject: Subject) -> list[Path]:
 
 
 def with_files(evidence: Iterable[Evidence], folders: Sequence[Path]) -> list[Evidence]:
-    """The evidence, with which of its sources are files that can be opened."""
+    """The evidence, with which of its sources are files that can be opened. Sources are paths below
+    one of `folders`, or words (`git`, `the scheduler`).
+    """
     return [
         msgspec.structs.replace(one, is_file=_place_of(one.source, folders) is not None)
         for one in evidence

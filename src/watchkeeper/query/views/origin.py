@@ -34,6 +34,8 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
 def origin(folder: Path) -> Origin:
     """Look at the journal of an experiment or of a recorded run.
 
+    `folder` is the one that holds `.watchkeeper`. A folder without a journal has no events.
+
     Raises:
         NewerJournalError: a later version wrote it.
     """
@@ -69,7 +71,10 @@ def events_of(folder: Path) -> Iterator[AnyEvent | Unknown]:
 
 
 def _last(events: Sequence[AnyEvent | Unknown]) -> AnyEvent | Unknown | None:
-    return events[-1] if events else None
+    """The last event of a writer; None where its file has none."""
+    if not events:
+        return None
+    return events[-1]
 
 
 def _last_look(files: Iterable[Sequence[AnyEvent | Unknown]]) -> Intended | RunStarted | None:
@@ -82,6 +87,7 @@ def _last_look(files: Iterable[Sequence[AnyEvent | Unknown]]) -> Intended | RunS
 
 
 def _hash_of(hashes: Sequence[str]) -> str:
+    """One hash for all seals: itself where there is one, "" for none."""
     if len(hashes) < 2:
         return "".join(hashes)
     return hashlib.sha256("".join(hashes).encode()).hexdigest()

@@ -143,6 +143,7 @@ class _Part(msgspec.Struct):
 
 
 def _add_experiment(parts: _Part, site: Site, jobs: Jobs, runs: Sequence[Run]) -> None:
+    """Add an experiment: its row, what needs a person, what runs and what waits."""
     watcher = watcher_of(jobs.experiment.folder, jobs.read)
     running = running_rows(site)
     parts.places.append(heard_of(place_of(site, jobs.words, runs), running))
@@ -153,6 +154,7 @@ def _add_experiment(parts: _Part, site: Site, jobs: Jobs, runs: Sequence[Run]) -
 
 
 def _add_recorded(parts: _Part, runs: Sequence[Run]) -> None:
+    """Add the recorded runs by their folders. Of the first 30 that run the files are read."""
     now = datetime.now(UTC)
     under_way = [run for run in runs if run.state == "running"]
     parts.more_running += max(0, len(under_way) - MOST_RUNNING)

@@ -33,7 +33,10 @@ def spark_of(run_folder: Path) -> tuple[float, ...]:
 
 
 def _values(path: Path) -> Sequence[float]:
-    """The losses in a file of rows, or the median of each of 48 blocks of a large one."""
+    """The losses in a file of rows, or the median of each of 48 blocks of a large one.
+
+    Blocks of 8 KiB lie evenly from the begin of the file to its end. () where it cannot be read.
+    """
     try:
         with open_regular(path) as file:
             size = file.seek(0, os.SEEK_END)
@@ -53,6 +56,8 @@ def _losses(data: bytes) -> Iterator[float]:
     """The finite losses in whole lines; what a block cuts off is no row."""
     for line in data.split(b"\n"):
         fields = decode_fields(line)
-        loss = loss_of(fields or {}, TRAIN_LOSS)
+        if not fields:
+            continue
+        loss = loss_of(fields, TRAIN_LOSS)
         if isinstance(loss, int | float) and math.isfinite(loss):
             yield float(loss)

@@ -59,7 +59,11 @@ def contrast(sides: Sequence[Side], base: Side) -> Contrast:
 
 
 def heading_of(runs: int, differs: Sequence[Difference]) -> str:
-    """`4 runs differ in 2 settings, the code and the environment`."""
+    """`4 runs differ in 2 settings, the code and the environment`.
+
+    `runs` is how many are compared. Of several rows about one thing, such as files of the code, the
+    thing is named once.
+    """
     if runs < 2:
         return "One run, and nothing to compare it with"
     settings = sum(one.kind == "setting" for one in differs)
@@ -77,6 +81,7 @@ def heading_of(runs: int, differs: Sequence[Difference]) -> str:
 
 
 def _difference(row: _Row, at: int) -> Difference:
+    """A row as a page has it. `at` is the place of the base among the runs."""
     base = row.values[at]
     return Difference(
         key=row.key,
@@ -92,8 +97,10 @@ def _settings(sides: Sequence[Side]) -> Iterator[_Row]:
     they leave out.
     """
     varying = dict.fromkeys(compare.varying(sides))
-    keys = dict.fromkeys(key for side in sides for key in side.settings)
-    for key in [*varying, *(key for key in keys if key not in varying)]:
+    keys = dict(varying)
+    for side in sides:
+        keys.update(dict.fromkeys(side.settings))
+    for key in keys:
         values = [_setting(side, key) for side in sides]
         if key not in varying and len(set(values)) > 1:
             continue  # not known of all
@@ -101,6 +108,7 @@ def _settings(sides: Sequence[Side]) -> Iterator[_Row]:
 
 
 def _setting(side: Side, key: str) -> str | None:
+    """A setting of a run; None where its whole configuration is known and has no such setting."""
     if key in side.settings:
         return side.settings[key]
     if side.partial or not side.settings:
@@ -138,11 +146,14 @@ def _of_facts(facts: Sequence[Facts], at: int) -> Iterator[_Row]:
 
 def _files(sides: Sequence[Side]) -> Iterator[_Row]:
     """The files of the code that are not the same, where all runs name theirs, and neither the
-    commit nor what was not committed explains them.
+    commit nor what was not committed explains them. Of each the first digits of its hash are shown.
     """
-    if len({(side.commit, side.diff, not side.files) for side in sides}) > 1:
+    origins = {(side.commit, side.diff, not side.files) for side in sides}
+    if len(origins) > 1:
         return
-    names = dict.fromkeys(name for side in sides for name in side.files)
+    names: dict[str, None] = {}
+    for side in sides:
+        names.update(dict.fromkeys(side.files))
     shown = 0
     for name in names:
         hashes = [side.files.get(name, "")[:HASH] or None for side in sides]

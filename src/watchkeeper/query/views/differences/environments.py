@@ -51,18 +51,23 @@ def python_of(environment: Environment) -> Python:
 
 def counted(packages: Mapping[str, str]) -> str:
     """`17 packages`."""
-    return f"{len(packages)} package{'' if len(packages) == 1 else 's'}"
+    if len(packages) == 1:
+        return "1 package"
+    return f"{len(packages)} packages"
 
 
 def change_of(old: Mapping[str, str], new: Mapping[str, str]) -> Change:
-    """How packages (name → version) differ from others: `156: 139 more, 1 changed`."""
+    """How packages (name → version) differ from others: `156: 139 more, 1 changed`.
+
+    The details name each one: `torch 2.4.0 → 2.5.1`, `+ accelerate 1.0`, `− apex 0.1`. Of more than
+    200 the first are named, and the last line says how many are left.
+    """
     added = [f"+ {name} {new[name]}" for name in new if name not in old]
     removed = [f"− {name} {old[name]}" for name in old if name not in new]
-    changed = [
-        f"{name} {old[name]} → {new[name]}"
-        for name in new
-        if name in old and old[name] != new[name]
-    ]
+    changed: list[str] = []
+    for name, version in new.items():
+        if name in old and old[name] != version:
+            changed.append(f"{name} {old[name]} → {version}")
     counts = ((added, "more"), (removed, "fewer"), (changed, "changed"))
     words = [f"{len(lines)} {what}" for lines, what in counts if lines]
     if not words:
@@ -75,6 +80,7 @@ def change_of(old: Mapping[str, str], new: Mapping[str, str]) -> Change:
 
 
 def _decoded(data: bytes | None) -> Environment | None:
+    """The environment in a kept file; None where there is no file, or it is damaged."""
     if data is None:
         return None
     try:

@@ -54,7 +54,9 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def facts_of(side: Side, environments: Environments) -> Facts:
-    """What was recorded of a run."""
+    """What was recorded of a run. `environments` reads the kept lists of packages, each once for
+    all the runs that are compared.
+    """
     words = {
         "code": side.commit[:HASH],
         "script": side.script[:HASH],
@@ -82,7 +84,9 @@ def _patch_of(side: Side) -> bytes | None:
 
 
 def _uncommitted(side: Side, patch: bytes | None) -> str:
-    """What was not committed, as much as is known of it."""
+    """What was not committed, as much as is known of it: `2 files, 17 lines`, `none`, or that there
+    were changes; "" where nobody looked.
+    """
     if patch is not None:
         return extent_of(patch).words
     if side.diff:
@@ -95,10 +99,14 @@ def _uncommitted(side: Side, patch: bytes | None) -> str:
 
 
 def _gpus(recorder: str) -> str:
-    """`2 × NVIDIA H100`: those that the job held, else all that were measured; "" for none."""
-    last = None
-    if recorder:
-        last = read_last_sample(Path(recorder))
+    """`2 × NVIDIA H100`: those that the job held, else all that were measured; "" for none.
+
+    `recorder` is the folder of the recorded run, "" for none. The last sample of its telemetry
+    counts.
+    """
+    if not recorder:
+        return ""
+    last = read_last_sample(Path(recorder))
     if last is None:
         return ""
     _, sample = last

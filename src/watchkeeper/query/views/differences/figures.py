@@ -64,7 +64,11 @@ class Measures:
         return msgspec.structs.replace(measured, figures=figures, results=results)
 
     def _of_job(self, side: Side) -> Measured:
-        """What the verdicts on a run's jobs say, and the recorder of its training."""
+        """What the verdicts on a run's jobs say, and the recorder of its training.
+
+        The names of evaluations' figures are a task and a metric, `capitalization accuracy`; those
+        of a recorder have no space.
+        """
         judged = self._in_experiment(side.where).get(side.key, {})
         recorded = Measured()
         if side.recorder:
@@ -77,7 +81,7 @@ class Measures:
         )
 
     def _in_experiment(self, folder: str) -> Mapping[str, Mapping[str, Figure]]:
-        """Key → the figures of the run's jobs."""
+        """Key → the figures of the run's jobs; {} where the experiment cannot be read."""
         if folder not in self._judged:
             jobs = read_jobs(Path(folder), self.problems)
             found = jobs.jobs if jobs is not None else ()
@@ -96,13 +100,17 @@ def _joined(judged: Mapping[str, Figure], recorded: Mapping[str, Figure]) -> dic
 
 def last_values(measured: Measured) -> dict[str, Extreme]:
     """The last value of each metric, with its step."""
-    return {
-        name: Extreme(figure.last, figure.last_step) for name, figure in measured.figures.items()
-    }
+    values: dict[str, Extreme] = {}
+    for name, figure in measured.figures.items():
+        values[name] = Extreme(figure.last, figure.last_step)
+    return values
 
 
 def values_at(measured: Measured, step: float) -> dict[str, Extreme]:
-    """The values at a training step: of each metric the last row at or before it, with its step."""
+    """The values at a training step: of each metric the last row at or before it, with its step.
+
+    {} of a run without rows of its own: a verdict knows only the last figures.
+    """
     run = None
     if measured.recorder is not None:
         run, _ = read_run(measured.recorder, "", all_rows=False, is_alone=False)
@@ -136,6 +144,7 @@ def _only_in(side: Side, figures: Mapping[str, Figure]) -> dict[str, Figure]:
 
 
 def _epoch(text: str) -> int | None:
+    """The epoch that a run log names for a figure; None where it names none."""
     if text.isdecimal():
         return int(text)
     return None

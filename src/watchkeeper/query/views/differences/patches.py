@@ -45,7 +45,7 @@ def files_in(patch: bytes) -> list[str]:
 
 
 def extent_of(patch: bytes) -> Extent:
-    """How much a patch, as git writes it, changes."""
+    """How much a patch, as git writes it, changes. A binary file has no lines."""
     files = lines = 0
     for part in re.split(rb"^diff --git ", patch, flags=re.MULTILINE)[1:]:
         files += 1
@@ -54,17 +54,27 @@ def extent_of(patch: bytes) -> Extent:
 
 
 def _lines_changed(part: Sequence[str]) -> int:
-    """The lines that one file's part of a patch changes."""
-    total = 0
+    """The lines that one file's part of a patch changes.
+
+    A stretch of three lines `-` and two lines `+` changes three. The lines `---` and `+++` above
+    the first hunk name the file, and are not counted.
+    """
     hunks = [number for number, line in enumerate(part) if _HUNK.match(line)]
-    signs = "".join(line[:1] for line in part[hunks[0] :]) if hunks else ""
+    if not hunks:
+        return 0
+    signs = "".join(line[:1] for line in part[hunks[0] :])
+    total = 0
     for run in re.findall(r"[-+]+", signs):
         total += max(run.count("+"), run.count("-"))
     return total
 
 
 def diffs_of(base: Side, sides: Sequence[Side]) -> list[Diff]:
-    """How the code of these runs differs from the base's, each difference once."""
+    """How the code of these runs differs from the base's, each difference once.
+
+    At most eight, each of at most 400 lines without secrets. Where a difference cannot be shown,
+    its `note` says why. The base itself may be among `sides`.
+    """
     diffs: list[Diff] = []
     seen: set[tuple[str, ...]] = set()
     for side in sides:
@@ -77,7 +87,9 @@ def diffs_of(base: Side, sides: Sequence[Side]) -> list[Diff]:
 
 
 def _against(base: Side, side: Side) -> Iterator[tuple[tuple[str, ...], Diff]]:
-    """Each difference of the code, with what tells it from those of other runs."""
+    """Each difference of the code, with what tells it from those of other runs: two runs from the
+    same commit have the same difference from the base.
+    """
     if base.commit != side.commit or base.files != side.files:
         files = sorted(side.files.items())
         identity = ("code", side.commit, *(f"{name} {sha256}" for name, sha256 in files))
@@ -123,6 +135,7 @@ def _kept_files(base: Side, side: Side) -> list[str] | None:
 
 
 def _differing(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
+    """The names of the files (name → hash) that are not the same in both, in order."""
     entries = dict(set(old.items()) ^ set(new.items()))
     return sorted(entries)
 
@@ -131,20 +144,26 @@ def _kept_text(side: Side, sha256: str) -> str | None:
     """A kept file's text, "" for none; None where it was not kept, or is too large."""
     if not sha256:
         return ""
-    data = read_kept(Path(side.kept), sha256) if side.kept else None
+    if not side.kept:
+        return None
+    data = read_kept(Path(side.kept), sha256)
     if data is None or len(data) > _MOST_FILE_BYTES:
         return None
     return data.decode("utf-8", "replace")
 
 
 def _unified(old_name: str, new_name: str, old: str, new: str) -> Iterator[str]:
+    """The lines of a unified diff of two texts, under these names."""
     return difflib.unified_diff(
         old.splitlines(), new.splitlines(), old_name, new_name, lineterm="", n=_CONTEXT
     )
 
 
 def _between_commits(what: str, base: Side, side: Side) -> Diff:
-    """The diff of two commits by git, of the files that the runs name where they name any."""
+    """The diff of two commits by git, of the files that the runs name where they name any.
+
+    The repository is looked for where each of the two runs lies.
+    """
     names = _differing(base.files, side.files)[:_MOST_NAMES]
     for place in dict.fromkeys([base.where, side.where]):
         folder = Path(place) if Path(place).is_dir() else Path(place).parent
@@ -156,6 +175,7 @@ def _between_commits(what: str, base: Side, side: Side) -> Diff:
 
 
 def _scripts(base: Side, side: Side) -> Diff:
+    """How the scripts differ that both jobs ran, as they were kept at submission."""
     old = _kept_text(base, base.script_object)
     new = _kept_text(side, side.script_object)
     if old is None or new is None:
@@ -169,7 +189,9 @@ def _uncommitted(base: Side, side: Side) -> Diff:
     if not side.diff:
         owner = base
     what = f"uncommitted, {owner.name}"
-    patch = read_kept(Path(owner.kept), owner.diff) if owner.kept else None
+    patch = None
+    if owner.kept:
+        patch = read_kept(Path(owner.kept), owner.diff)
     if patch is None:
         return Diff(what=what, lines=[], note="the changes were not kept")
     return _cut(what, patch.decode("utf-8", "replace").splitlines())

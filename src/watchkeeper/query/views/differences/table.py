@@ -35,21 +35,22 @@ def step_of(at: str) -> float | None:
 
 
 def metric_names(sides: Sequence[Side], measured: Sequence[Measured]) -> list[str]:
-    """The names of all figures: results of evaluations, by metric and task; validation losses;
-    others whose better end is known; training losses; the rest.
+    """The names of all figures, each once and those that decide first: results of evaluations, by
+    metric and task; validation losses; others whose better end is known; training losses; the rest.
+
+    `measured` is in the order of `sides`.
     """
-    results = {name for one in measured for name in one.results}
-    names = dict.fromkeys(name for one in measured for name in one.figures)
+    results: set[str] = set()
+    names: dict[str, None] = {}
+    for one in measured:
+        results.update(one.results)
+        names.update(dict.fromkeys(one.figures))
     of_tasks = [name for name in names if name in results]
     of_tasks.sort(key=lambda name: name.rpartition(" ")[2])
     val = [name for name in VAL_LOSS if name in names]
     train = [name for name in TRAIN_LOSS if name in names]
-    ranked = [name for name in names if end_of(name, sides)]
-    return list(dict.fromkeys([*of_tasks, *val, *_without(ranked, train), *train, *names]))
-
-
-def _without(names: Sequence[str], others: Sequence[str]) -> list[str]:
-    return [name for name in names if name not in others]
+    ranked = [name for name in names if end_of(name, sides) and name not in train]
+    return list(dict.fromkeys([*of_tasks, *val, *ranked, *train, *names]))
 
 
 class Table:
@@ -62,6 +63,9 @@ class Table:
 
     def rows(self, metrics: Sequence[str], at: str) -> list[FigureRow]:
         """A row for each metric: its last values, its best ones, or those at a training step.
+
+        `at` is `last`, `best`, or the number of a step as a text. A run that lacks a metric has
+        None in its place.
 
         Raises:
             UsageError: `at` is none of these.
@@ -87,6 +91,9 @@ class Table:
         return values
 
     def _row(self, metric: str, reached: Sequence[Mapping[str, Extreme]]) -> FigureRow:
+        """The row of one metric. `reached` are the values of each run, metric → value and
+        its step.
+        """
         better = end_of(metric, self._sides)
         points = [values.get(metric) for values in reached]
         values = [_value_of(point) for point in points]
@@ -103,15 +110,18 @@ class Table:
         )
 
     def _best(self, values: Sequence[Real | None], better: Better) -> list[bool]:
-        """Which of the values are the best: of finished runs, where one of them has any."""
+        """Which of the values are the best: of finished runs, where one of them has any.
+
+        None is where nobody knows which end is better, or where fewer than two runs have a value: a
+        figure that is compared with nothing is not the best.
+        """
         known = [value for value in values if _is_finite(value)]
         if not better or len(known) < 2:
             return [False] * len(values)
-        finished = [
-            _of_finished(value, side) for value, side in zip(values, self._sides, strict=True)
-        ]
-        counted = [value for value in finished if _is_finite(value)]
-        shown = finished
+        shown: list[Real | None] = []
+        for value, side in zip(values, self._sides, strict=True):
+            shown.append(_of_finished(value, side))
+        counted = [value for value in shown if _is_finite(value)]
         if not counted:
             counted, shown = known, list(values)
         best = max(counted)
@@ -121,18 +131,21 @@ class Table:
 
 
 def _value_of(point: Extreme | None) -> Real | None:
+    """The value of a point; None where the run has none."""
     if point is None:
         return None
     return point.value
 
 
 def _step_of(point: Extreme | None) -> Real | None:
+    """The step, or the epoch, that a value was reached at; None where nobody says."""
     if point is None:
         return None
     return point.step
 
 
 def _is_finite(value: Real | None) -> TypeGuard[Real]:
+    """Whether there is a value, and it is neither NaN nor infinite."""
     return value is not None and math.isfinite(value)
 
 
@@ -144,6 +157,9 @@ def _of_finished(value: Real | None, side: Side) -> Real | None:
 
 
 def _difference(value: Real | None, base: Real | None) -> Real | None:
+    """By how much a value is above the base's; None where one of the two is missing or
+    not finite.
+    """
     if not (_is_finite(value) and _is_finite(base)):
         return None
     return value - base

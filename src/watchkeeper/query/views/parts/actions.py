@@ -52,6 +52,7 @@ def _blocks(path: Path) -> tuple[list[Block], int]:
 
 
 def _lines(blocks: Iterable[Block], zone: str) -> list[LogLine]:
+    """The blocks of a log as lines of the page, their times in the log's zone."""
     place = _zone(zone)
     return [
         LogLine(

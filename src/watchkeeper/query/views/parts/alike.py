@@ -14,7 +14,10 @@ from watchkeeper.watch.verdict.judge import cause_in, error_in
 
 
 def alike(rows: Iterable[Row]) -> list[list[Row]]:
-    """The rows in groups of one problem each, in the order of the first of each."""
+    """The rows in groups of one problem each, in the order of the first of each.
+
+    `CUDA out of memory: tried to allocate 2.1 GiB` and `… 3.4 GiB` are one problem.
+    """
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         groups.setdefault(_likeness(row), []).append(row)
@@ -28,7 +31,8 @@ def error_of(row: Row) -> str:
     line = line_of(row)
     if line:
         return line
-    return ": ".join(filter(None, [row.state, cause_in(row.why) or row.why]))
+    why = cause_in(row.why) or row.why
+    return ": ".join(filter(None, [row.state, why]))
 
 
 def line_of(row: Row) -> str:
@@ -37,7 +41,9 @@ def line_of(row: Row) -> str:
 
 
 def code_of(row: Row) -> str:
-    """The short name of what is wrong with a row."""
+    """The short name of what is wrong with a row, as `--json` has it: `run-failed`,
+    `evaluation-blocked`, `run-stalled`.
+    """
     if row.state == NOT_SUBMITTED:
         return "submission-refused"
     if row.state == UNSIGNED:

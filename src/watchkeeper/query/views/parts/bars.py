@@ -23,13 +23,14 @@ def job_bars(site: Site) -> list[JobBar]:
 
 
 def slots_of(bars: Sequence[JobBar], now: datetime) -> int:
-    """How many jobs ran at once, at most."""
+    """How many jobs ran at once, at most; 0 where none has begun. One that runs ends at `now`."""
     changes: list[tuple[datetime, int]] = []
     for bar in bars:
         if bar.started is not None:
             changes.append((bar.started, 1))
             changes.append((max(bar.started, bar.ended or now), -1))
     most = running = 0
+    # At one moment the ends come first: a job that follows another does not run beside it.
     for _, change in sorted(changes):
         running += change
         most = max(most, running)
@@ -37,6 +38,9 @@ def slots_of(bars: Sequence[JobBar], now: datetime) -> int:
 
 
 def _bars_of(site: Site, row: Row) -> Iterator[JobBar]:
+    """The bars of one piece of work, an attempt after the other. What was never submitted
+    has none.
+    """
     for attempt in site.looked.state.run(row.key).attempts.values():
         if not attempt.submissions:
             continue
@@ -47,7 +51,11 @@ def _bars_of(site: Site, row: Row) -> Iterator[JobBar]:
 
 
 def _executions(site: Site, whole: JobBar, attempt: Attempt) -> Iterator[JobBar]:
-    """The bar of an attempt; where its job was started again, one for each execution."""
+    """The bar of an attempt; where its job was started again, one for each execution.
+
+    The wrapper's claims say when each began, and its exit records when it ended. All but the last
+    were requeued: a scheduler starts a job again only where it took it away.
+    """
     if not _may_be_several(attempt):
         yield whole
         return
@@ -85,6 +93,7 @@ def _standing(attempt: Attempt) -> Standing:
 
 
 def _bar(row: Row, attempt: Attempt, standing: Standing) -> JobBar:
+    """The bar of an attempt as a whole, from its first submission to its end."""
     queued = min(one.time for one in attempt.submissions.values())
     started = None
     if attempt.facts is not None:

@@ -40,7 +40,10 @@ def valid_files(site: Site) -> Valid | None:
 
 
 def began_and_ended(site: Site) -> tuple[datetime | None, datetime | None]:
-    """When the first job was submitted, and when the last ended: None while one is under way."""
+    """When the first job was submitted, and when the last ended.
+
+    Both None where nothing was submitted; the end is None while a job is under way.
+    """
     begins: list[datetime] = []
     ends: list[datetime | None] = []
     for attempt in site.looked.state.attempts():
@@ -62,6 +65,7 @@ def decision_rows(site: Site) -> list[DecisionRow]:
 
 
 def _decision_row(group: list[Decision]) -> DecisionRow:
+    """Decisions of one action and reason as one row, with the detail if it is the same in all."""
     first = group[0]
     details = {decision.detail for decision in group}
     reason = first.reason
@@ -72,7 +76,10 @@ def _decision_row(group: list[Decision]) -> DecisionRow:
 
 
 def evidence_of(site: Site) -> list[Evidence]:
-    """Which code and data it used, whether the scheduler answers, and its logs."""
+    """Which code and data it used, whether the scheduler answers, and its logs.
+
+    Sources that are files of the experiment can be opened from the page.
+    """
     evidence = [*_code(site), *_data(site), *_scheduler(site), *_logs(site)]
     return with_files(evidence, [site.looked.experiment.folder])
 
@@ -94,6 +101,7 @@ def _code(site: Site) -> Iterator[Evidence]:
 
 
 def _data(site: Site) -> Iterator[Evidence]:
+    """The data that the experiment's summary names; nothing where it names none."""
     experiment = site.looked.experiment
     words = ", ".join(filter(None, [experiment.dataset, experiment.dataset_facts]))
     if words:

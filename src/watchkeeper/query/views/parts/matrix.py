@@ -32,6 +32,7 @@ def array_task_rows(site: Site) -> list[WorkRow]:
 
 
 def _work_row(site: Site, row: Row, running: RunningRow | None) -> WorkRow:
+    """A row as a page has it. `running`: how far it is, None where it does not run."""
     health: str = row.health or ""
     progress = Progress()
     if running is not None:
@@ -61,14 +62,19 @@ def _work_row(site: Site, row: Row, running: RunningRow | None) -> WorkRow:
 
 
 def finite(metrics: Mapping[str, Number]) -> Iterator[tuple[str, Real]]:
-    """The figures that are numbers, without how many samples they are of."""
+    """The figures that are numbers, without how many samples they are of.
+
+    An event spells NaN and infinity as texts, since JSON has no number for them.
+    """
     for name, value in metrics.items():
-        if name != _SAMPLES and not isinstance(value, str) and math.isfinite(value):
+        if name == _SAMPLES or isinstance(value, str):
+            continue
+        if math.isfinite(value):
             yield name, value
 
 
 def _elapsed_s(site: Site, row: Row) -> float | None:
-    """How long it took, or has run so far."""
+    """How many seconds it took, or has run so far; None where it has not begun, or nobody says."""
     attempt = site.latest(row.key)
     if row.elapsed_s is not None or attempt is None or not attempt.active:
         return row.elapsed_s
@@ -78,13 +84,14 @@ def _elapsed_s(site: Site, row: Row) -> float | None:
 
 
 def _train_loss(site: Site, row: Row) -> float | None:
+    """The last training loss that the verdict on its newest attempt found; None for none."""
     attempt = site.latest(row.key)
     if attempt is None or attempt.judged is None or attempt.judged.learned is None:
         return None
     loss = attempt.judged.learned.last_train_loss
-    if isinstance(loss, int | float):
-        return float(loss)
-    return None
+    if not isinstance(loss, int | float):
+        return None
+    return float(loss)
 
 
 # ── columns
@@ -102,39 +109,48 @@ def task_columns(site: Site) -> list[TaskColumn]:
 
 
 def metric_columns(site: Site, rows: Sequence[WorkRow]) -> list[MetricColumn]:
-    """The metrics of the evaluations, each with its range over all tasks."""
+    """The metrics of the evaluations, each with its range over all tasks, in the order in which
+    they are met in `rows`.
+    """
     values: dict[str, list[Real]] = {}
     for row in rows:
         if row.phase == "evaluation":
             for name, value in row.metrics.items():
                 values.setdefault(name, []).append(value)
-    return [
-        MetricColumn(name=name, least=min(own), greatest=max(own), better=site.ranking.better(name))
-        for name, own in values.items()
-    ]
+    columns: list[MetricColumn] = []
+    for name, own in values.items():
+        better = site.ranking.better(name)
+        columns.append(MetricColumn(name=name, least=min(own), greatest=max(own), better=better))
+    return columns
 
 
 def run_rows(site: Site) -> tuple[list[str], list[RunRow]]:
-    """The names of the settings that differ between the runs, and the runs with theirs."""
+    """The names of the settings that differ between the runs, and the runs with theirs.
+
+    A control is the base model, which is evaluated and not trained: its settings do not count.
+    """
     reader = flatten.Reader()
     experiment = site.looked.experiment
     runs = runs_of(experiment, site.looked.state)
     settings = {run.name: _settings(run, reader) for run in runs}
     controls = {item.run for item in experiment.items if item.control}
     names = _differing([settings[run.name] for run in runs if run.name not in controls])
-    rows = [
-        RunRow(
-            name=run.name,
-            id=site.id_of(run.name),
-            settings={name: own for name in names if (own := settings[run.name].get(name))},
-            control=run.name in controls,
+    rows: list[RunRow] = []
+    for run in runs:
+        own = settings[run.name]
+        rows.append(
+            RunRow(
+                name=run.name,
+                id=site.id_of(run.name),
+                settings={name: own[name] for name in names if own.get(name)},
+                control=run.name in controls,
+            )
         )
-        for run in runs
-    ]
     return names, rows
 
 
 def _settings(run: ExperimentRun, reader: flatten.Reader) -> dict[str, str]:
+    """The settings of a run, name → value, from its configuration as it was kept or as it lies."""
     known, _ = settings_of(run.experiment, run.name, run.intended, run.snapshot, reader)
     return known
 
@@ -154,7 +170,9 @@ def _differing(settings: Sequence[Mapping[str, str]]) -> list[str]:
 
 
 def best_of(site: Site, rows: Sequence[WorkRow]) -> list[Best]:
-    """The best figure of each task's first metric, in the tasks' order."""
+    """The best figure of each task's first metric, in the tasks' order. Of equal ones the first;
+    a task of which nobody knows which figures are better has none.
+    """
     best: dict[str, Best] = {}
     firsts: dict[str, str] = {}
     for row in rows:
@@ -162,7 +180,9 @@ def best_of(site: Site, rows: Sequence[WorkRow]) -> list[Best]:
             continue
         metric = firsts.setdefault(row.task, next(iter(row.metrics)))
         value = row.metrics.get(metric)
-        if value is not None and _is_better(site.ranking.sign(metric), value, best.get(row.task)):
+        if value is None:
+            continue
+        if _is_better(site.ranking.sign(metric), value, best.get(row.task)):
             best[row.task] = Best(
                 metric=f"{row.task} {metric}",
                 value=value,
@@ -174,7 +194,10 @@ def best_of(site: Site, rows: Sequence[WorkRow]) -> list[Best]:
 
 
 def _is_better(sign: int, value: Real, before: Best | None) -> bool:
-    """Whether a figure is better; of a metric whose better end nobody knows, there is no best."""
+    """Whether a figure is better than the best so far, None for none.
+
+    `sign` is 1 where more is better, -1 where less is, and 0 where nobody knows: there is no best.
+    """
     if not sign:
         return False
     return before is None or sign * value > sign * before.value

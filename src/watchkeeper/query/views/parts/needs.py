@@ -36,11 +36,12 @@ _MOST_NAMED = 3
 
 
 def worst_first(needs: Sequence[Need]) -> list[Need]:
-    """The needs by their kind, and of one kind the newest first."""
+    """The needs by their kind, and of one kind the newest first; one without a time comes last."""
     return sorted(needs, key=_gravity)
 
 
 def _gravity(need: Need) -> tuple[int, float]:
+    """What a need is sorted by: the place of its kind, then how long ago it was last seen."""
     age = 0.0
     if need.last is not None:
         age = -need.last.timestamp()
@@ -48,7 +49,11 @@ def _gravity(need: Need) -> tuple[int, float]:
 
 
 def needs_of(site: Site, watcher: Watcher, running: Sequence[RunningRow]) -> list[Need]:
-    """What needs a person in an experiment. `running` is what runs."""
+    """What needs a person in an experiment, the worst first; [] for nothing.
+
+    `running` are the rows of what runs (`running_rows`), `watcher` is who watches
+    (`watcher_of`). Nothing is read: all of it is in the look that `site` was made from.
+    """
     needs = [
         *_failures(site),
         *_unhealthy(site, running),
@@ -62,7 +67,7 @@ def needs_of(site: Site, watcher: Watcher, running: Sequence[RunningRow]) -> lis
 
 
 def _need(site: Site, kind: NeedKind, rows: Sequence[Row], line: str) -> Need:
-    """A need of these rows, with what every kind of need has."""
+    """A need of these rows, with what every kind of need has. `line` is its heading."""
     keys = [row.key for row in rows[:MOST_KEYS]]
     return Need(
         kind=kind,
@@ -73,8 +78,15 @@ def _need(site: Site, kind: NeedKind, rows: Sequence[Row], line: str) -> Need:
         folder=site.folder,
         subject=_subject(rows),
         keys=keys,
-        ids=[site.id_of(key) for key in keys if site.id],
+        ids=_ids_of(site, keys),
     )
+
+
+def _ids_of(site: Site, keys: Sequence[str]) -> list[str]:
+    """The ids of the pages of these runs; [] outside a page."""
+    if not site.id:
+        return []
+    return [site.id_of(key) for key in keys]
 
 
 def _subject(rows: Sequence[Row]) -> str:
@@ -92,6 +104,7 @@ def _subject(rows: Sequence[Row]) -> str:
 
 
 def _listed(names: Sequence[str]) -> str:
+    """Up to three names: `r4, r8, r16 and 5 more`."""
     if len(names) <= _MOST_NAMED:
         return ", ".join(names)
     return f"{', '.join(names[:_MOST_NAMED])} and {len(names) - _MOST_NAMED:,} more"
@@ -101,7 +114,10 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _failures(site: Site) -> Iterator[Need]:
-    """What failed, by phase and cause; and what is blocked by nothing that failed."""
+    """What failed, by phase and cause; and what is blocked by nothing that failed.
+
+    What is blocked by something that failed is counted with it: one cause, one need.
+    """
     blocked = _blocked_by(site)
     failed = [row for row in site.rows if row.standing == "failed"]
     groups: dict[NeedKind, list[Row]] = {}
@@ -117,6 +133,7 @@ def _failures(site: Site) -> Iterator[Need]:
 
 
 def _kind_of(site: Site, row: Row) -> NeedKind:
+    """How a row failed: its job did, what it left is not valid, or nobody knows where it went."""
     latest = site.latest(row.key)
     if latest is None or latest.judged is None:
         return "failed"
@@ -130,6 +147,9 @@ def _kind_of(site: Site, row: Row) -> NeedKind:
 def _failure(
     site: Site, kind: NeedKind, rows: Sequence[Row], blocked: Mapping[str, list[Row]]
 ) -> Need:
+    """The need of rows that failed alike. Its cause is the line that the newest of them wrote;
+    `blocked` are the rows that wait for each key.
+    """
     ends = {row.key: ended_at(site.latest(row.key)) for row in rows}
     times = [end for end in ends.values() if end is not None]
     newest = max(rows, key=lambda row: (ends[row.key] is not None, ends[row.key] or site.now))
@@ -148,6 +168,9 @@ def _failure(
 def _why(site: Site, row: Row) -> str:
     """Why, beside the line that it wrote: the cause in words, how far it was, and what was decided
     on a retry.
+
+    `out of GPU memory, at step 40 of 120; not retried: …`. The words of a row hold its line and the
+    decision, too; here each is said once.
     """
     line = line_of(row)
     reasons = row.why
@@ -160,11 +183,15 @@ def _why(site: Site, row: Row) -> str:
     else:
         words = words or reasons
     where = _where(site.latest(row.key))
-    return "; ".join(filter(None, [", ".join(filter(None, [words, where])), advice]))
+    what_and_where = ", ".join(filter(None, [words, where]))
+    return "; ".join(filter(None, [what_and_where, advice]))
 
 
 def _where(attempt: Attempt | None) -> str:
-    """How far a job came: `at step 40 of 120`; "" where nobody says."""
+    """How far a job came: `at step 40 of 120`; "" where nobody says.
+
+    What its verdict learned from its rows outweighs the watcher's last look.
+    """
     if attempt is None:
         return ""
     if attempt.judged is not None and attempt.judged.learned is not None:
@@ -187,7 +214,11 @@ def _blocked_by(site: Site) -> dict[str, list[Row]]:
 
 
 def _blocker_of(site: Site, row: Row, rows: Mapping[str, Row]) -> str:
-    """The key of what failed and keeps a row from its job; "": nothing that failed does."""
+    """The key of what failed and keeps a row from its job; "": nothing that failed does.
+
+    Where its phase was halted, it is the first failure that halted it. Else it is what the row
+    needs, or what that needs, and so on; the description of an experiment may go round in circles.
+    """
     if row.state == HALTED:
         keys = site.looked.state.halted[row.phase].keys
         return next((key for key in keys if _is_failed(rows.get(key))), "")
@@ -209,7 +240,9 @@ def _is_failed(row: Row | None) -> bool:
 
 
 def _needed(site: Site, key: str) -> list[str]:
-    """What a piece of work needs before it can start."""
+    """What a piece of work needs before it can start: an evaluation its training, a run the runs
+    that it names. [] for one that is no longer planned.
+    """
     item = site.items.get(key)
     if item is None:
         return []
@@ -254,13 +287,19 @@ def _heard_at(row: RunningRow) -> datetime | None:
 
 
 def _silent_scheduler(site: Site, running: Sequence[RunningRow]) -> Iterator[Need]:
-    """That the scheduler does not answer while jobs are under way, and what is known of them."""
+    """That the scheduler does not answer while jobs are under way, and what is known of them.
+
+    Its jobs may run all the same: those that have logged since are counted.
+    """
     outage = outage_of(site.read.events)
     keys = [attempt.key for attempt in site.looked.state.active]
     if outage is None or not keys:
         return
-    times = map(_heard_at, running)
-    heard = sum(time is not None and time > outage.time for time in times)
+    heard = 0
+    for row in running:
+        at = _heard_at(row)
+        if at is not None and at > outage.time:
+            heard += 1
     yield Need(
         kind="unknown",
         count=len(keys),
@@ -271,7 +310,7 @@ def _silent_scheduler(site: Site, running: Sequence[RunningRow]) -> Iterator[Nee
         id=site.id,
         folder=site.folder,
         keys=keys[:MOST_KEYS],
-        ids=[site.id_of(key) for key in keys[:MOST_KEYS] if site.id],
+        ids=_ids_of(site, keys[:MOST_KEYS]),
         first=outage.time,
         last=outage.time,
         command=site.command("status"),
@@ -279,6 +318,7 @@ def _silent_scheduler(site: Site, running: Sequence[RunningRow]) -> Iterator[Nee
 
 
 def _unknown(site: Site) -> Iterator[Need]:
+    """The jobs of which it could not be determined whether they ended, by the reason."""
     for group in alike(row for row in site.rows if row.standing == "unknown"):
         line = f"{counted(len(group), site.noun(group[-1].key))} unknown"
         yield msgspec.structs.replace(
@@ -334,9 +374,13 @@ def _span(seconds: float) -> str:
 
 
 def _unwatched(site: Site, watcher: Watcher) -> Iterator[Need]:
-    """That jobs are under way, and nobody watches them."""
+    """That jobs are under way, and nobody watches them.
+
+    Whether a watcher on another machine is alive cannot be seen from here; then nothing is said.
+    """
     active = site.looked.state.active
-    if not active or watcher.alive or (watcher.alive is None and watcher.process is not None):
+    is_elsewhere = watcher.alive is None and watcher.process is not None
+    if not active or watcher.alive or is_elsewhere:
         return
     waiting = [row for row in site.rows if row.standing == "to do"]
     why = f"{counted(len(active), 'job')} under way"
@@ -359,18 +403,23 @@ def _unwatched(site: Site, watcher: Watcher) -> Iterator[Need]:
 
 
 def _damaged(site: Site) -> Iterator[Need]:
-    if site.read.problems:
-        yield msgspec.structs.replace(
-            damage(site.read.problems),
-            experiment=site.name,
-            id=site.id,
-            folder=site.folder,
-            command=site.command("check"),
-        )
+    """That files of the experiment's journal cannot be read, with the command that looks closer."""
+    if not site.read.problems:
+        return
+    yield msgspec.structs.replace(
+        damage(site.read.problems),
+        experiment=site.name,
+        id=site.id,
+        folder=site.folder,
+        command=site.command("check"),
+    )
 
 
 def damage(problems: Sequence[Problem]) -> Need:
-    """That files cannot be read: how many problems there are, and what the first one is."""
+    """That files cannot be read: how many problems there are, and what the first one is.
+
+    `problems` are one or more. The need belongs to no experiment yet.
+    """
     first = problems[0]
     return Need(
         kind="damaged",

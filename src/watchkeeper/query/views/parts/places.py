@@ -28,7 +28,9 @@ _SIGNS = {"failed": "failed", "died": "died"}
 
 
 def urgency(place: PlaceRow) -> tuple[int, float]:
-    """Places with something failed first, then those under way; of each the newest first."""
+    """What places are sorted by: those with something failed first, then those under way; of each
+    the newest first.
+    """
     rank = 2
     if any(place.counts.get(state) for state in (*BAD, "unknown")):
         rank = 0
@@ -44,7 +46,11 @@ def urgency(place: PlaceRow) -> tuple[int, float]:
 
 
 def place_of(site: Site, words: Words, runs: Sequence[Run]) -> PlaceRow:
-    """The row of an experiment. `runs` are its runs as they are listed."""
+    """The row of an experiment.
+
+    `runs` are its runs as they are listed, with their figures; `words` are the tags and notes that
+    people gave it.
+    """
     counts = counts_of(standing_of(row) for row in site.rows)
     return PlaceRow(
         id=site.id,
@@ -82,7 +88,9 @@ def _last_event(state: State) -> datetime | None:
 
 
 def _best_result(runs: Sequence[Run]) -> Best | None:
-    """The best figure of the first task's first metric; else of a training's loss."""
+    """The best figure of the first task's first metric; else of a training's loss. None: there is
+    no figure, or nobody knows which is better.
+    """
     results = [name for run in runs for name in run.figures if " " in name]
     if not results:
         return _best_of(runs)
@@ -97,7 +105,9 @@ def _best_result(runs: Sequence[Run]) -> Best | None:
 
 
 def groups_of(runs: Sequence[Run]) -> list[list[Run]]:
-    """The recorded runs, those of one folder together."""
+    """The recorded runs, those of one folder together. The runs of experiments, which have a key,
+    are left out.
+    """
     groups: dict[str, list[Run]] = {}
     for run in runs:
         if not run.key:
@@ -106,10 +116,14 @@ def groups_of(runs: Sequence[Run]) -> list[list[Run]]:
 
 
 def place_of_recorded(runs: Sequence[Run]) -> PlaceRow:
-    """The row of recorded runs side by side in one folder, or of the only one there."""
+    """The row of recorded runs side by side in one folder (one of `groups_of`), or of the only one
+    there.
+    """
     counts = counts_of(run.state for run in runs)
     folder = str(PurePosixPath(runs[0].path).parent)
-    times = [time for run in runs for time in (run.started, run.ended) if time is not None]
+    times: list[datetime] = []
+    for run in runs:
+        times += [time for time in (run.started, run.ended) if time is not None]
     place = PlaceRow(
         id=runs[0].id.rpartition("/")[0],
         name=_group_name(runs[0], folder),
@@ -150,6 +164,7 @@ def _alone(place: PlaceRow, run: Run) -> PlaceRow:
 
 
 def _last_note(notes: Sequence[Note]) -> str:
+    """The newest note; "" for none."""
     if notes:
         return notes[-1].text
     return ""
@@ -164,7 +179,11 @@ def _group_name(run: Run, folder: str) -> str:
 
 
 def needs_of_recorded(runs: Sequence[Run], place: PlaceRow) -> Iterator[Need]:
-    """The recorded runs that ended badly, by state and cause."""
+    """The recorded runs that ended badly, by state and cause; nothing for a group that is well.
+
+    Causes are the same if they differ only in numbers, paths and the like: one need for a hundred
+    runs out of memory. `place` is the row of the group.
+    """
     groups: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
         if run.state in BAD:
@@ -174,7 +193,11 @@ def needs_of_recorded(runs: Sequence[Run], place: PlaceRow) -> Iterator[Need]:
 
 
 def heard_of(place: PlaceRow, running: Sequence[RunningRow]) -> PlaceRow:
-    """The place with the newest that is known of what runs in it."""
+    """The place with the newest that is known of what runs in it.
+
+    `running` are the rows of its runs under way, whose files were read just now; of a run alone in
+    its folder the step is theirs, too.
+    """
     times = [row.evidence.at for row in running if row.evidence is not None]
     last = max(filter(None, [*times, place.last]), default=None)
     place = msgspec.structs.replace(place, last=last)
@@ -189,7 +212,7 @@ def heard_of(place: PlaceRow, running: Sequence[RunningRow]) -> PlaceRow:
 
 
 def unhealthy_recorded(running: Sequence[RunningRow], place: PlaceRow) -> Iterator[Need]:
-    """The recorded runs that stand still while they run."""
+    """The recorded runs that stand still while they run, a need for each."""
     for row in running:
         if row.health not in ALARMS:
             continue
@@ -214,6 +237,7 @@ def unhealthy_recorded(running: Sequence[RunningRow], place: PlaceRow) -> Iterat
 
 
 def _bad_end(state: str, runs: Sequence[Run], place: PlaceRow) -> Need:
+    """The need of recorded runs that ended alike. Its cause is what the newest of them met."""
     newest = max(runs, key=_age)
     ends = [run.ended for run in runs if run.ended is not None]
     return Need(
@@ -243,6 +267,7 @@ def _age(run: Run) -> float:
 
 
 def _verb(state: str, count: int) -> str:
+    """What happened to so many runs: `failed`, `died`, `was interrupted`."""
     if state != "interrupted":
         return state
     if count == 1:
@@ -251,6 +276,7 @@ def _verb(state: str, count: int) -> str:
 
 
 def _subject(runs: Sequence[Run], place: PlaceRow) -> str:
+    """Whom a need is about: the run's folder, or `3 of 12 runs`."""
     if len(runs) == 1:
         return PurePosixPath(runs[0].path).name
     return f"{len(runs):,} of {place.total:,} runs"

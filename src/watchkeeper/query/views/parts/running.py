@@ -40,6 +40,11 @@ def running_rows(site: Site) -> list[RunningRow]:
 
 
 def _row_of_job(site: Site, row: Row, attempt: Attempt, figures: Figures) -> RunningRow:
+    """The row of a job that runs.
+
+    An exit record that nobody has judged yet outweighs what its files say, and these outweigh the
+    watcher's word where they have grown since.
+    """
     health: str = row.health or "unknown"
     why = row.health_why
     progress = with_limit(progress_of(figures), attempt, site.now)

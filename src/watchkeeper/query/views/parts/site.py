@@ -54,7 +54,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return {one.key: one for one in self.looked.plan.decisions}
 
     def of_rows(self, rows: list[Row]) -> Site:
-        """The same with these of its rows alone."""
+        """The same with these of its rows alone: a page of some of the work."""
         return msgspec.structs.replace(self, looked=msgspec.structs.replace(self.looked, rows=rows))
 
     def latest(self, key: str) -> Attempt | None:
@@ -62,13 +62,15 @@ class Site(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return self.looked.state.run(key).latest
 
     def id_of(self, key: str) -> str:
-        """The id of a run's page; "" outside a page."""
+        """The id of a run's page, as it stands in its address; "" outside a page."""
         if not self.id:
             return ""
         return run_id(self.id, key)
 
     def command(self, *words: str) -> str:
-        """A command on the experiment, as one types it."""
+        """A command on the experiment, as one types it: `command("run", "--retry-failed")` gives
+        `watchkeeper run FOLDER --retry-failed`, quoted for a shell.
+        """
         name, *options = words
         return shlex.join(["watchkeeper", name, self.folder, *options])
 
@@ -97,7 +99,7 @@ def counted(count: int, noun: str) -> str:
 
 
 def at_step(step: float | None, total: float | None) -> str:
-    """`at step 40 of 120`; "" where no step is known."""
+    """`at step 40 of 120`; "" where no step is known, and without the `of` where no total is."""
     if step is None:
         return ""
     if total is None:
@@ -106,7 +108,9 @@ def at_step(step: float | None, total: float | None) -> str:
 
 
 def ended_at(attempt: Attempt | None) -> datetime | None:
-    """When an attempt ended: as its scheduler says, else when that was seen."""
+    """When an attempt ended: as its scheduler says, else when that was seen. None while it is under
+    way.
+    """
     if attempt is None or attempt.judged is None:
         return None
     if attempt.facts is not None and attempt.facts.ended is not None:

@@ -15,7 +15,11 @@ _MOST_AFTER = 8
 
 
 def waiting_rows(site: Site) -> list[WaitingRow]:
-    """A row for each reason, in the experiment's order."""
+    """A row for each reason, in the experiment's order.
+
+    Reasons are the same if they differ only in numbers and names; what waits for other runs is one
+    row, whichever they are.
+    """
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in site.rows:
         if standing_of(row) == "to do":
@@ -39,6 +43,7 @@ def _reason_of(site: Site, row: Row) -> tuple[str, str]:
 
 
 def _row(site: Site, reason: str, rows: list[Row]) -> WaitingRow:
+    """The row of what waits for one reason; "" is that of other runs, which are named."""
     after = tuple(dict.fromkeys(_after(site, rows)))
     last = rows[-1]
     if not reason:
@@ -58,6 +63,7 @@ def _row(site: Site, reason: str, rows: list[Row]) -> WaitingRow:
 
 
 def _behind(row: Row, after: tuple[str, ...]) -> str:
+    """For which runs a row waits: `for the checkpoints of r4 and r8`."""
     names = _named(after)
     if row.phase == "evaluation":
         return f"for the checkpoints of {names}"
@@ -74,7 +80,11 @@ def _named(names: tuple[str, ...]) -> str:
 
 
 def _after(site: Site, rows: list[Row]) -> Iterator[str]:
-    """The runs that the rows wait for."""
+    """The runs that the rows wait for; one may be named more than once.
+
+    The plan names them in the decision's `after`, or in its words: `waits for r4, r8`. Words that
+    name none are those of the gate before all evaluations.
+    """
     for decision in (site.decisions[row.key] for row in rows):
         yield from decision.after
         if decision.action != "wait":

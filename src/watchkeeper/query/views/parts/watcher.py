@@ -17,7 +17,11 @@ from watchkeeper.watch.logs.lease import RELEASED, Holder, Lease
 
 
 def watcher_of(folder: Path, read: Journal) -> Watcher:
-    """Who holds, or last held, the lease of the experiment in `folder`."""
+    """Who holds, or last held, the lease of the experiment in `folder`; an empty `Watcher` where
+    nobody ever did.
+
+    `alive` is None where the holder is on another machine, and its process cannot be looked for.
+    """
     lease = Lease(folder / layout.LEASE, "", time.monotonic)
     holder = lease.holder()
     if holder is None:
@@ -33,7 +37,7 @@ def watcher_of(folder: Path, read: Journal) -> Watcher:
 
 
 def words_of(watcher: Watcher, active: int) -> str:
-    """The same in a sentence, with so many jobs under way."""
+    """The same in a sentence, with `active` jobs under way."""
     if watcher.alive:
         return f"Watched by process {watcher.process} on {watcher.host}."
     if watcher.alive is None and watcher.process is not None:
@@ -44,13 +48,16 @@ def words_of(watcher: Watcher, active: int) -> str:
 
 
 def _began(holder: Holder, read: Journal) -> datetime | None:
-    """When the holder took the lease."""
+    """When the holder took the lease; None where its journal does not say."""
     leases = [event for event in of_kind(read.events, Leased) if event.lease == holder.lease]
     return max((event.time for event in leases), default=None)
 
 
 def _last_sign(holder: Holder, beat: Path, read: Journal) -> datetime | None:
-    """When the holder left; of one that died, its last event or beat."""
+    """When the holder left; of one that died, its last event or beat.
+
+    It touches the file `beat` while it lives, also when there is nothing to write down.
+    """
     detached = of_kind(read.events, Detached)
     times = [event.time for event in detached if event.writer == holder.writer]
     if times:
