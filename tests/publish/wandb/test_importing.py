@@ -162,10 +162,49 @@ def test_a_renewal_that_fails_keeps_the_old_import(tmp_path, monkeypatch):
 
 def test_what_was_resumed_is_one_run(tmp_path):
     """Two segments of one id are two executions, in the order of their start, with all rows."""
-    write_run(tmp_path, begin(started_s=STARTED + 100), row(2, {"a": 3}), end(), name="a")
+    again = begin(started_s=STARTED + 100, resume=True)
+    write_run(tmp_path, again, row(2, {"a": 3}), end(), name="a")
     write_run(tmp_path, begin(), row(0, {"a": 1}), row(1, {"a": 2}), end(1), name="b")
     loaded = wk.load(imported(tmp_path, tmp_path / "into").folder)
     assert [row.step for row in loaded.rows] == [0, 1, 2] and loaded.state == "finished"
+
+
+def import_all(folder: Path) -> list[dict[str, object]]:
+    """What `import` says of each run in a folder."""
+    command = ["import", str(folder), "--into", str(folder / "into"), "--json"]
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 0, result.output
+    runs: list[dict[str, object]] = json.loads(result.stdout)["data"]["runs"]
+    return runs
+
+
+@pytest.mark.parametrize(
+    ("last_s", "start_s", "resumes"),
+    [(1, 100, False), (200, 100, True), (None, 0, False), (1, 0, False)],
+    ids=["begun anew", "at once", "without times", "in one second"],
+)
+def test_two_runs_with_one_id_are_two_runs(tmp_path, last_s, start_s, resumes):
+    """Rows of two runs are never mixed because their ids are the same; both are named as such, and
+    importing again, also one by one, does nothing.
+    """
+    last = None if last_s is None else STARTED + last_s
+    write_run(tmp_path, begin(), row(0, {"a": 1}, last), end(), name="1")
+    other = begin(started_s=STARTED + start_s, resume=resumes)
+    write_run(tmp_path, other, row(0, {"a": 2}), end(1), name="2")
+    runs = import_all(tmp_path)
+    assert [run["runs_with_id"] for run in runs] == [2, 2]
+    loaded = [wk.load(Path(str(run["folder"]))) for run in runs]
+    assert [[row.metrics["a"] for row in one.rows] for one in loaded] == [[1], [2]]
+    assert [one.state for one in loaded] == ["finished", "failed"]
+    before = tree(tmp_path / "into")
+    assert not any(run["is_new"] for run in import_all(tmp_path))
+    for name in ("2", "1"):
+        source = tmp_path / "wandb" / f"offline-run-{name}"
+        (segments,) = grouped(wandb_files(source))[0].values()
+        assert not import_run(segments, tmp_path / "into").is_new
+    assert tree(tmp_path / "into") == before
+    result = CliRunner().invoke(main, ["import", str(tmp_path), "--into", str(tmp_path / "into")])
+    assert result.output.count("one of 2 runs with this id") == 2
 
 
 def test_media_stay_in_the_source_and_are_counted(tmp_path):

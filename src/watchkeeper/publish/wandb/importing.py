@@ -10,6 +10,7 @@ import re
 import shutil
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -75,8 +76,8 @@ def import_run(segments: Sequence[Segment], root: Path, *, renew: bool = False) 
         UsageError: its folder holds something else.
         StorageError, OSError: it cannot be read or written.
     """
-    folder = root / folder_name(segments)
     sources = [_source_of(segment.path) for segment in segments]
+    folder = _place_of(root, segments, sources)
     before: Path | None = None
     if folder.exists():
         try:
@@ -127,6 +128,33 @@ def _put_away(folder: Path) -> None:
     files.make_folder(trash)
     files.keep_out_of_git(trash)
     folder.rename(trash / f"{folder.name}-{random_text(6)}")
+
+
+def _place_of(root: Path, segments: Sequence[Segment], sources: Sequence[_Source]) -> Path:
+    """The folder of the run: that of its earlier import, else a free one. Another run that began in
+    the same second under the same id keeps its own.
+    """
+    first = root / folder_name(segments)
+    places = (first.with_name(f"{first.name}-{number}") for number in count(2))
+    folders = chain([first], places)
+    return next(one for one in folders if not _is_of_another(one, segments, sources))
+
+
+def _is_of_another(folder: Path, segments: Sequence[Segment], sources: Sequence[_Source]) -> bool:
+    """Whether a folder has the import of another run: one that began at another time, or whose
+    source still lies elsewhere, with other bytes.
+    """
+    events = journal.read(folder / layout.JOURNAL).events
+    before = of_kind(events, Imported)
+    if not before:
+        return False
+    started = min((event.time for event in of_kind(events, RunStarted)), default=None)
+    if started != (started_of(segments) or _EPOCH):
+        return True
+    known = {event.source for event in before} | {event.sha256 for event in before}
+    if any(source.path in known or source.sha256 in known for source in sources):
+        return False
+    return all(Path(event.source).exists() for event in before)
 
 
 def folder_name(segments: Sequence[Segment]) -> str:
@@ -191,8 +219,8 @@ def _build(
     for number, (segment, source) in enumerate(zip(segments, sources, strict=True), 1):
         copy = _SegmentCopy(building, folder, segment, source)
         copy.write(execution=number)
-        for name, count in copy.media.items():
-            media[name] = media.get(name, 0) + count
+        for name, objects in copy.media.items():
+            media[name] = media.get(name, 0) + objects
     return media
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -208,6 +208,35 @@ def grouped(paths: Iterable[Path]) -> tuple[dict[str, list[Segment]], list[Probl
     for segments in runs.values():
         segments.sort(key=_start_of)
     return runs, problems
+
+
+def overlap(segments: Sequence[Segment]) -> bool:
+    """Whether a segment began before the one before it had logged its last row."""
+    return any(later_runs_beside(*pair) for pair in pairwise(segments))
+
+
+def later_runs_beside(earlier: Segment, later: Segment) -> bool:
+    """Whether the later of two segments began before the earlier one had logged its last row; where
+    one of the two times is not known: no.
+    """
+    if earlier.last_time is None or later.begin.started is None:
+        return False
+    return later.begin.started < earlier.last_time
+
+
+def runs_of(segments: Sequence[Segment]) -> list[list[Segment]]:
+    """The segments of one id, in the order of their start, parted into runs. A segment continues
+    the one before it if it says that it resumes, and began after that one's last row; else it is
+    another run under the same id.
+    """
+    runs: list[list[Segment]] = []
+    for segment in segments:
+        is_new = not runs or not segment.begin.resumes
+        if is_new or later_runs_beside(runs[-1][-1], segment):
+            runs.append([segment])
+        else:
+            runs[-1].append(segment)
+    return runs
 
 
 def _start_of(segment: Segment) -> tuple[float, str]:

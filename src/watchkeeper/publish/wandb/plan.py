@@ -5,13 +5,12 @@ from __future__ import annotations
 import glob
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
 
 import msgspec
 
 from watchkeeper.core.code.wandb_versions import loses_rows, spelled, version_of
-from watchkeeper.publish.wandb.offline import Segment
+from watchkeeper.publish.wandb.offline import Segment, overlap
 from watchkeeper.publish.wandb.staging import Staging, staging_of
 
 RUNNING_S = 600.0
@@ -163,13 +162,3 @@ def _left_out(segments: Sequence[Segment]) -> Path | None:
     beside = folder.parent.glob(f"*run-*-{glob.escape(first.begin.run_id)}")
     earlier = [one for one in beside if one.name < folder.name and not one.is_symlink()]
     return min(earlier, default=None)
-
-
-def overlap(segments: Sequence[Segment]) -> bool:
-    """Whether a segment began before the one before it had logged its last row."""
-    for earlier, later in pairwise(segments):
-        if earlier.last_time is None or later.begin.started is None:
-            continue
-        if later.begin.started < earlier.last_time:
-            return True
-    return False

@@ -13,8 +13,7 @@ import msgspec
 from watchkeeper.core import journal, layout
 from watchkeeper.core.errors import Problem
 from watchkeeper.publish.wandb.belonging import ids_of, segments_of
-from watchkeeper.publish.wandb.offline import Segment, read_segment
-from watchkeeper.publish.wandb.plan import overlap
+from watchkeeper.publish.wandb.offline import Segment, overlap, read_segment
 from watchkeeper.publish.wandb.records import Row, flat_values, training_step_of
 from watchkeeper.runfolder.losses import TRAIN_LOSS, VAL_LOSS
 from watchkeeper.runfolder.metric_rows import ExecutionFiles, execution_files, value_of

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 import click
@@ -10,7 +11,7 @@ import msgspec
 
 from watchkeeper.core.errors import EXIT_FAILED, EXIT_OK, Problem, WatchkeeperError
 from watchkeeper.publish.wandb.importing import ImportedRun, import_run
-from watchkeeper.publish.wandb.offline import Segment, grouped, wandb_files
+from watchkeeper.publish.wandb.offline import Segment, grouped, runs_of, wandb_files
 from watchkeeper.record.writing import manifest
 from watchkeeper.show.cli.answering import answer, echo_problems, is_quiet, say
 from watchkeeper.show.cli.errors import command_errors
@@ -45,7 +46,8 @@ def command(paths: tuple[Path, ...], root: Path, renew: bool, as_json: bool) -> 
     folder with some in it. `wandb` need not be installed.
 
     The rows, the configuration, the summary's figures, tags, notes, commit and end are taken. What
-    was resumed under one id becomes one run. Images, tables and other media stay where they are,
+    was resumed under one id becomes one run; what was begun anew under it, or ran beside it,
+    another. Images, tables and other media stay where they are,
     and are counted. The source is not changed. A run that was imported before is not imported
     again.
 
@@ -53,7 +55,9 @@ def command(paths: tuple[Path, ...], root: Path, renew: bool, as_json: bool) -> 
     """
     files = list(dict.fromkeys(file for path in paths for file in wandb_files(path)))
     sources, problems = grouped(files)
-    runs, failed = _import_all(list(sources.values()), root, renew=renew)
+    parted = [runs_of(segments) for segments in sources.values()]
+    runs, failed = _import_all(list(chain(*parted)), root, renew=renew)
+    shared = {own[0][0].begin.run_id: len(own) for own in parted if len(own) > 1}
     problems += failed
     exit_code = EXIT_FAILED if problems else EXIT_OK
     summary = _summary(runs, problems)
@@ -63,10 +67,10 @@ def command(paths: tuple[Path, ...], root: Path, renew: bool, as_json: bool) -> 
             summary=summary,
             counts={"imported": len(_new(runs)), "there before": len(runs) - len(_new(runs))},
             problems=problems,
-            data=ImportData(runs=[_row(run) for run in runs]),
+            data=ImportData(runs=[_row(run, shared) for run in runs]),
         )
     for run in runs:
-        click.echo(printable(_line(run)))
+        click.echo(printable(_line(run, shared)))
     echo_problems(problems)
     say(summary)
     if runs and not is_quiet():
@@ -77,7 +81,8 @@ def command(paths: tuple[Path, ...], root: Path, renew: bool, as_json: bool) -> 
 class ImportRow(msgspec.Struct, frozen=True, kw_only=True):
     """A run of W&B: its id and name there, the folder of the recorded run that was made of it, and
     its metric rows. `is_new` is false where it had been imported before; `is_unfinished` where the
-    source has no end. `media` counts what stays in the source only, by name.
+    source has no end. `media` counts what stays in the source only, by name. `runs_with_id` is
+    how many runs of this id were read: each is a recorded run of its own.
     """
 
     folder: str
@@ -87,6 +92,7 @@ class ImportRow(msgspec.Struct, frozen=True, kw_only=True):
     is_new: bool
     is_unfinished: bool
     media: dict[str, int]
+    runs_with_id: int
 
 
 class ImportData(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,7 +130,7 @@ def _new(runs: Sequence[ImportedRun]) -> list[ImportedRun]:
     return [run for run in runs if run.is_new]
 
 
-def _row(run: ImportedRun) -> ImportRow:
+def _row(run: ImportedRun, shared: Mapping[str, int]) -> ImportRow:
     return ImportRow(
         folder=str(run.folder),
         id=run.run_id,
@@ -133,17 +139,20 @@ def _row(run: ImportedRun) -> ImportRow:
         is_new=run.is_new,
         is_unfinished=run.is_unfinished,
         media=dict(run.media),
+        runs_with_id=shared.get(run.run_id, 1),
     )
 
 
-def _line(run: ImportedRun) -> str:
-    """What came of one run, for people."""
+def _line(run: ImportedRun, shared: Mapping[str, int]) -> str:
+    """What came of one run, for people. `shared` counts the runs of an id that several have."""
     if is_quiet():
         return str(run.folder)
     named = f"{run.name} ({run.run_id})" if run.name else run.run_id
     notes = [f"{run.rows:,} row{'' if run.rows == 1 else 's'}"]
     if not run.is_new:
         notes.append("imported before")
+    if run.run_id in shared:
+        notes.append(f"one of {shared[run.run_id]} runs with this id")
     if run.is_unfinished:
         notes.append("no end: it runs still, or was killed")
     if run.media:
