@@ -42,6 +42,7 @@ from watchkeeper.query.catalogue.places import place_at
 from watchkeeper.query.ranking import Rankings
 from watchkeeper.query.recording import load, training_start
 from watchkeeper.query.series.kept_figures import FiguresMemory, Identity
+from watchkeeper.query.wandb.figures import WandbFigures
 from watchkeeper.reading import settings as flatten
 from watchkeeper.reading.yaml import listed
 from watchkeeper.report.compare import sides as compare
@@ -94,6 +95,7 @@ class _Finds:
         self.problems: list[Problem] = []
         self.repository: Path | None = None  # where commits are counted
         self.rankings = Rankings()
+        self.wandb = WandbFigures()
         self._runs: set[tuple[str, str, str]] = set()
         self._experiments: dict[Path, tuple[list[ExperimentRun], list[Problem]]] = {}
 
@@ -147,9 +149,9 @@ def compared(
     """Put the runs at these paths side by side.
 
     A path is an experiment's folder or that of a run in it, a recorded run's, a run log, a folder
-    of run logs, or a folder with recorded runs below it. A run that several paths name is one side.
-    `runs` is a glob over names, `base` a name; `evals` is one over the keys of evaluations: the
-    figures of the others are left out.
+    of run logs, or a folder with recorded runs, or else runs of W&B, below it. A run that several
+    paths name is one side. `runs` is a glob over names, `base` a name; `evals` is one over the keys
+    of evaluations: the figures of the others are left out.
 
     Raises:
         UsageError: a path is neither, nothing is left to compare, there is no such base, or `evals`
@@ -317,7 +319,7 @@ def _of(path: Path, reader: flatten.Reader, finds: _Finds) -> list[Side]:
         return _of_experiment(path, reader, finds)
     events = all_of(journal.read(path / layout.JOURNAL).events)
     if (recorded := _recorded(path, events, finds.rules_in(path))) is not None:
-        return [recorded]
+        return [_with_wandb(recorded, events, finds)]
     if (side := _within_experiment(path, reader, finds)) is not None:
         return [side]
     if not path.exists():
@@ -327,6 +329,15 @@ def _of(path: Path, reader: flatten.Reader, finds: _Finds) -> list[Side]:
             "`watchkeeper ls` shows both",
         )
     return _of_logs(path, finds)
+
+
+def _with_wandb(side: Side, events: Sequence[AnyEvent | Unknown], finds: _Finds) -> Side:
+    """The side of a recorded run, with what W&B alone kept of the same execution."""
+    started = training_start(events)
+    if started is None:
+        return side
+    figures = finds.wandb.beside(Path(side.where), started.writer, side.metrics)
+    return msgspec.structs.replace(side, metrics={**side.metrics, **figures})
 
 
 def _within_experiment(path: Path, reader: flatten.Reader, finds: _Finds) -> Side | None:
@@ -342,7 +353,8 @@ def _within_experiment(path: Path, reader: flatten.Reader, finds: _Finds) -> Sid
         if run.name == key:
             finds.problems += problems
             finds.evaluations += [item.key for item in run.items if item.phase == "evaluation"]
-            return _side(run, reader, finds.rules_in(folder), finds.evals)
+            side = _side(run, reader, finds.rules_in(folder), finds.evals)
+            return _kept_too(run, side, finds)
     return None
 
 
@@ -355,11 +367,11 @@ def _recorded_below(path: Path, finds: _Finds) -> list[Side]:
     for folder in folders:
         identity = _identity_of(folder)
         known = memory.recall(folder, identity)
-        read = journal.read(folder / layout.JOURNAL).events
-        side = _recorded(folder, all_of(read), finds.rules_in(folder), known)
+        events = all_of(journal.read(folder / layout.JOURNAL).events)
+        side = _recorded(folder, events, finds.rules_in(folder), known)
         if side is not None:
             memory.put(folder, identity, side.metrics)
-            sides.append(side)
+            sides.append(_with_wandb(side, events, finds))
     memory.save()
     return sides
 
@@ -373,17 +385,27 @@ def _identity_of(run: Path) -> Identity:
 
 
 def _of_logs(path: Path, finds: _Finds) -> list[Side]:
-    """The run logs at a path; where there are none, the recorded runs below it."""
+    """The run logs at a path; where there are none, the recorded runs below it, or those that W&B
+    kept there.
+    """
     try:
         roots = run_log_folder.roots(path)
     except UsageError as error:
-        if sides := _recorded_below(path, finds):
+        if sides := _recorded_below(path, finds) or _kept_by_wandb(path, finds):
             return sides
         hint = f"an experiment has a summary or a journal; {error.hint}"
         raise UsageError(
             f"{path} is no experiment, no recorded run, and has no run logs", hint=hint
         ) from error
     return [side for root in roots for side in _logs_below(root, path, finds)]
+
+
+def _kept_by_wandb(path: Path, finds: _Finds) -> list[Side]:
+    """The runs of W&B in a folder that has no recorded run; none where there are none."""
+    try:
+        return finds.wandb.sides_in(path, finds.problems)
+    except UsageError:
+        return []
 
 
 def _logs_below(root: Path, path: Path, finds: _Finds) -> Iterator[Side]:
@@ -417,7 +439,19 @@ def _of_experiment(path: Path, reader: flatten.Reader, finds: _Finds) -> list[Si
     finds.problems += problems
     for run in runs:
         finds.evaluations += [item.key for item in run.items if item.phase == "evaluation"]
-    return [_side(run, reader, finds.rules_in(path), finds.evals) for run in runs]
+    return [
+        _kept_too(run, _side(run, reader, finds.rules_in(path), finds.evals), finds) for run in runs
+    ]
+
+
+def _kept_too(run: ExperimentRun, side: Side, finds: _Finds) -> Side:
+    """The side of an experiment's run, with what W&B alone kept of the same attempt."""
+    learned = run.learned
+    if learned is None or not learned.wandb:
+        return side
+    folders = [Path(side.where, name) for name in (*learned.wandb_earlier, learned.wandb)]
+    figures = finds.wandb.of_folders(folders, side.metrics)
+    return msgspec.structs.replace(side, metrics={**side.metrics, **figures})
 
 
 def _runs_in(folder: Path) -> tuple[list[ExperimentRun], list[Problem]]:
@@ -513,6 +547,8 @@ def _losses(learned: Learned | None) -> dict[str, Number]:
     if learned is None:
         return {}
     losses = {"end_train_loss": learned.last_train_loss, "end_val_loss": learned.last_val_loss}
+    if learned.losses_from:
+        losses = {f"{learned.losses_from} {name[4:]}": loss for name, loss in losses.items()}
     return {name: loss for name, loss in losses.items() if loss is not None}
 
 

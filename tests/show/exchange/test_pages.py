@@ -19,6 +19,7 @@ from watchkeeper.core.events.choose import of_kind
 from watchkeeper.publish.wandb.offline import grouped
 from watchkeeper.publish.wandb.plan import SyncPlan, plan_sync
 from watchkeeper.publish.wandb.sync import Sent
+from watchkeeper.query.compare import compared
 from watchkeeper.query.wandb.owners import files_of
 from watchkeeper.schedulers.fake.scheduler import FakeScheduler
 from watchkeeper.show.cli import main, write_down
@@ -152,6 +153,14 @@ def test_a_run_that_lies_elsewhere_is_brought_to_its_experiment(folder, tmp_path
     other = tmp_path / "other" / "wandb"
     assert keep_pages(planned(other), sent("zzz"), [other]) == Kept()
     assert keep_pages(planned(other), sent("zzz"), [folder]) == Kept()
+
+
+def test_compare_takes_the_figures_of_the_last_attempt_alone(folder):
+    """What W&B kept of an earlier attempt is not shown as the later one's, and its name says where
+    it is from.
+    """
+    (side,) = compared([folder]).runs
+    assert side.metrics == {"W&B train_loss": 2}
 
 
 @pytest.fixture

@@ -14,8 +14,10 @@ from watchkeeper.core import journal, layout
 from watchkeeper.core.code.environment import Environment
 from watchkeeper.core.disk.files import read_whole
 from watchkeeper.core.errors import UsageError
-from watchkeeper.core.events import AnyEvent, Opened, RunEnded, RunStarted, Unknown
+from watchkeeper.core.events import AnyEvent, Number, Opened, RunEnded, RunStarted, Unknown
 from watchkeeper.publish.wandb.offline import SUFFIX, Segment, read_segment
+from watchkeeper.publish.wandb.records import Row, flat_values
+from watchkeeper.runfolder.values import number
 
 _MOST_UP = 4
 """How far above a run's folder the folder may be that it worked in."""
@@ -75,15 +77,78 @@ def segments_of(run: Path) -> dict[str, list[Segment]]:
     """The runs of W&B that belong to each execution of a recorded run, by the execution's writer,
     in the order of their start. Of a file that cannot be read nothing is known.
     """
-    executions = executions_of(journal.read(run / layout.JOURNAL).events)
-    if not executions:
-        return {}
-    since = executions[0].start.time.timestamp()
-    segments = list(_read(_files(_places(run, executions), since)))
-    segments.sort(key=lambda one: str(one.path))
-    return {
-        one.writer: [segment for segment in segments if belongs(one, segment)] for one in executions
-    }
+    return Leftovers().segments_of(run)
+
+
+class Leftovers:
+    """What W&B left on this disk: each folder is listed once and each file read once, however many
+    recorded runs lie beside them.
+    """
+
+    def __init__(self) -> None:
+        self._listed: dict[Path, list[tuple[Path, float]]] = {}
+        self._read: dict[Path, Kept | None] = {}
+
+    def segments_of(self, run: Path) -> dict[str, list[Segment]]:
+        """See the function of this name."""
+        executions = executions_of(journal.read(run / layout.JOURNAL).events)
+        if not executions:
+            return {}
+        since_s = executions[0].start.time.timestamp()
+        files = self._files(_places(run, executions), since_s)
+        kept = [one for one in map(self.kept_in, sorted(files, key=str)) if one is not None]
+        return {
+            execution.writer: [one.segment for one in kept if belongs(execution, one.segment)]
+            for execution in executions
+        }
+
+    def kept_in(self, path: Path) -> Kept | None:
+        """What a `.wandb` file holds; None where it cannot be read."""
+        if path not in self._read:
+            self._read[path] = _kept_in(path)
+        return self._read[path]
+
+    def _files(self, places: Iterable[Path], since_s: float) -> set[Path]:
+        """The `.wandb` files in these places that were written since then."""
+        files: set[Path] = set()
+        for place in dict.fromkeys(places):
+            own = [place] if place.name == "wandb" else []
+            for folder in (place / "wandb", *own):
+                files |= {path for path, at_s in self._list(folder) if at_s >= since_s}
+        return files
+
+    def _list(self, folder: Path) -> list[tuple[Path, float]]:
+        """The `.wandb` files in the runs of a folder, and when each was last written, in seconds
+        since 1970.
+        """
+        if folder not in self._listed:
+            paths = folder.glob(f"*run-*/*{SUFFIX}")
+            files = [path for path in paths if not path.parent.is_symlink()]
+            self._listed[folder] = [(path, _written(path)) for path in files]
+        return self._listed[folder]
+
+
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """A `.wandb` file: what it says of its run, and the last figure of each metric."""
+
+    segment: Segment
+    last: Mapping[str, Number]
+
+
+def _kept_in(path: Path) -> Kept | None:
+    last: dict[str, Number] = {}
+
+    def take(row: Row) -> None:
+        for name, value in flat_values(row.values).items():
+            figure = number(value)
+            if figure is not None:
+                last[name] = figure
+
+    try:
+        segment = read_segment(path, take)
+    except (UsageError, OSError):
+        return None
+    return Kept(segment=segment, last=last)
 
 
 def _places(run: Path, executions: Iterable[Execution]) -> Iterator[Path]:
@@ -111,29 +176,11 @@ def _wandb_dir(run: Path, start: RunStarted) -> str:
     return environment.variables.get("WANDB_DIR", "")
 
 
-def _files(places: Iterable[Path], since_s: float) -> list[Path]:
-    """The `.wandb` files in these places that were written since then."""
-    files: dict[Path, None] = {}
-    for place in dict.fromkeys(places):
-        own = [place] if place.name == "wandb" else []
-        for folder in (place / "wandb", *own):
-            files |= dict.fromkeys(folder.glob(f"*run-*/*{SUFFIX}"))
-    return [path for path in files if not path.parent.is_symlink() and _written(path) >= since_s]
-
-
 def _written(path: Path) -> float:
     try:
         return path.stat().st_mtime + 1
     except OSError:
         return 0.0
-
-
-def _read(paths: Iterable[Path]) -> Iterator[Segment]:
-    for path in paths:
-        try:
-            yield read_segment(path)
-        except (UsageError, OSError):
-            continue
 
 
 def ids_of(segments: Iterable[Segment]) -> list[str]:

@@ -263,7 +263,7 @@ class _SegmentCopy:
             run_id=self._folder.name,
             pipeline=begin.project or TOOL,
             folder=str(self._folder),
-            config=_without_secrets(self._segment.config),
+            config=without_secrets(self._segment.config),
             git_sha=begin.commit,
             execution=execution,
             name=begin.name,
@@ -348,14 +348,14 @@ class _SegmentCopy:
         return totals
 
 
-def _without_secrets(config: dict[str, Any]) -> dict[str, Any]:
+def without_secrets(config: dict[str, Any]) -> dict[str, Any]:
     """The configuration with every secret struck out, at any depth."""
     return {name: _struck_out(str(name), value) for name, value in config.items()}
 
 
 def _struck_out(name: str, value: Any) -> Any:
     if isinstance(value, dict):
-        return _without_secrets(value)
+        return without_secrets(value)
     if isinstance(value, list):
         return [_struck_out(name, part) for part in value]
     if redaction.is_secret(name, value):

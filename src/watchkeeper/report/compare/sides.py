@@ -41,6 +41,7 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
     `kept` is the folder of the objects that `diff`, `script_object`, `environment` and the values
     of `files` name, "" where nothing was kept. `key` is that of an experiment's run, `id` what
     names it in addresses, `host` where it ran, and `recorder` the folder of its rows, "" for none.
+    `origin` is what said all this; "wandb": a run that W&B alone kept.
     `files` are the code that the script names, each by its hash; `dirty` counts
     those that no commit holds.
     """
@@ -62,7 +63,7 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
     rules: Mapping[str, str] = NO_RULES
     runtime: float | None = None
     final_step: int | None = None
-    origin: Literal["experiment", "recorded", "log"] = "log"
+    origin: Literal["experiment", "recorded", "log", "wandb"] = "log"
     key: str = ""
     id: str = ""
     kept: str = ""

@@ -44,8 +44,9 @@ def command(
     from the base.
 
     A PATH is the folder of an experiment (all its runs) or of a recorded run, a folder with
-    recorded runs below it, a run log, or a folder of run logs, including hand-written ones.
-    EXPERIMENT/RUN, or in the experiment's folder the RUN alone, is one of its runs. For an
+    recorded runs below it, a run log, or a folder of run logs, including hand-written ones; also a
+    folder of offline runs of W&B. EXPERIMENT/RUN, or in the experiment's folder the RUN alone, is
+    one of its runs. What W&B alone kept of a run is called `W&B loss`. For an
     evaluation the best epoch counts, and @N names it. Which figures are better is said by [metrics]
     in watchkeeper.toml, else by the metric's name.
 

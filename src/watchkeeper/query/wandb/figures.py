@@ -1,0 +1,98 @@
+"""The figures that W&B kept of a run and nothing of ours has, and runs that only W&B kept: for
+`compare`, without an import. Each stands under a name that says where it is from: `W&B loss`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from watchkeeper.core.errors import Problem
+from watchkeeper.core.events import Number
+from watchkeeper.publish.wandb.belonging import Kept, Leftovers, ids_of
+from watchkeeper.publish.wandb.importing import without_secrets
+from watchkeeper.publish.wandb.offline import (
+    SUFFIX,
+    Segment,
+    grouped,
+    overlap,
+    runs_of,
+    wandb_files,
+)
+from watchkeeper.query.wandb.agreement import pair_names
+from watchkeeper.reading import settings as flatten
+from watchkeeper.report.compare.sides import Side
+
+PREFIX = "W&B "
+_OUR_LOSSES = {
+    "end_train_loss": "loss",
+    "end_val_loss": "val_loss",
+    f"{PREFIX}train_loss": "loss",
+    f"{PREFIX}val_loss": "val_loss",
+}
+
+
+class WandbFigures:
+    """Reads what W&B left beside the runs that are compared, each file once."""
+
+    def __init__(self) -> None:
+        self._leftovers = Leftovers()
+
+    def beside(self, run: Path, writer: str, ours: Collection[str]) -> dict[str, Number]:
+        """The last figure of each metric that only W&B kept of one execution of a recorded run,
+        that of `writer`. None where several runs of W&B ran beside it: nothing says which is its.
+        """
+        segments = self._leftovers.segments_of(run).get(writer, [])
+        if len(ids_of(segments)) != 1 or overlap(segments):
+            return {}
+        return self._named([segment.path for segment in segments], ours)
+
+    def of_folders(self, folders: Iterable[Path], ours: Collection[str]) -> dict[str, Number]:
+        """The same of the W&B run whose segments lie in these folders, the oldest first."""
+        paths = [path for folder in folders for path in sorted(folder.glob(f"*{SUFFIX}"))]
+        return self._named(paths, ours)
+
+    def sides_in(self, path: Path, problems: list[Problem]) -> list[Side]:
+        """The runs that W&B kept in a folder, each as one to compare. What cannot be read is added
+        to `problems`.
+
+        Raises:
+            UsageError: there are none.
+        """
+        runs, faults = grouped(wandb_files(path))
+        problems += faults
+        return [self._side(own) for segments in runs.values() for own in runs_of(segments)]
+
+    def _named(self, paths: Iterable[Path], ours: Collection[str]) -> dict[str, Number]:
+        """The last figures of these files under W&B's name, without those that we have as well."""
+        last: dict[str, Number] = {}
+        for kept in self._kept_in(paths):
+            last |= kept.last
+        names = [_OUR_LOSSES.get(name, name) for name in ours]
+        known = set(pair_names(names, last).values())
+        return {f"{PREFIX}{name}": last[name] for name in last if name not in known}
+
+    def _kept_in(self, paths: Iterable[Path]) -> list[Kept]:
+        kept = map(self._leftovers.kept_in, paths)
+        return [one for one in kept if one is not None]
+
+    def _side(self, segments: Sequence[Segment]) -> Side:
+        last = segments[-1]
+        config: Mapping[str, object] = without_secrets(last.config)
+        return Side(
+            name=last.begin.name or last.begin.run_id,
+            where=str(last.path),
+            state=_state_of(last),
+            settings=flatten.of_value(config),
+            commit=last.begin.commit,
+            host=last.machine.host or last.begin.host,
+            metrics=self._named([segment.path for segment in segments], ()),
+            origin="wandb",
+        )
+
+
+def _state_of(segment: Segment) -> str:
+    """How the run ended, as an import of it would say."""
+    if segment.end is None:
+        return "not ended"
+    return "failed" if segment.end.code else "finished"
