@@ -151,7 +151,8 @@ def _is_of_another(folder: Path, segments: Sequence[Segment], sources: Sequence[
     started = min((event.time for event in of_kind(events, RunStarted)), default=None)
     if started != (started_of(segments) or _EPOCH):
         return True
-    known = {event.source for event in before} | {event.sha256 for event in before}
+    known = {event.source for event in before}
+    known |= {event.sha256 for event in before}
     if any(source.path in known or source.sha256 in known for source in sources):
         return False
     return all(Path(event.source).exists() for event in before)
