@@ -44,5 +44,6 @@ endless='tests/experiment/test_bad_input.py::test_bytes_that_are_no_yaml_have_a_
 for path in "${slow[@]}" "${endless%%::*}"; do
     [[ -e $path ]] || { echo "scripts/test-fast.sh names $path, which is not there" >&2; exit 2; }
 done
-exec "$python" -m pytest -q -p no:cacheprovider --hypothesis-profile fast --numprocesses 2 \
+# Libraries bring plugins that no test here needs, and one imports for a second.
+exec "$python" -m pytest -q -p no:cacheprovider -p no:hydra_pytest -p no:anyio --hypothesis-profile fast --numprocesses 2 \
     "${slow[@]/#/--ignore=}" --deselect "$endless" "${paths[@]}"

@@ -24,10 +24,14 @@ LINES = st.lists(
 
 @pytest.fixture(autouse=True)
 def node(tmp_path, monkeypatch):
-    """A folder for what is kept on the node, which is left empty."""
+    """The only folder for what is kept on the node, which is left empty: the real ones hold what
+    runs beside these tests keep there.
+    """
     place = tmp_path / "node"
     place.mkdir()
-    monkeypatch.setenv("TMPDIR", str(place))
+    monkeypatch.setattr(
+        "watchkeeper.core.disk.node.folders", lambda name: [place / f"{name}-{os.getuid()}"]
+    )
     return place
 
 
