@@ -5,8 +5,6 @@ machines see it.
 from __future__ import annotations
 
 import os
-import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,25 +13,12 @@ import pytest
 
 from tests.experiments import command, env, state_of, write_experiment
 from tests.slurm.lab import USER, Lab, until, write_settings
+from tests.sshd import CLIENT, sshd_of
 from watchkeeper.core import journal
 from watchkeeper.core.events import Assessed
 from watchkeeper.schedulers import remote_files
-from watchkeeper.schedulers.shell import Ssh, as_user
+from watchkeeper.schedulers.shell import Ssh
 
-CONFIG = """Port {port}
-ListenAddress 127.0.0.1
-HostKey {folder}/host
-AuthorizedKeysFile {folder}/client.pub
-PidFile none
-StrictModes no
-UsePAM no
-PasswordAuthentication no
-SetEnv SLURM_CONF={conf}
-"""
-CLIENT = """#!/bin/sh
-exec /usr/bin/ssh -F none -oHostName=127.0.0.1 -p {port} -i {folder}/client -oIdentitiesOnly=yes \\
-    -oStrictHostKeyChecking=no -oUserKnownHostsFile=/dev/null -oLogLevel=ERROR -l {user} "$@"
-"""
 TRAIN = """#!/bin/bash
 #SBATCH --job-name=one
 #SBATCH --output={out}/slurm-%j.out
@@ -45,24 +30,6 @@ exit 1
 """
 
 
-def cannot(why: str) -> None:
-    """Skip, or fail where it must be possible."""
-    (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(why)
-
-
-def sshd_of(folder: Path) -> Path:
-    """An sshd: the machine's own, else Debian's package unpacked, not installed."""
-    if found := shutil.which("sshd", path="/usr/sbin:/usr/local/sbin"):
-        return Path(found)
-    for words in (["apt-get", "download", "openssh-server"], ["apt-get", "update", "-qq"]) * 2:
-        done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
-        if packages := list(folder.glob("openssh-server_*.deb")):
-            subprocess.run(["dpkg", "-x", packages[0], folder / "package"], check=True)
-            return folder / "package/usr/sbin/sshd"
-    cannot(f"there is no sshd here: {done.stderr}")
-    raise AssertionError
-
-
 @pytest.fixture
 def ssh(slurm_lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An sshd of the lab's user on 127.0.0.1, and a client that knows it as any destination; the
@@ -70,37 +37,12 @@ def ssh(slurm_lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """
     slurm_lab.up()
     folder = slurm_lab.workspace()
-    sshd = sshd_of(folder)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    for name in ("host", "client"):
-        subprocess.run(
-            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True
-        )
-    (folder / "sshd_config").write_text(
-        CONFIG.format(port=port, folder=folder, conf=slurm_lab.conf)
-    )
-    (folder / "bin").mkdir()
-    client = folder / "bin" / "ssh"
-    client.write_text(CLIENT.format(folder=folder, port=port, user=USER))
-    client.chmod(0o755)
-    subprocess.run(["chown", f"{USER}:", folder / "host"], check=True)
-    (folder / "host").chmod(0o600)
-    (folder / "client").chmod(0o600)
-    with (folder / "sshd.log").open("w") as log:
-        server = subprocess.Popen(
-            [*as_user(USER), sshd, "-D", "-e", "-f", folder / "sshd_config"], stderr=log
-        )
-    monkeypatch.setenv("PATH", f"{folder / 'bin'}:{os.environ['PATH']}")
-    try:
-        asked = ["ssh", "lab", "true"]
-        until(lambda: subprocess.run(asked, capture_output=True, check=False).returncode == 0, 30.0)
-        yield folder
-    finally:
-        server.terminate()
-        server.wait()
-        slurm_lab.cancel_all()
+    with sshd_of(USER, folder, {"SLURM_CONF": str(slurm_lab.conf)}) as programs:
+        monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+        try:
+            yield folder
+        finally:
+            slurm_lab.cancel_all()
 
 
 def test_what_a_file_has_grown_by_is_read_through_ssh(ssh: Path) -> None:
