@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from watchkeeper.core import journal as journal_module
 from watchkeeper.core.errors import NotAWriterError
 from watchkeeper.core.events import Observed, Opened, Sealed
 from watchkeeper.core.events.choose import of_kind
@@ -67,6 +68,54 @@ def test_a_journal_cut_anywhere_loses_only_its_tail(
     journal = read(folder)
     assert journal.problems == []
     assert sum(map(len, journal.events.values())) == path.read_bytes().count(b"\n")
+
+
+_ODD_LINES = (
+    b"garbage\n",
+    b"\n",
+    b"{}\n",
+    b'{"kind":"judged"}\n',
+    b'{"kind":"later","time":"2026-03-11T15:00:00Z","writer":"w","seq":3}\n',
+    b'{"kind":"detached","time":"2026-03-11T15:00:00Z","writer":"another","seq":3}\n',
+    b"\0\0\0",
+)
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    order=st.lists(st.integers(0, 6), max_size=8),
+    at=st.lists(st.integers(0, 7), max_size=4),
+    odd=st.lists(st.sampled_from(_ODD_LINES), min_size=4, max_size=4),
+    cut=st.integers(0, 40),
+    block=st.integers(1, 900),
+)
+def test_blocks_are_read_as_their_lines_are(
+    tmp_path_factory: pytest.TempPathFactory,
+    order: list[int],
+    at: list[int],
+    odd: list[bytes],
+    cut: int,
+    block: int,
+) -> None:
+    """Whatever a file holds and wherever its blocks end, the same events, problems and torn bytes
+    are read as line by line.
+    """
+    folder = tmp_path_factory.mktemp("blocks")
+    writer = fill(folder, 5)
+    path = folder / f"{writer.id}.jsonl"
+    good = path.read_bytes().splitlines(keepends=True)
+    lines = good + [good[number] for number in order]
+    for place, line in zip(at, odd, strict=False):
+        lines.insert(place, line)
+    data = b"".join(lines)
+    path.write_bytes(data[: len(data) - cut])
+    answers = []
+    for name, value in (("decode_known", lambda _: None), ("BLOCK_BYTES", block)):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(journal_module, name, value)
+            journal = read(folder)
+        answers.append((journal.events, journal.problems, journal.torn_tails))
+    assert answers[0] == answers[1]
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ import hashlib
 import os
 import stat
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -28,6 +28,7 @@ import msgspec
 
 from watchkeeper.core import layout, processes
 from watchkeeper.core.chain import links, tree, witness
+from watchkeeper.core.collector import collector_paused
 from watchkeeper.core.disk.files import TEMPORARY_PREFIX, AppendFile, keep_out_of_git, open_regular
 from watchkeeper.core.errors import NewerJournalError, NotAWriterError, Problem
 from watchkeeper.core.events import (
@@ -43,6 +44,7 @@ from watchkeeper.core.events import (
     Sealed,
     Unknown,
     decode,
+    decode_known,
     encode,
     newer_opening,
 )
@@ -56,6 +58,7 @@ E = TypeVar("E", bound=Event)
 SUFFIX = ".jsonl"
 MOST_LINE_BYTES = 64 * 2**20  # of an event; a longer line is damaged
 SEGMENT_EVENTS = 256  # after so many the chain is written down, and not first at the end
+BLOCK_BYTES = 2**18  # so much is read at a time
 MOST_OPENING_BYTES = 2**20  # of the first line, which names every writer that was read before
 
 RESTORE = "restore it from a backup"
@@ -272,31 +275,78 @@ class _Tail:
             opened = open_regular(self.path)
         except OSError as error:
             return new, self._unreadable(error)
-        with opened as file:
+        with opened as file, collector_paused():
             file.seek(self.offset)
-            # Line by line: decoding megabytes at once was measured slower, and holds them twice.
-            while line := file.readline(MOST_LINE_BYTES):
-                size = len(line)
-                if size == MOST_LINE_BYTES and not line.endswith(b"\n"):
-                    line, size = _skip_line(file, line)
-                self.torn_bytes = 0 if line.endswith(b"\n") else size
-                if self.torn_bytes:
-                    break
-                if (
-                    not (self.events or new)
-                    and (newer := newer_opening(line.lstrip(b"\0"))) is not None
-                ):
-                    self.newer = newer
-                    break
-                self.offset += size
-                self.lines += 1
-                event, fault = self._decode(line)
-                problems += fault
-                if event is not None:
-                    problems += self._gap(event, new)
-                    new.append(event)
+            self._take(file, new, problems)
         self.events += new
         return new, problems
+
+    def _take(self, file: BinaryIO, new: list[AnyEvent | Unknown], problems: list[Problem]) -> None:
+        """Read on to the end, or to a torn tail: sound lines by the block, any other one by one."""
+        first = 0 if self.events else self.offset + 1
+        if not self._take_lines(file, first, new, problems):
+            return
+        while block := file.read(BLOCK_BYTES):
+            end = block.rfind(b"\n") + 1
+            events = self._sound_events(block[:end], new)
+            if events:
+                new += events
+                self.lines += len(events)
+                self.offset += end
+                self.torn_bytes = 0
+            file.seek(self.offset)
+            if not events and not self._take_lines(file, self.offset + max(end, 1), new, problems):
+                return
+
+    def _sound_events(
+        self, block: bytes, new: Sequence[AnyEvent | Unknown]
+    ) -> list[AnyEvent] | None:
+        """The events on whole lines; None where one of these is not simply this writer's next
+        event of a known kind, or where the first is still to come, which may be of a newer schema.
+        """
+        if not (new or self.events):
+            return None
+        events = decode_known(block.split(b"\n")[:-1])
+        if events is None or {event.writer for event in events} != {self.writer}:
+            return None
+        expected = self._next_seq(new)
+        if [event.seq for event in events] != list(range(expected, expected + len(events))):
+            return None
+        return events
+
+    def _next_seq(self, new: Sequence[AnyEvent | Unknown]) -> int:
+        """The number that the event after these has."""
+        read = new or self.events
+        if not read:
+            return 0
+        return read[-1].seq + 1
+
+    def _take_lines(
+        self, file: BinaryIO, until: int, new: list[AnyEvent | Unknown], problems: list[Problem]
+    ) -> bool:
+        """Read line by line, as far as lines begin before the byte `until`. False: nothing more is
+        to be read.
+        """
+        while self.offset < until:
+            line = file.readline(MOST_LINE_BYTES)
+            size = len(line)
+            if size == MOST_LINE_BYTES and not line.endswith(b"\n"):
+                line, size = _skip_line(file, line)
+            self.torn_bytes = 0 if line.endswith(b"\n") else size
+            if self.torn_bytes or not line:
+                return False
+            is_first = not (self.events or new)
+            if is_first and (newer := newer_opening(line.lstrip(b"\0"))) is not None:
+                self.newer = newer
+                return False
+            self.offset += size
+            self.lines += 1
+            event, fault = self._decode(line)
+            problems += fault
+            if event is not None:
+                problems += self._gap(event, new)
+                new.append(event)
+        return True
 
     def _unreadable(self, error: OSError) -> list[Problem]:
         """The fault as a problem, the first time."""
@@ -354,16 +404,7 @@ class _Tail:
         )
 
     def _gap(self, event: AnyEvent | Unknown, new: list[AnyEvent | Unknown]) -> list[Problem]:
-        if new:
-            before = new[-1]
-        elif self.events:
-            before = self.events[-1]
-        else:
-            before = None
-        if before:
-            expected = before.seq + 1
-        else:
-            expected = 0
+        expected = self._next_seq(new)
         if event.seq == expected:
             return []
         message = f"event {expected} was expected and {event.seq} found"

@@ -33,6 +33,7 @@ from watchkeeper.core.events.codec import (
     Opening,
     Unknown,
     decode,
+    decode_known,
     encode,
     newer_opening,
 )
@@ -181,6 +182,7 @@ __all__ = [
     "Verified",
     "Vouched",
     "decode",
+    "decode_known",
     "encode",
     "newer_opening",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal, get_args
 
 import msgspec
@@ -179,6 +179,14 @@ def decode(line: bytes) -> AnyEvent | Unknown:
         if head.kind in KINDS:
             raise DamagedLineError(f"{head.kind}: {error}") from error
         return Unknown(kind=head.kind, time=head.time, writer=head.writer, seq=head.seq, line=line)
+
+
+def decode_known(lines: Iterable[bytes]) -> list[AnyEvent] | None:
+    """The events on these lines; None where one of them has none of a known kind."""
+    try:
+        return [_decode(line) for line in lines]
+    except _FAULTS:
+        return None
 
 
 def newer_opening(line: bytes) -> Opening | None:
