@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from watchkeeper.core.disk import user_cache
-from watchkeeper.experiment import kept_drafts, summary_yaml
+from watchkeeper.experiment import summary_yaml
 from watchkeeper.experiment.kept_drafts import LEAST_BYTES, draft_of
 
 SUMMARY = """\
@@ -90,7 +90,7 @@ def test_what_is_kept_counts_only_while_it_is_sound(tmp_path, cache, monkeypatch
     elif damage == "foreign":
         user_cache.keep(file, msgspec.msgpack.encode({"some": "thing"}))
     elif damage == "newer":
-        monkeypatch.setattr(kept_drafts, "SOFTWARE", "watchkeeper 99.0")
+        monkeypatch.setattr(user_cache, "SOFTWARE", "watchkeeper 99.0")
     else:
         path = tmp_path / "other.yaml"
         file.rename(cache / f"{user_cache.name_of(path)}.draft")

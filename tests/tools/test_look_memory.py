@@ -145,7 +145,7 @@ def test_what_is_remembered_counts_only_while_it_is_sound(
     elif damage == "foreign":
         user_cache.keep(file, msgspec.msgpack.encode([1, 2]))
     elif damage == "newer":
-        monkeypatch.setattr(look_memory, "SOFTWARE", "watchkeeper 99.0")
+        monkeypatch.setattr(user_cache, "SOFTWARE", "watchkeeper 99.0")
     else:
         moved = folder.rename(tmp_path / "two")
         folder = moved

@@ -17,9 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from watchkeeper.core.collector import collector_paused
-from watchkeeper.core.disk import user_cache
-from watchkeeper.core.version import SOFTWARE
+from watchkeeper.core.disk.user_cache import Drawer
 from watchkeeper.tools.promise import Finding, Promise
 from watchkeeper.tools.script import Stamp
 
@@ -27,7 +25,6 @@ LEAST_PROMISES = 100
 """Of an experiment that is worth it."""
 SETTLED_AFTER_S = 2.0
 """How long a file must have been as it is before what was read of it is kept."""
-_FORMAT = 2  # to rise with each change of what a look finds
 _NS_PER_S = 10**9
 
 
@@ -41,15 +38,7 @@ class _Known(msgspec.Struct, frozen=True, array_like=True):
     finding: Finding
 
 
-class _File(msgspec.Struct, frozen=True, array_like=True):
-    format: int
-    software: str
-    folder: str
-    looks: dict[str, _Known]
-
-
-_decoder = msgspec.msgpack.Decoder(_File)
-_encoder = msgspec.msgpack.Encoder()
+_drawer: Drawer[dict[str, _Known]] = Drawer("looks", "looks", dict[str, _Known], 2)
 
 
 class LookMemory:
@@ -58,8 +47,7 @@ class LookMemory:
     def __init__(self, folder: Path) -> None:
         """`folder` is the experiment's."""
         self._folder = str(folder)
-        self._place = user_cache.folder() / "looks" / f"{user_cache.name_of(folder)}.looks"
-        self._before = self._load()
+        self._before = _drawer.recall(self._folder) or {}
         self._now: dict[str, _Known] = {}
 
     def recall(self, promise: Promise, path: Path) -> Finding | None:
@@ -87,29 +75,11 @@ class LookMemory:
         """Keep what was looked up and looked at since; where that cannot be written, nothing
         happens.
         """
-        if self._now.keys() == self._before.keys() and self._is_unchanged():
-            return
-        try:
-            data = _encoder.encode(_File(_FORMAT, SOFTWARE, self._folder, self._now))
-        except (UnicodeEncodeError, OverflowError):
-            return  # something that no encoding has: the files are read each time
-        user_cache.keep(self._place, data)
+        if self._now.keys() != self._before.keys() or not self._is_unchanged():
+            _drawer.keep(self._folder, self._now)
 
     def _is_unchanged(self) -> bool:
         return all(self._before[name] is known for name, known in self._now.items())
-
-    def _load(self) -> dict[str, _Known]:
-        data = user_cache.recall(self._place)
-        if data is None:
-            return {}
-        try:
-            with collector_paused():
-                file = _decoder.decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return {}
-        if (file.format, file.software, file.folder) != (_FORMAT, SOFTWARE, self._folder):
-            return {}
-        return file.looks
 
 
 def _name_of(promise: Promise, path: Path) -> str:

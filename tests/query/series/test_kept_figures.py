@@ -74,9 +74,9 @@ def test_a_cache_that_cannot_be_trusted_is_ignored(
     if change == "damage":
         kept.write_bytes(kept.read_bytes()[:-1])
     if change == "format":
-        monkeypatch.setattr(kept_figures, "_FORMAT", 0)
+        monkeypatch.setattr(kept_figures._drawer, "_form", 0)
     if change == "version":
-        monkeypatch.setattr(kept_figures, "SOFTWARE", "other")
+        monkeypatch.setattr(user_cache, "SOFTWARE", "other")
     assert FiguresMemory(runs).recall(runs / "one", identity(runs)) is None
     assert figures(runs) == before
 

@@ -1,5 +1,5 @@
 """Watchkeeper's folder in the user's cache folder. What lies there is disposable: where it is
-missing, that costs time and nothing else.
+missing, stale, damaged, of another user or of another version, that costs time and nothing else.
 """
 
 from __future__ import annotations
@@ -8,9 +8,16 @@ import contextlib
 import hashlib
 import os
 from pathlib import Path
+from typing import Any, Generic, TypeVar
 
+import msgspec
+
+from watchkeeper.core.collector import collector_paused
 from watchkeeper.core.disk.files import open_regular, replace
 from watchkeeper.core.errors import StorageError
+from watchkeeper.core.version import SOFTWARE
+
+Value = TypeVar("Value")
 
 MOST_BYTES = 256 * 2**20
 """Of a file that is kept: a larger one is not read."""
@@ -65,6 +72,51 @@ def keep(path: Path, data: bytes) -> None:
     with contextlib.suppress(StorageError, OSError):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         replace(path, _digest(data) + data, durable=False, mode=0o600)
+
+
+class Drawer(Generic[Value]):
+    """What is kept of one kind: a file for each place that it is about, replaced whole. Of two
+    commands at a time, the last one's stays. What a value says of its place is for its reader to
+    hold against the place as it is now.
+    """
+
+    def __init__(self, folder_name: str, suffix: str, value: Any, form: int) -> None:
+        """`value` is the type, as msgspec has it; `form` is to rise with each change of what such a
+        value means.
+        """
+        self._folder_name = folder_name
+        self._suffix = suffix
+        self._file = tuple[int, str, str, value]
+        self._form = form
+
+    def recall(self, place: str | os.PathLike[str]) -> Value | None:
+        """What this version kept about a place; None: nothing that counts."""
+        data = recall(self._path_of(place))
+        if data is None:
+            return None
+        try:
+            with collector_paused():
+                *head, kept = msgspec.msgpack.decode(data, type=self._file)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
+        if head != self._head_of(place):
+            return None
+        value: Value = kept
+        return value
+
+    def keep(self, place: str | os.PathLike[str], value: Value) -> None:
+        """Keep a value about a place; where that cannot be written, nothing happens."""
+        try:
+            data = msgspec.msgpack.encode((*self._head_of(place), value))
+        except (UnicodeEncodeError, OverflowError):
+            return  # something that no encoding has: it is read each time
+        keep(self._path_of(place), data)
+
+    def _head_of(self, place: str | os.PathLike[str]) -> list[Any]:
+        return [self._form, SOFTWARE, os.fspath(place)]
+
+    def _path_of(self, place: str | os.PathLike[str]) -> Path:
+        return folder() / self._folder_name / f"{name_of(place)}.{self._suffix}"
 
 
 def _digest(data: bytes | memoryview) -> bytes:

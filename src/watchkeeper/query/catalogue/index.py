@@ -13,12 +13,10 @@ import time
 import msgspec
 
 from watchkeeper.core import layout
-from watchkeeper.core.disk import user_cache
-from watchkeeper.core.version import SOFTWARE
+from watchkeeper.core.disk.user_cache import Drawer
 from watchkeeper.query.catalogue.entry import Entry
 from watchkeeper.query.catalogue.places import Identity, Place
 
-_FORMAT = 5  # to rise with each change of what an entry means
 _RUNNING = "running"
 _ROWS = f"{layout.METRICS}/"
 
@@ -70,14 +68,8 @@ def _has_more_rows(before: Identity, now: Identity) -> bool:
     return True
 
 
-class _File(msgspec.Struct, frozen=True, array_like=True):
-    format: int
-    software: str
-    top: str
-    places: dict[str, Known]
-
-
-_decoder = msgspec.msgpack.Decoder(_File)
+# Of a folder: what lies below it, by name.
+_drawer: Drawer[dict[str, Known]] = Drawer("runs", "index", dict[str, Known], 5)
 _entry_decoder = msgspec.msgpack.Decoder(Entry | None)
 _encoder = msgspec.msgpack.Encoder()
 
@@ -89,8 +81,7 @@ class Index:
         """`top` is the folder's real path. `patience` is as in `list_runs`."""
         self._top = top
         self._patience = patience
-        self._path = user_cache.folder() / "runs" / f"{user_cache.name_of(top)}.index"
-        self._before = self._load()
+        self._before = _drawer.recall(top) or {}
         self._now: dict[str, Known] = {}
 
     def get(self, place: Place) -> Known | None:
@@ -111,25 +102,8 @@ class Index:
     def save(self) -> None:
         """Keep what was looked up and put since; where that cannot be written, nothing happens."""
         places = {below: known for below, known in self._now.items() if _is_utf8(below)}
-        if places.keys() == self._before.keys() and _same(places, self._before):
-            return
-        try:
-            data = _encoder.encode(_File(_FORMAT, SOFTWARE, self._top, places))
-        except (UnicodeEncodeError, OverflowError):
-            return  # something that no encoding has: the runs are read each time
-        user_cache.keep(self._path, data)
-
-    def _load(self) -> dict[str, Known]:
-        data = user_cache.recall(self._path)
-        if data is None:
-            return {}
-        try:
-            file = _decoder.decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return {}
-        if (file.format, file.software, file.top) != (_FORMAT, SOFTWARE, self._top):
-            return {}
-        return file.places
+        if places.keys() != self._before.keys() or not _same(places, self._before):
+            _drawer.keep(self._top, places)
 
 
 def _is_utf8(name: str) -> bool:

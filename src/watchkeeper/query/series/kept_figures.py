@@ -12,13 +12,11 @@ from pathlib import Path
 
 import msgspec
 
-from watchkeeper.core.disk import user_cache
+from watchkeeper.core.disk.user_cache import Drawer
 from watchkeeper.core.events import Number
-from watchkeeper.core.version import SOFTWARE
 
 Identity = tuple[tuple[str, int, int, int, int], ...]
 """Of a run's journal and rows, each file's, as `query/catalogue/places.py` has it."""
-_FORMAT = 1  # to rise with each change of what a figure means
 
 
 class _Known(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -26,15 +24,8 @@ class _Known(msgspec.Struct, frozen=True, array_like=True, gc=False):
     figures: dict[str, Number]
 
 
-class _File(msgspec.Struct, frozen=True, array_like=True):
-    format: int
-    software: str
-    top: str
-    runs: dict[str, _Known]
-
-
-_decoder = msgspec.msgpack.Decoder(_File)
-_encoder = msgspec.msgpack.Encoder()
+# Of a folder: its runs by their real paths.
+_drawer: Drawer[dict[str, _Known]] = Drawer("figures", "figures", dict[str, _Known], 1)
 
 
 class FiguresMemory:
@@ -43,8 +34,7 @@ class FiguresMemory:
     def __init__(self, top: Path) -> None:
         """`top` is the folder, under any name."""
         self._top = str(top.resolve())
-        self._place = user_cache.folder() / "figures" / f"{user_cache.name_of(self._top)}.figures"
-        self._before = self._load()
+        self._before = _drawer.recall(self._top) or {}
         self._now: dict[str, _Known] = {}
 
     def recall(self, run: Path, identity: Identity) -> Mapping[str, Number] | None:
@@ -63,22 +53,5 @@ class FiguresMemory:
 
     def save(self) -> None:
         """Keep what was put; where that cannot be written, nothing happens."""
-        if not self._now or self._now == self._before:
-            return
-        try:
-            data = _encoder.encode(_File(_FORMAT, SOFTWARE, self._top, self._now))
-        except (UnicodeEncodeError, OverflowError):
-            return  # something that no encoding has: the runs are read each time
-        user_cache.keep(self._place, data)
-
-    def _load(self) -> dict[str, _Known]:
-        data = user_cache.recall(self._place)
-        if data is None:
-            return {}
-        try:
-            file = _decoder.decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return {}
-        if (file.format, file.software, file.top) != (_FORMAT, SOFTWARE, self._top):
-            return {}
-        return file.runs
+        if self._now and self._now != self._before:
+            _drawer.keep(self._top, self._now)
