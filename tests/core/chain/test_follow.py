@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,9 @@ import pytest
 
 from tests.core.chain.forge import reseal
 from watchkeeper.core import journal
+from watchkeeper.core.chain import follow as follow_module
 from watchkeeper.core.chain.follow import Break, follow, follow_all
+from watchkeeper.core.disk import user_cache
 from watchkeeper.core.events import Chained, Observed, Opened, RunStarted, Sealed
 from watchkeeper.core.journal import Writer, read
 
@@ -170,6 +173,74 @@ def test_a_file_that_was_cut_and_sealed_again_contradicts_who_came_later(tmp_pat
     assert journal.losses(read(tmp_path)) == []
     reseal(first, leave_out=3, pad=True)
     assert follow(first).breaks == () and follow(first).events == 8
-    assert journal.verify_seals(tmp_path)[1] == []
+    assert journal.verify_seals(journal.read(tmp_path))[1] == []
     (problem,) = journal.losses(read(tmp_path))
     assert problem.where == str(first) and second.stem in problem.message
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of what is kept, of files of any length."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(follow_module, "LEAST_BYTES", 0)
+    return tmp_path / "cache/watchkeeper/chains"
+
+
+def count_followed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The writers whose files are followed event by event from now on."""
+    followed: list[str] = []
+    original = follow_module._Walk.end
+
+    def end(walk: follow_module._Walk) -> follow_module.Followed:
+        followed.append(walk._writer)
+        return original(walk)
+
+    monkeypatch.setattr(follow_module._Walk, "end", end)
+    return followed
+
+
+def test_a_file_of_the_same_bytes_is_followed_once(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was found in a file is found again without hashing its events."""
+    folder = tmp_path / "journal"
+    write(folder, 3)
+    first = list(follow_all(folder))
+    followed = count_followed(monkeypatch)
+    assert list(follow_all(folder)) == first == [follow(folder / f"{first[0].writer}.jsonl")]
+    assert followed == [first[0].writer]  # by `follow`
+
+
+def test_changed_bytes_are_followed_whatever_is_kept(tmp_path: Path, cache: Path) -> None:
+    """A byte changed under the same size and times still breaks the chain."""
+    folder = tmp_path / "journal"
+    path = write(folder, 3)
+    assert [one.breaks for one in follow_all(folder)] == [()]
+    status = path.stat()
+    path.write_bytes(path.read_bytes().replace(b"event 1", b"event 7"))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert list(follow_all(folder)) == [follow(path)]
+    assert follow(path).breaks
+
+
+@pytest.mark.parametrize("damage", ["cut", "garbage", "version", "folder"])
+def test_a_cache_that_cannot_be_trusted_changes_nothing(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, damage: str
+) -> None:
+    """Damaged, of another version or not to be written, it costs time and never an answer."""
+    folder = tmp_path / "journal"
+    write(folder, 3)
+    first = list(follow_all(folder))
+    (kept,) = cache.iterdir()
+    if damage == "cut":
+        kept.write_bytes(kept.read_bytes()[:-1])
+    if damage == "garbage":
+        kept.write_bytes(b"garbage")
+    if damage == "version":
+        monkeypatch.setattr(user_cache, "SOFTWARE", "watchkeeper 99.0")
+    if damage == "folder":
+        kept.unlink()
+        kept.mkdir()
+    followed = count_followed(monkeypatch)
+    assert list(follow_all(folder)) == first
+    assert followed == [first[0].writer]

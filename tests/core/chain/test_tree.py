@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from hashlib import sha256
 
 import pytest
@@ -91,3 +92,24 @@ def test_secrets_are_new_each_time() -> None:
     """Two writers have two secrets, of 32 bytes each."""
     assert tree.new_secret() != tree.new_secret()
     assert len(tree.new_secret()) == tree.SECRET_BYTES
+
+
+def hash_by_the_rules(value: object, salt: bytes) -> bytes:
+    """The hash of a value as the module's text has it, made in the plainest way."""
+    if value and isinstance(value, dict):
+        parts = {}
+        for name, part in value.items():
+            parts[name] = hash_by_the_rules(part, tree.part_salt(salt, name))
+        return tree.join_object(parts)
+    if value and isinstance(value, list):
+        hashes = []
+        for at, part in enumerate(value):
+            hashes.append(hash_by_the_rules(part, tree.part_salt(salt, at)))
+        return tree.join_list(hashes)
+    return sha256(b"watchkeeper value 1\0" + salt + json.dumps(value).encode()).digest()
+
+
+@given(VALUES)
+def test_every_value_is_hashed_by_the_rules(value: object) -> None:
+    """What is hashed fast has the hash that others compute."""
+    assert tree.hash_value(value, bytes(16)) == hash_by_the_rules(value, bytes(16))

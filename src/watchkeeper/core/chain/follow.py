@@ -1,7 +1,13 @@
-"""Following the chain of a file that lies there, and finding where it breaks."""
+"""Following the chain of a file that lies there, and finding where it breaks.
+
+To hash a million values takes seconds, to hash the file as a whole a hundredth of that. So what was
+found in a long file is kept in the user's cache folder, under the SHA-256 of all its bytes: it
+counts only for exactly these, which are read each time.
+"""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
@@ -10,7 +16,10 @@ import msgspec
 from watchkeeper.core.chain import links
 from watchkeeper.core.chain.tree import SECRET_BYTES
 from watchkeeper.core.disk.files import MOST_LINE_BYTES, open_regular
+from watchkeeper.core.disk.user_cache import Drawer
 
+LEAST_BYTES = 64 * 2**10
+"""Of a file that is worth keeping: a shorter one is followed in some milliseconds."""
 _CLOSE = ("sealed", "chained")
 
 
@@ -41,29 +50,63 @@ class Followed(msgspec.Struct, frozen=True, kw_only=True):
     after: dict[int, str] = {}
 
 
+class _Known(msgspec.Struct, frozen=True, array_like=True):
+    """What was found in a file of these bytes."""
+
+    sha256: str
+    followed: Followed
+
+
+# Of a journal: what was found in its long files, by name.
+_drawer: Drawer[dict[str, _Known]] = Drawer("chains", "chains", dict[str, _Known], 1)
+
+
 def follow(path: Path, wanted: Collection[int] = ()) -> Followed:
     """Follow the chain of a journal's file. Damaged lines and a torn last line are passed over.
 
     Raises:
         OSError: it cannot be read.
     """
+    return _follow(path, wanted).followed
+
+
+def _follow(path: Path, wanted: Collection[int] = ()) -> _Known:
     walk = _Walk(path.stem, wanted)
+    digest = hashlib.sha256()
     with open_regular(path) as file:
         for number, line in enumerate(iter(lambda: file.readline(MOST_LINE_BYTES), b""), 1):
+            digest.update(line)
             if line.endswith(b"\n"):
                 walk.take(number, line.lstrip(b"\0"))
-    return walk.end()
+    return _Known(digest.hexdigest(), walk.end())
 
 
 def follow_all(folder: Path) -> Iterator[Followed]:
     """Follow every file of a journal, in the order of the writers. What cannot be read is left out:
     reading the journal reports it.
     """
+    before = _drawer.recall(folder) or {}
+    now: dict[str, _Known] = {}
     for path in sorted(folder.glob("*.jsonl")):
         try:
-            yield follow(path)
+            if path.stat().st_size < LEAST_BYTES:
+                yield follow(path)
+                continue
+            now[path.name] = _follow_once(path, before.get(path.name))
         except OSError:
             continue
+        yield now[path.name].followed
+    if now != before:
+        _drawer.keep(folder, now)
+
+
+def _follow_once(path: Path, known: _Known | None) -> _Known:
+    """Follow a file, unless it has the very bytes in which this was found."""
+    if known is not None:
+        with open_regular(path) as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() == known.sha256:
+                return known
+    return _follow(path)
 
 
 class _Walk:

@@ -19,10 +19,12 @@ comes to know more kinds, more fields, or a field that is to be hidden.
 
 from __future__ import annotations
 
+import functools
 import json
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
+from json.encoder import encode_basestring_ascii
 from typing import Any
 
 SECRET_BYTES = 32
@@ -33,6 +35,7 @@ _VALUE = b"watchkeeper value 1\0"
 _OBJECT = b"watchkeeper object 1\0"
 _LIST = b"watchkeeper list 1\0"
 _encode = json.JSONEncoder().encode
+_text_in_ascii = encode_basestring_ascii  # what `_encode` makes of a text, in a tenth of the time
 
 
 def new_secret() -> bytes:
@@ -56,26 +59,51 @@ def hash_value(value: Any, salt: bytes) -> bytes:
     Raises:
         RecursionError: it is nested too deeply.
     """
-    if value and isinstance(value, dict):
-        parts = {name: hash_value(part, part_salt(salt, name)) for name, part in value.items()}
-        return join_object(parts)
-    if value and isinstance(value, list):
-        return join_list(hash_value(part, part_salt(salt, at)) for at, part in enumerate(value))
-    return sha256(_VALUE + salt + _json_of(value).encode()).digest()
+    kind = type(value)
+    if kind is str:
+        return sha256(_VALUE + salt + _text_in_ascii(value).encode()).digest()
+    if kind is int:
+        return sha256(b"%b%b%d" % (_VALUE, salt, value)).digest()
+    if value and kind is dict:
+        return _hash_object(value, _SALT + salt)
+    if value and kind is list:
+        return _hash_list(value, _SALT + salt)
+    return sha256(_VALUE + salt + _encode(value).encode()).digest()
 
 
-def _json_of(value: Any) -> str:
-    if type(value) is int:  # the encoder takes ten times as long
-        return str(value)
-    return _encode(value)
+# The salts of parts are made here without a call for each: a journal of 50,000 events has a million
+# parts, and a call costs as much as a hash.
+
+
+def _hash_object(value: Mapping[str, Any], seed: bytes) -> bytes:
+    pieces = [_OBJECT]
+    for name in sorted(value):
+        encoded, framed = _framed(name)
+        salt = sha256(seed + encoded).digest()[:SALT_BYTES]
+        pieces += (framed, hash_value(value[name], salt))
+    return sha256(b"".join(pieces)).digest()
+
+
+def _hash_list(value: Sequence[Any], seed: bytes) -> bytes:
+    pieces = [_LIST]
+    for at, part in enumerate(value):
+        salt = sha256(b"%b%d" % (seed, at)).digest()[:SALT_BYTES]
+        pieces.append(hash_value(part, salt))
+    return sha256(b"".join(pieces)).digest()
+
+
+@functools.lru_cache(maxsize=1024)
+def _framed(name: str) -> tuple[bytes, bytes]:
+    """A part's name in bytes, and these as an object's hash has them: after their number."""
+    encoded = name.encode()
+    return encoded, len(encoded).to_bytes(4, "big") + encoded
 
 
 def join_object(parts: Mapping[str, bytes]) -> bytes:
     """The hash of an object from those of its parts."""
     pieces = [_OBJECT]
     for name in sorted(parts):
-        encoded = name.encode()
-        pieces += (len(encoded).to_bytes(4, "big"), encoded, parts[name])
+        pieces += (_framed(name)[1], parts[name])
     return sha256(b"".join(pieces)).digest()
 
 
