@@ -42,7 +42,7 @@ def test_the_first_event_is_opened_and_the_last_a_seal(tmp_path: Path) -> None:
     (events,) = read(tmp_path).events.values()
     assert isinstance(events[0], Opened) and isinstance(events[-1], Sealed)
     assert [event.seq for event in events] == list(range(5))
-    assert verify_seals(tmp_path) == (1, [])
+    assert verify_seals(read(tmp_path)) == (1, [])
 
 
 def test_a_byte_changed_before_a_seal_is_found(tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_a_byte_changed_before_a_seal_is_found(tmp_path: Path) -> None:
     writer = fill(tmp_path, 3)
     path = tmp_path / f"{writer.id}.jsonl"
     path.write_bytes(path.read_bytes().replace(b"event 1", b"event 9"))
-    held, problems = verify_seals(tmp_path)
+    held, problems = verify_seals(read(tmp_path))
     assert held == 0 and str(path) in problems[0].where
 
 

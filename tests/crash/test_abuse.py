@@ -24,7 +24,7 @@ def events_of(folder: Path) -> list[AnyEvent | Unknown]:
     """All writers' events; the journal must be whole, and its seals hold."""
     journal = read(folder / ".watchkeeper/journal")
     assert journal.problems == []
-    assert verify_seals(folder / ".watchkeeper/journal")[1] == []
+    assert verify_seals(read(folder / ".watchkeeper/journal"))[1] == []
     return [event for own in journal.events.values() for event in own]
 
 

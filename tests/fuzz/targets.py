@@ -113,7 +113,7 @@ def _journal(folder: Path, data: bytes) -> object:
     name = writer[1].decode() if writer else "20261127-000000-aaaaaaaaaa"
     (folder / f"{name}.jsonl").write_bytes(data)
     read = journal.read(folder)
-    journal.verify_seals(folder)
+    journal.verify_seals(journal.read(folder))
     folded = state.fold(read.events)
     zone = blocks.first_zone(read.events)
     return folded, blocks.render_logs(read.events, zone)

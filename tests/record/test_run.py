@@ -25,7 +25,7 @@ from watchkeeper.core.events import (
     StepFinished,
     StepStarted,
 )
-from watchkeeper.core.journal import verify_seals
+from watchkeeper.core.journal import read, verify_seals
 
 
 def of_kind(events, kind):
@@ -57,7 +57,7 @@ def test_a_run_has_a_folder_of_its_own_and_a_clean_end(tmp_path, events):
     ended = told[2]
     assert isinstance(ended, RunEnded)
     assert (ended.status, ended.error, ended.metric_rows, ended.lost_rows) == ("finished", "", 1, 0)
-    assert verify_seals(run.folder / ".watchkeeper/journal") == (1, [])
+    assert verify_seals(read(run.folder / ".watchkeeper/journal")) == (1, [])
 
 
 def test_folder_is_used_exactly(tmp_path):
@@ -318,7 +318,7 @@ def test_a_forked_child_takes_its_own_files(tmp_path, events):
     assert len({row.writer for row in rows}) == 2
     (ended,) = of_kind(events(run.folder), RunEnded)
     assert ended.metric_rows == 2
-    assert verify_seals(run.folder / ".watchkeeper/journal") == (2, [])
+    assert verify_seals(read(run.folder / ".watchkeeper/journal")) == (2, [])
 
 
 def test_a_fork_beside_logging_threads_does_not_hang_the_child(tmp_path):

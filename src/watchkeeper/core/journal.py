@@ -541,7 +541,7 @@ def losses(journal: Journal) -> list[Problem]:
     """
     return [
         *journal.problems,
-        *verify_seals(journal.folder)[1],
+        *verify_seals(journal)[1],
         *_missing_events(journal),
         *_missing_heads(journal),
         *_added_events(journal),
@@ -627,14 +627,14 @@ def process_of(opened: Opened) -> processes.ProcessName:
     )
 
 
-def verify_seals(folder: Path) -> tuple[int, list[Problem]]:
-    """Compare each writer's seals with its file. Returns the number of seals that hold, and the
-    problems.
+def verify_seals(journal: Journal) -> tuple[int, list[Problem]]:
+    """Compare each seal that was read of a writer with its file. Returns the number of seals that
+    hold, and the problems.
     """
     held = 0
     problems: list[Problem] = []
-    for writer, events in read(folder).events.items():
-        path = folder / f"{writer}{SUFFIX}"
+    for writer, events in journal.events.items():
+        path = journal.folder / f"{writer}{SUFFIX}"
         seals = [event for event in events if isinstance(event, Sealed)]
         try:
             if seals:

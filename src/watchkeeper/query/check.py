@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 import msgspec
@@ -109,18 +110,39 @@ def _holds_something(folder: Path) -> bool:
     return folder.is_dir() and any(folder.iterdir())
 
 
+class _Meaning:
+    """What a journal says, each part worked out once."""
+
+    def __init__(self, read: Journal) -> None:
+        self.read = read
+
+    @cached_property
+    def state(self) -> State:
+        """The state of the experiment."""
+        return fold(self.read.events)
+
+    @cached_property
+    def logs(self) -> dict[str, bytes]:
+        """The action logs, by name."""
+        return action_logs.expected(self.read.events)
+
+
 def incomplete(root: Path, read: Journal) -> list[Problem]:
     """What the journal of an experiment lacks: by its own word, by the attempts and the logs that
     lie there.
     """
+    return _incomplete(root, _Meaning(read))
+
+
+def _incomplete(root: Path, meaning: _Meaning) -> list[Problem]:
+    read, state = meaning.read, meaning.state
     problems = journal.losses(read)
-    state = fold(read.events)
     if not (state.runs or state.planned is not None or traces(root)):
         return problems
     problems += _lost_attempts(root, read, state)
     problems += _lost_writers(root, read)
     if watched_by(root) is None:
-        problems += _longer_logs(root, read)
+        problems += _longer_logs(root, meaning)
     return problems
 
 
@@ -146,14 +168,14 @@ def _lost_writers(root: Path, read: Journal) -> Iterator[Problem]:
             )
 
 
-def _longer_logs(root: Path, read: Journal) -> Iterator[Problem]:
+def _longer_logs(root: Path, meaning: _Meaning) -> Iterator[Problem]:
     """The action logs that continue after what the journal holds, in whole blocks."""
-    for name, text in action_logs.expected(read.events).items():
+    for name, text in meaning.logs.items():
         data = _bytes_of(root / name)
         if data.startswith(text) and _BLOCK.match(data[len(text) :]):
             message = f"{name} tells of more than the journal holds"
             yield Problem(
-                where=str(read.folder),
+                where=str(meaning.read.folder),
                 message=message,
                 hint=journal.RESTORE,
                 code="not-as-recorded",
@@ -194,10 +216,11 @@ def _bytes_of(path: Path) -> bytes:
 def check(path: Path, read: Journal) -> Report:
     """Verify a journal, and what it speaks of."""
     root = path.resolve()
-    state = fold(read.events)
+    meaning = _Meaning(read)
+    state = meaning.state
     is_experiment = bool(state.runs) or state.planned is not None
     events = sum(map(len, read.events.values()))
-    held, _ = journal.verify_seals(read.folder)
+    held, _ = journal.verify_seals(read)
     followed = list(follow_all(read.folder))
     chained = sum(bool(one.seals) for one in followed)
     verified = [
@@ -207,10 +230,10 @@ def check(path: Path, read: Journal) -> Report:
     ]
     problems = [*_torn_tails(read), *_unknown_kinds(read, state)]
     problems += _unchained(read.folder, followed)
-    lacks = [*incomplete(root, read), *broken_chains(read.folder, followed)]
+    lacks = [*_incomplete(root, meaning), *broken_chains(read.folder, followed)]
     if is_experiment:
         if not lacks:
-            problems += _check_views(root, read)
+            problems += _check_views(root, meaning)
         problems += _unresolved(path, state)
         experiment = experiments.read(root)
         book = EvidenceBook(experiment)
@@ -221,7 +244,7 @@ def check(path: Path, read: Journal) -> Report:
         problems += [*experiment.problems, *changed, *damaged, *back.problems]
         problems += _nameless(read.folder, back.nameless)
         verified += [
-            f"{len(action_logs.expected(read.events))} logs",
+            f"{len(meaning.logs)} logs",
             f"{looked} findings that verdicts rest on",
             f"{kept} kept scripts and changes",
             f"{back.whole} evaluations back to the first event",
@@ -363,12 +386,12 @@ def watched_by(root: Path) -> Holder | None:
     return None
 
 
-def _check_views(root: Path, read: Journal) -> list[Problem]:
+def _check_views(root: Path, meaning: _Meaning) -> list[Problem]:
     """Compare each action log with what this version renders from the journal."""
     problems = []
     live = watched_by(root) is not None
-    renderer = last_software(read.events)
-    for name, text in action_logs.expected(read.events).items():
+    renderer = last_software(meaning.read.events)
+    for name, text in meaning.logs.items():
         path = root / name
         held = _bytes_of(path)
         if held == text or (live and text.startswith(held)):

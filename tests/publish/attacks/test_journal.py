@@ -69,7 +69,7 @@ def test_a_file_forged_whole_contradicts_who_came_later(tmp_path: Path, forgery:
     heads = heads_of(tmp_path)
     come_later(tmp_path)
     rewrite(path, FORGERIES[forgery](decode(path)))
-    assert follow(path).breaks == () and journal.verify_seals(tmp_path)[1] == []
+    assert follow(path).breaks == () and journal.verify_seals(journal.read(tmp_path))[1] == []
     assert verdict(verify_heads([tmp_path], heads)) == "fail"
     assert str(path) in {problem.where for problem in journal.losses(journal.read(tmp_path))}
 

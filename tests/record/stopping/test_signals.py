@@ -12,7 +12,7 @@ import pytest
 
 import watchkeeper as wk
 from watchkeeper.core.events import Checkpoint, RunEnded, StepFinished
-from watchkeeper.core.journal import verify_seals
+from watchkeeper.core.journal import read, verify_seals
 
 INTERRUPTS = 400
 DEADLINE_S = 60
@@ -89,6 +89,6 @@ def test_events_from_a_signal_handler_leave_the_journal_whole(tmp_path, interrup
         event.training_step for event in told if isinstance(event, Checkpoint)
     )
     assert len(steps) == sum(isinstance(event, StepFinished) for event in told)
-    seals, problems = verify_seals(tmp_path / "run/.watchkeeper/journal")
+    seals, problems = verify_seals(read(tmp_path / "run/.watchkeeper/journal"))
     assert problems == []
     assert seals >= 1

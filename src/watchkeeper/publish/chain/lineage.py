@@ -33,14 +33,14 @@ def evaluations(root: Path, state: State, findings: Mapping[str, Finding]) -> Li
 
     `root` is the experiment's folder. `findings`: what lies where, by subject.
     """
-    journals = [root / layout.JOURNAL, *_recorded(root, state)]
+    attempts = list(filter(None, map(_evaluated, state.runs.values())))
+    named_by = {attempt.key: _passports(attempt) for attempt in attempts}
+    journals = [root / layout.JOURNAL]
+    if any(named_by.values()):
+        journals += _recorded(root, state)
     whole = nameless = 0
     problems: list[Problem] = []
-    for run in state.runs.values():
-        attempt = _evaluated(run)
-        if attempt is None:
-            continue
-        named = _passports(attempt)
+    for key, named in named_by.items():
         if not named:
             nameless += 1
             continue
@@ -50,7 +50,7 @@ def evaluations(root: Path, state: State, findings: Mapping[str, Finding]) -> Li
             checks += follow_back(place, sha256, journals, root / layout.OBJECTS)
         if all(check.status in ("pass", "soft_signal") for check in checks):
             whole += 1
-        problems += [_problem(run.key, check) for check in checks if check.status != "pass"]
+        problems += [_problem(key, check) for check in checks if check.status != "pass"]
     return Lineage(whole=whole, nameless=nameless, problems=tuple(problems))
 
 
