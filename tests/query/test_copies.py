@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.experiments import wk, write_experiment
+from tests.experiments import state_of, wk, write_experiment
 from tests.watch.logs.test_run_logs import keep
 from watchkeeper.core.errors import UsageError
 from watchkeeper.query import copies
@@ -29,7 +29,7 @@ def test_a_copy_is_neither_run_nor_changed(first: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(first, copy)
     before = {path: path.read_bytes() for path in first.rglob("*") if path.is_file()}
-    assert copies.original_of(copy) == first
+    assert copies.original_of(copy, state_of(copy)) == first
     for words in (["run"], ["submit"], ["watch"], ["cancel"], ["rebuild"]):
         done = wk(*words, copy, state=tmp_path / "state")
         assert done.returncode == 2, words
@@ -47,8 +47,8 @@ def test_the_first_one_is_no_copy(first: Path, tmp_path: Path) -> None:
     """
     shutil.copytree(first, tmp_path / "copy")
     shutil.copytree(first, tmp_path / "bare", ignore=shutil.ignore_patterns(".watchkeeper"))
-    copies.refuse(first)
-    copies.refuse(tmp_path / "bare")
+    copies.refuse(first, state_of(first))
+    copies.refuse(tmp_path / "bare", state_of(tmp_path / "bare"))
 
 
 def test_a_moved_folder_is_no_copy(first: Path, tmp_path: Path) -> None:
@@ -56,18 +56,18 @@ def test_a_moved_folder_is_no_copy(first: Path, tmp_path: Path) -> None:
     since.
     """
     first.rename(tmp_path / "moved")
-    copies.refuse(tmp_path / "moved")
+    copies.refuse(tmp_path / "moved", state_of(tmp_path / "moved"))
     other = write_experiment(tmp_path / "first")
     assert keep(other, FakeScheduler())
-    copies.refuse(tmp_path / "moved")
+    copies.refuse(tmp_path / "moved", state_of(tmp_path / "moved"))
 
 
 def test_another_path_to_the_same_folder_is_no_copy(first: Path, tmp_path: Path) -> None:
     """A link to the folder, or to one above it, leads to the experiment itself."""
     (tmp_path / "link").symlink_to(first)
     (tmp_path / "above").symlink_to(tmp_path)
-    copies.refuse(tmp_path / "link")
-    copies.refuse(tmp_path / "above" / "first")
+    copies.refuse(tmp_path / "link", state_of(tmp_path / "link"))
+    copies.refuse(tmp_path / "above" / "first", state_of(tmp_path / "above" / "first"))
 
 
 def test_a_copy_by_hard_links_is_a_copy(first: Path, tmp_path: Path) -> None:
@@ -76,4 +76,4 @@ def test_a_copy_by_hard_links_is_a_copy(first: Path, tmp_path: Path) -> None:
         first, tmp_path / "copy", copy_function=lambda old, new: Path(new).hardlink_to(old)
     )
     with pytest.raises(UsageError, match="is a copy of"):
-        copies.refuse(tmp_path / "copy")
+        copies.refuse(tmp_path / "copy", state_of(tmp_path / "copy"))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.experiments import write_experiment
+from tests.experiments import state_of, write_experiment
 from tests.launch.test_kept_code import repository
 from tests.launch.test_reproduce import git
 from tests.watch.logs.test_run_logs import keep
@@ -43,7 +43,13 @@ def told(
     folder: Path, setting: str | None = None, runs: str | None = None, **said: str
 ) -> list[str]:
     """What is said of the experiment in `folder`."""
-    found = prior.notes(experiments.read(folder), Selection(runs=runs), setting, Said(**said))
+    found = prior.notes(
+        experiments.read(folder),
+        Selection(runs=runs),
+        setting,
+        Said(**said),
+        state=state_of(folder),
+    )
     return [one.message for one in found]
 
 
@@ -166,7 +172,9 @@ def test_work_that_cannot_be_read_is_named(
     folder = repo_with(tmp_path, configured=True)
     (tmp_path / "repo" / "run_logs").mkdir()
     refuse(monkeypatch, folder / name)
-    found = prior.notes(experiments.read(folder), Selection(runs="one"), None)
+    found = prior.notes(
+        experiments.read(folder), Selection(runs="one"), None, state=state_of(folder)
+    )
     (note,) = [one for one in found if "tried before" in one.message]
     assert note.where == "one" and str(folder / name) in note.message
     assert os.strerror(errno.EIO) in note.message and note.severity == "note"
@@ -184,7 +192,9 @@ def test_a_log_that_cannot_be_read_is_named(
     (logs / "2026-03-11_one.md").write_text(HAND)
     (logs / "2026-03-12_one.md").write_text(HAND)
     refuse(monkeypatch, logs / "2026-03-12_one.md")
-    found = prior.notes(experiments.read(folder), Selection(runs="one"), None)
+    found = prior.notes(
+        experiments.read(folder), Selection(runs="one"), None, state=state_of(folder)
+    )
     unread, match = [one for one in found if "tried before" in one.message]
     assert unread.where.endswith("run_logs/2026-03-12_one.md")
     assert os.strerror(errno.EIO) in unread.message and unread.severity == "note"

@@ -462,7 +462,9 @@ class Journal:
             if not name.endswith(SUFFIX) or name.startswith(TEMPORARY_PREFIX):
                 continue
             writer = name.removesuffix(SUFFIX)
-            tail = self._tails.setdefault(writer, _Tail(self.folder / name))
+            tail = self._tails.get(writer)
+            if tail is None:
+                tail = self._tails[writer] = _Tail(self.folder / name)
             events, problems = tail.refresh()
             self.problems += problems
             if events:

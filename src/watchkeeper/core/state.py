@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
+from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
@@ -46,6 +47,7 @@ from watchkeeper.core.events import (
     Unknown,
     Vouched,
 )
+from watchkeeper.core.journal import Journal
 
 T = TypeVar("T", bound=Event)
 Fact = TypeVar("Fact", bound="Event | Seen")
@@ -663,6 +665,40 @@ def _to_join(ordered: Sequence[WriterState]) -> set[AttemptId]:
     if any(writer.has_read_more for writer in ordered):
         return {attempt_id for writer in ordered for attempt_id in writer.attempts}
     return {attempt_id for writer in ordered for attempt_id in writer.touched}
+
+
+class Replay:
+    """A journal as far as it was read, and the state that it tells: both continue together."""
+
+    def __init__(self, folder: Path) -> None:
+        """`folder` is the journal's, which is read at once.
+
+        Raises:
+            NewerJournalError: a file is of a newer schema.
+        """
+        self.journal = Journal(folder)
+        self.fold = Fold()
+        self._state: State | None = None
+        self.refresh()
+
+    @property
+    def state(self) -> State:
+        """The state that everything read so far tells."""
+        if self._state is None:
+            self._state = self.fold.state()
+        return self._state
+
+    def refresh(self) -> Mapping[str, list[AnyEvent | Unknown]]:
+        """Read what was added since; returns the new events by writer.
+
+        Raises:
+            NewerJournalError: a file is of a newer schema.
+        """
+        new = self.journal.refresh()
+        if new:
+            self.fold.update(new)
+            self._state = None
+        return new
 
 
 def fold(events: Mapping[str, Iterable[AnyEvent | Unknown]]) -> State:

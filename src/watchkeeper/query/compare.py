@@ -439,9 +439,8 @@ def _of_experiment(path: Path, reader: flatten.Reader, finds: _Finds) -> list[Si
     finds.problems += problems
     for run in runs:
         finds.evaluations += [item.key for item in run.items if item.phase == "evaluation"]
-    return [
-        _kept_too(run, _side(run, reader, finds.rules_in(path), finds.evals), finds) for run in runs
-    ]
+    rules = finds.rules_in(path)
+    return [_kept_too(run, _side(run, reader, rules, finds.evals), finds) for run in runs]
 
 
 def _kept_too(run: ExperimentRun, side: Side, finds: _Finds) -> Side:

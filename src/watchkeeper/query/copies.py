@@ -10,26 +10,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from watchkeeper.core import journal, layout
+from watchkeeper.core import layout
 from watchkeeper.core.disk.files import open_regular
 from watchkeeper.core.errors import Problem, UsageError
-from watchkeeper.core.events import Planned
 from watchkeeper.core.journal import SUFFIX
-from watchkeeper.core.state import State, fold
+from watchkeeper.core.state import State
 
 _HEAD_BYTES = 4_096
 """Of a writer's file, its beginning, which is compared: it holds the writer's first event."""
 
 
-def original_of(folder: Path) -> Path | None:
-    """The experiment of which `folder` is a copy; None where it is none."""
-    if not (folder / layout.JOURNAL).is_dir():
-        return None
-    return _original_by(folder, fold(journal.read(folder / layout.JOURNAL).events).planned)
-
-
-def _original_by(folder: Path, last: Planned | None) -> Path | None:
-    """The experiment of which `folder` is a copy, by the last plan in its journal."""
+def original_of(folder: Path, state: State) -> Path | None:
+    """The experiment of which `folder` is a copy, by the last plan in its journal, whose state this
+    is; None where it is none.
+    """
+    last = state.planned
     if last is None:
         return None
     other = Path(last.folder)
@@ -40,20 +35,21 @@ def _original_by(folder: Path, last: Planned | None) -> Path | None:
     return None
 
 
-def refuse(folder: Path) -> None:
+def refuse(folder: Path, state: State) -> None:
     """A copy is neither run nor changed: its jobs, results and run logs are the other experiment's.
+    `state` is its journal's.
 
     Raises:
         UsageError: the folder is a copy; the hint says what to type.
     """
-    other = original_of(folder)
+    other = original_of(folder, state)
     if other is not None:
         raise UsageError(_words(folder, other), hint=_hint(folder, other), code="copied-folder")
 
 
 def notes(folder: Path, state: State) -> tuple[Problem, ...]:
     """What is to be said of a copy that is only looked at; `state` is its journal's."""
-    other = _original_by(folder, state.planned)
+    other = original_of(folder, state)
     if other is None:
         return ()
     return (

@@ -10,12 +10,11 @@ from collections.abc import Container, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from watchkeeper.core import journal, layout
 from watchkeeper.core.code import code_files, git
 from watchkeeper.core.disk.files import read_whole
 from watchkeeper.core.errors import Problem
 from watchkeeper.core.events import RunItem
-from watchkeeper.core.state import State, fold
+from watchkeeper.core.state import State
 from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.launch import preflight
 from watchkeeper.launch.plan import Selection
@@ -42,22 +41,15 @@ def notes(
     setting: str | None,
     said: Said | None = None,
     *,
-    state: State | None = None,
+    state: State,
     keys: Container[str] | None = None,
 ) -> tuple[Problem, ...]:
     """What there is to say of the runs that would now be submitted for the first time; nothing
     where there are none.
 
-    `setting` is `run_logs`; `state` is the journal's (None: it is read here), `keys` narrows the
-    runs.
+    `setting` is `run_logs`; `state` is the journal's, `keys` narrows the runs.
     """
     said = said or Said()
-    if state is None:
-        folder = experiment.folder / layout.JOURNAL
-        if folder.is_dir():
-            state = fold(journal.read(folder).events)
-        else:
-            state = State()
     items = list(_first_time(experiment, state, selection, keys))
     if not items:
         return ()

@@ -59,13 +59,12 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def decide(
-    experiment: Experiment, selection: Selection, *, to_show: bool = False
-) -> tuple[State, Plan, EvidenceBook]:
-    """What a command started now would find and decide. `to_show`: nothing is done by it, so that
-    files that were read before need not be read again.
+    experiment: Experiment, state: State, selection: Selection, *, to_show: bool = False
+) -> tuple[Plan, EvidenceBook]:
+    """What a command started now would find and decide. `state` is its journal's. `to_show`:
+    nothing is done by it, so that files that were read before need not be read again.
     """
-    state = fold(journal.read(experiment.folder / layout.JOURNAL).events)
-    return state, *_decided(experiment, state, selection, halted={}, to_show=to_show)
+    return _decided(experiment, state, selection, halted={}, to_show=to_show)
 
 
 def _decided(

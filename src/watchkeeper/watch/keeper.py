@@ -19,7 +19,7 @@ from watchkeeper.core.criteria import Criterion
 from watchkeeper.core.errors import UsageError
 from watchkeeper.core.events import AnyEvent, Assessed, Detached, Expected, Unknown
 from watchkeeper.core.journal import Clock, utc_now
-from watchkeeper.core.state import Attempt, AttemptId, State
+from watchkeeper.core.state import Attempt, AttemptId, Replay, State
 from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.launch import plan as planning
 from watchkeeper.launch.plan import Facts, Plan, Selection
@@ -81,7 +81,8 @@ class Keeper:
     is the reason for leaving. `run_logs` is the setting of that name, `said` what a person said of
     the runs, `cluster` the name of the cluster's profile ("": none), `budget` what may be used
     (None: any amount). `expect`: where criteria are stated → which. `ask` answers for the
-    scheduler where several watches share its looks (None: it is asked itself).
+    scheduler where several watches share its looks (None: it is asked itself). `replay`: the
+    experiment's journal as it was read before (None: it was not).
     """
 
     def __init__(
@@ -105,6 +106,7 @@ class Keeper:
         ask: Ask | None = None,
         clock: Clock = utc_now,
         monotonic: Callable[[], float] = time.monotonic,
+        replay: Replay | None = None,
     ) -> None:
         self.experiment = experiment
         self.plan = Plan(decisions=())
@@ -124,7 +126,9 @@ class Keeper:
         self._notes: tuple[str, ...] = ()
         self._logged_at = 0.0
         self._logs_rest_s = 0.0
-        self.logbook = Logbook(experiment.folder, purpose, self._hear, clock, monotonic)
+        self.logbook = Logbook(
+            experiment.folder, purpose, self._hear, clock, monotonic, replay=replay
+        )
         self._tell = tell
         self.runbook = RunBook(experiment, self.logbook, run_logs, said)
         self.book = EvidenceBook(experiment)

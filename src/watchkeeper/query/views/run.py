@@ -249,7 +249,8 @@ def _job_state(job: Job, folder: Path) -> _State:
     experiment, key = job.experiment, job.item.key
     settings = load(experiment.folder, acts=False)
     selection = Selection(gate=settings.gate, rules=Rules.of(settings))
-    state, plan, book = decide(experiment, selection)
+    state = job.state
+    plan, book = decide(experiment, state, selection)
     everything = standing_rows(experiment, state, plan, book.findings)
     row = next(one for one in everything if one.key == key)
     if row.standing != "failed":

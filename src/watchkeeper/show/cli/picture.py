@@ -11,8 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from watchkeeper.core import journal, layout
-from watchkeeper.core.state import fold
+from watchkeeper.core import layout
+from watchkeeper.core.state import Replay
 from watchkeeper.experiment.experiment import Experiment as Planned
 from watchkeeper.query.views.experiment import page_of_chosen, site_of
 from watchkeeper.query.views.pages import Experiment
@@ -21,12 +21,11 @@ from watchkeeper.show.listing.screen import screen_of
 from watchkeeper.show.screens.experiment import experiment_lines
 
 
-def look_at(planned: Planned, folder: Path, keys: Iterable[str]) -> Experiment:
+def look_at(planned: Planned, replay: Replay, folder: Path, keys: Iterable[str]) -> Experiment:
     """The page of a part of an experiment's work, by key. Commands name the folder as it was
-    typed.
+    typed. `replay` is of the experiment's journal.
     """
-    read = journal.read(planned.folder / layout.JOURNAL)
-    site = site_of(planned, read, fold(read.events), "", str(folder))
+    site = site_of(planned, replay.journal, replay.state, "", str(folder))
     return page_of_chosen(site, frozenset(keys))
 
 
@@ -34,7 +33,8 @@ def live_lines(planned: Planned, folder: Path, keys: Iterable[str]) -> list[str]
     """The picture as it is now, for standard error: what the one who watches sees of it. That it is
     watched goes without saying.
     """
-    page = without_watcher(look_at(planned, folder, keys))
+    replay = Replay(planned.folder / layout.JOURNAL)
+    page = without_watcher(look_at(planned, replay, folder, keys))
     return experiment_lines(page, screen_of(sys.stderr), datetime.now().astimezone())
 
 

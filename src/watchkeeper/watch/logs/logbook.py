@@ -8,15 +8,15 @@ state, logs and terminal can never say more than what a crash would leave.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from watchkeeper.core import layout
 from watchkeeper.core.errors import StorageError
 from watchkeeper.core.events import AnyEvent, Leased, Observed, Phase, Unknown
 from watchkeeper.core.events.choose import all_of
-from watchkeeper.core.journal import Clock, Journal, Writer
-from watchkeeper.core.state import Fold, State
+from watchkeeper.core.journal import Clock, Writer
+from watchkeeper.core.state import Replay, State
 from watchkeeper.report.actionlog.render import log_names
 from watchkeeper.watch.logs.action_logs import LiveLogs
 from watchkeeper.watch.logs.lease import Lease
@@ -28,25 +28,33 @@ class Logbook:
     """`tell` is shown every event that anybody writes meanwhile."""
 
     def __init__(
-        self, folder: Path, purpose: str, tell: Tell, clock: Clock, monotonic: Callable[[], float]
+        self,
+        folder: Path,
+        purpose: str,
+        tell: Tell,
+        clock: Clock,
+        monotonic: Callable[[], float],
+        *,
+        replay: Replay | None = None,
     ) -> None:
+        """`replay`: the experiment's journal as it was read before (None: it was not); it is
+        continued here.
+        """
         self.folder = folder
         self.monotonic = monotonic
-        self.journal = Journal(folder / layout.JOURNAL)
+        self.replay = replay or Replay(folder / layout.JOURNAL)
+        self.journal = self.replay.journal
+        self.fold = self.replay.fold
         self.writer = Writer(self.journal.folder, purpose, clock=clock, read=self.journal)
-        self.fold = Fold()
-        self._state: State | None = None
         self._lease = Lease(folder / layout.LEASE, self.writer.id, monotonic)
         self._logs = LiveLogs(folder)
         self._tell = tell
-        self._read()
+        self.replay.refresh()
 
     @property
     def state(self) -> State:
         """The state that everything read so far tells."""
-        if self._state is None:
-            self._state = self.fold.state()
-        return self._state
+        return self.replay.state
 
     @property
     def leads(self) -> bool:
@@ -69,7 +77,7 @@ class Logbook:
 
     def sync(self) -> None:
         """Read what anybody wrote, ourselves included."""
-        new = self._read()
+        new = self.replay.refresh()
         for event in all_of(new):
             self._tell(event)
         if self.leads:
@@ -89,7 +97,7 @@ class Logbook:
 
     def sync_quietly(self) -> None:
         """Read what anybody wrote, without a word in the logs: `take_over` brings them up whole."""
-        for event in all_of(self._read()):
+        for event in all_of(self.replay.refresh()):
             self._tell(event)
 
     def beat(self) -> None:
@@ -104,13 +112,6 @@ class Logbook:
         self._lease.release()
         with contextlib.suppress(StorageError):
             self.writer.close()
-
-    def _read(self) -> Mapping[str, list[AnyEvent | Unknown]]:
-        new = self.journal.refresh()
-        if new:
-            self.fold.update(new)
-            self._state = None
-        return new
 
     def _note_aside(self, aside: Iterable[Path]) -> None:
         for path in aside:

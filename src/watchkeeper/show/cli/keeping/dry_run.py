@@ -14,6 +14,7 @@ from watchkeeper.core.errors import EXIT_FAILED, EXIT_OK, Problem, RefusedError
 from watchkeeper.core.events import Decision, RunItem
 from watchkeeper.core.layout import attempt_folder
 from watchkeeper.core.settings import load
+from watchkeeper.core.state import State
 from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.experiment.scripts import records
 from watchkeeper.experiment.scripts.call import ScriptCall
@@ -52,10 +53,15 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def show_commands(
-    experiment: Experiment, scheduler: SubmitHost, selection: Selection, *, as_json: bool
+    experiment: Experiment,
+    state: State,
+    scheduler: SubmitHost,
+    selection: Selection,
+    *,
+    as_json: bool,
 ) -> int:
     """Print what a submission now would run. Returns the exit code."""
-    state, plan, _ = decide(experiment, selection)
+    plan, _ = decide(experiment, state, selection)
     items = {item.key: item for item in experiment.items}
     commands = []
     for decision in plan.ready:

@@ -19,11 +19,11 @@ from typing import Any
 import click
 import msgspec
 
-from watchkeeper.core import criteria, journal, layout
+from watchkeeper.core import criteria, layout
 from watchkeeper.core.errors import EXIT_DETACHED, EXIT_FAILED, EXIT_OK, Problem
 from watchkeeper.core.events import PHASES, AnyEvent, Observed, RunItem, Unknown
 from watchkeeper.core.settings import load
-from watchkeeper.core.state import RunState, State, fold
+from watchkeeper.core.state import Replay, RunState, State
 from watchkeeper.experiment import experiment as experiments
 from watchkeeper.experiment.needs import with_needs
 from watchkeeper.launch import preflight, watch_job
@@ -123,7 +123,9 @@ def keep(
     limits = parse_budget(budget)
     folder = target.folder
     experiment = experiments.read(folder)
-    copies.refuse(experiment.folder)
+    replay = Replay(experiment.folder / layout.JOURNAL)
+    state = replay.state
+    copies.refuse(experiment.folder, state)
     expected = parse_criteria(expect, experiment)
     chosen = load(experiment.folder, **flags)
     said = Said(
@@ -152,13 +154,14 @@ def keep(
     if submits:
         check_said(said, _chosen_runs(experiment, target, runs))
         site = scheduler.site()
-        experiment = _preflighted(experiment, site)
-    echo_problems((*problems_about(experiment, target), *_remarks(experiment, target, selection)))
+        experiment = _preflighted(experiment, state, site)
+    remarked = _remarks(experiment, state, target, selection)
+    echo_problems((*problems_about(experiment, target), *remarked))
     if dry_run:
-        return show_commands(experiment, scheduler, selection, as_json=as_json)
+        return show_commands(experiment, state, scheduler, selection, as_json=as_json)
     if submits:
-        echo_problems(unsigned.warnings(experiment, selection))
-        echo_problems(prior.notes(experiment, selection, chosen.run_logs, said))
+        echo_problems(unsigned.warnings(experiment, state, selection))
+        echo_problems(prior.notes(experiment, selection, chosen.run_logs, said, state=state))
     may_ask = submits and not as_json and chosen.run_logs != OFF
     answered = answers(experiment, said) if may_ask else None
     progress = _progress_of(experiment, target, is_live=stays and not verbose)
@@ -194,6 +197,7 @@ def keep(
         cluster=chosen.cluster or "",
         budget=limits,
         expect=expected if submits else {"--expect": expected["--expect"]},
+        replay=replay,
     )
     echo_problems(budget_notes(keeper.spending, keeper.logbook.state))
     if submits:
@@ -237,12 +241,12 @@ def _progress_of(
 
 
 def _remarks(
-    experiment: experiments.Experiment, target: Target, selection: Selection
+    experiment: experiments.Experiment, state: State, target: Target, selection: Selection
 ) -> list[Problem]:
     """A note on each script that was submitted before: how it stands, and what changed since."""
     if target.runs is None:
         return []
-    _, plan, _ = decide(experiment, selection)
+    plan, _ = decide(experiment, state, selection)
     return list(remarks(experiment, target, plan))
 
 
@@ -276,11 +280,12 @@ def _rows_of(keeper: Keeper, experiment: experiments.Experiment, target: Target)
     return with_array_tasks(experiment, state, table)
 
 
-def _preflighted(experiment: experiments.Experiment, site: Site) -> experiments.Experiment:
+def _preflighted(
+    experiment: experiments.Experiment, state: State, site: Site
+) -> experiments.Experiment:
     """The experiment with the problems that its scripts, the site and other tools' logs show. Other
     tools' logs are read before they are set aside; the scripts, where one may be submitted.
     """
-    state = fold(journal.read(experiment.folder / layout.JOURNAL).events)
     checked = preflight.checked(experiment, site, coming=not _has_all_gone_well(experiment, state))
     problems = (*checked.problems, *foreign_jobs.notes(experiment.folder, state))
     return msgspec.structs.replace(checked, problems=problems)
@@ -391,7 +396,10 @@ def _show_table(
     keeper: Keeper, experiment: experiments.Experiment, folder: Path, found: list[Row]
 ) -> None:
     used = _compute_of(keeper, experiment, found)
-    click.echo(drawn(without_watcher(look_at(experiment, folder, [row.key for row in found]))))
+    replay = keeper.logbook.replay
+    replay.refresh()
+    page = look_at(experiment, replay, folder, [row.key for row in found])
+    click.echo(drawn(without_watcher(page)))
     if words := compute_table(used):
         click.echo(f"\n{words}")
     if words := keeper.spending.describe(keeper.logbook.state):

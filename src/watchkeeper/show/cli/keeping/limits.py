@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from watchkeeper.core import criteria, journal, layout
+from watchkeeper.core import criteria
 from watchkeeper.core.criteria import Criterion, Standing
 from watchkeeper.core.errors import Problem
+from watchkeeper.core.journal import Journal
 from watchkeeper.core.state import State
 from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.watch import budget
@@ -22,14 +23,14 @@ def parse_criteria(texts: Sequence[str], experiment: Experiment) -> dict[str, li
     }
 
 
-def expectations_of(texts: Sequence[str], experiment: Experiment) -> list[Standing]:
+def expectations_of(texts: Sequence[str], experiment: Experiment, read: Journal) -> list[Standing]:
     """The criteria that were stated, and those that a run with these texts would state, with what
-    came of each. Raises UsageError where a text states none.
+    came of each. `read` is the experiment's journal. Raises UsageError where a text states none.
     """
     stated: list[tuple[str, Criterion]] = []
     for source, parsed in parse_criteria(texts, experiment).items():
         stated += [(source, one) for one in parsed]
-    return criteria.foreseen(stated, journal.read(experiment.folder / layout.JOURNAL).events)
+    return criteria.foreseen(stated, read.events)
 
 
 def parse_budget(text: str) -> Budget | None:

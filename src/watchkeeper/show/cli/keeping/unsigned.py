@@ -7,6 +7,7 @@ from pathlib import Path
 
 from watchkeeper.core.errors import Problem, Severity
 from watchkeeper.core.events import Decision
+from watchkeeper.core.state import State
 from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.experiment.scripts.call import ScriptCall
 from watchkeeper.launch.plan import UNSIGNED, Plan, Selection
@@ -31,7 +32,7 @@ def problems_of(plan: Plan, severity: Severity = "error") -> Iterator[Problem]:
         )
 
 
-def warnings(experiment: Experiment, selection: Selection) -> list[Problem]:
+def warnings(experiment: Experiment, state: State, selection: Selection) -> list[Problem]:
     """What a watch that begins now would come to refuse, so that nobody hears of it only when all
     trainings have ended.
     """
@@ -39,7 +40,7 @@ def warnings(experiment: Experiment, selection: Selection) -> list[Problem]:
         return []
     if not any(gate.from_elsewhere(experiment, item) for item in experiment.items):
         return []
-    _, plan, _ = decide(experiment, selection)
+    plan, _ = decide(experiment, state, selection)
     return list(problems_of(plan, "warning"))
 
 

@@ -10,6 +10,7 @@ import msgspec
 from watchkeeper.core import journal, layout
 from watchkeeper.core.errors import EXIT_OK, ExperimentError, UsageError, WatchkeeperError
 from watchkeeper.core.settings import load
+from watchkeeper.core.state import fold
 from watchkeeper.experiment import experiment as experiments
 from watchkeeper.query import copies
 from watchkeeper.query.check import no_journal, watched_by
@@ -37,7 +38,7 @@ def command(path: Path, as_json: bool) -> int:
     root = path.resolve()
     read = journal.read(root / layout.JOURNAL)
     _refuse_if_damaged(path, read)
-    copies.refuse(root)
+    copies.refuse(root, fold(read.events))
     _refuse_if_watched(path)
     made = action_logs.rebuild(root, read.events)
     made |= {str(view.relative_to(root)): view.stat().st_size for view in manifest.rebuild(root)}

@@ -70,7 +70,7 @@ def find_subject(run: Path, texts: Sequence[str]) -> tuple[Subject, list[str]]:
     read = journal.read(folder / layout.JOURNAL)
     if not is_experiment(folder):
         return _subject(folder.name, folder, "", read), list(texts)
-    copies.refuse(folder)
+    copies.refuse(folder, fold(read.events))
     keys = _keys_of(read)
     if not texts:
         raise UsageError(f"{run} is an experiment: name a run of it", hint=_known(keys))

@@ -14,7 +14,7 @@ from watchkeeper.core.errors import EXIT_OK, UsageError
 from watchkeeper.core.events import CancelAsked
 from watchkeeper.core.journal import Journal, Writer
 from watchkeeper.core.settings import load
-from watchkeeper.core.state import Attempt, fold
+from watchkeeper.core.state import Attempt, Replay
 from watchkeeper.experiment import experiment as experiments
 from watchkeeper.query import copies
 from watchkeeper.schedulers.base import Scheduler
@@ -52,13 +52,12 @@ def command(
     Example: watchkeeper cancel examples/digits --jobs 'h16*'
     """
     plan = experiments.read(experiment)
-    copies.refuse(plan.folder)
+    replay = Replay(plan.folder / layout.JOURNAL)
+    copies.refuse(plan.folder, replay.state)
     scheduler = scheduler_of(load(plan.folder, cluster=cluster))
-    journal = Journal(plan.folder / layout.JOURNAL)
-    journal.refresh()
     globs = {"--jobs": jobs, "--runs": runs, "--evals": evals}
     given = {option: glob for option, glob in globs.items() if glob is not None}
-    active = [one for one in fold(journal.events).active if _is_chosen(one, given)]
+    active = [one for one in replay.state.active if _is_chosen(one, given)]
     if not active and given:
         words = " ".join(f"{option} {glob!r}" for option, glob in given.items())
         raise UsageError(
@@ -66,7 +65,7 @@ def command(
             hint=f"`watchkeeper status {experiment}` shows what is",
         )
     ours = _known_by_token(scheduler, active)
-    _ask_to_end(journal, scheduler, ours)
+    _ask_to_end(replay.journal, scheduler, ours)
     if as_json:
         jobs_asked = [CancelledJob(key=a.key, attempt=a.number, job_id=a.job_id) for a in ours]
         return answer(

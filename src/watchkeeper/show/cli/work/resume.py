@@ -11,9 +11,11 @@ from typing import Any
 import click
 import msgspec
 
+from watchkeeper.core import layout
 from watchkeeper.core.errors import Problem, UsageError
 from watchkeeper.core.events import Decision
 from watchkeeper.core.settings import load
+from watchkeeper.core.state import Replay
 from watchkeeper.experiment import experiment as experiments
 from watchkeeper.launch.plan import UNSIGNED, Selection, check_selection
 from watchkeeper.launch.retries import Rules
@@ -82,7 +84,8 @@ def command(
         gate=settings.gate,
         allows_unsigned=allow_unsigned,
     )
-    _, decided, _ = decide(plan, selection)
+    state = Replay(plan.folder / layout.JOURNAL).state
+    decided, _ = decide(plan, state, selection)
     decisions = {decision.key: decision for decision in decided.decisions}
     notes = [_continuation(folder, decisions[key], is_named=runs is None) for key in keys]
     echo_problems(notes)

@@ -9,12 +9,14 @@ from typing import Any
 import click
 import msgspec
 
+from watchkeeper.core import layout
 from watchkeeper.core.collector import collector_paused
 from watchkeeper.core.criteria import Standing
 from watchkeeper.core.errors import EXIT_FAILED, EXIT_OK, Problem
 from watchkeeper.core.events import Decision
 from watchkeeper.core.journal import utc_now
 from watchkeeper.core.settings import distrusted, load
+from watchkeeper.core.state import Replay
 from watchkeeper.experiment import experiment as experiments
 from watchkeeper.launch import plan as planning
 from watchkeeper.launch import preflight
@@ -48,7 +50,9 @@ def perform(
     """Do what `plan` is asked for; the arguments are its options."""
     limits = parse_budget(budget)
     found = experiments.read(experiment)
-    expected = expectations_of(expect, found)
+    replay = Replay(found.folder / layout.JOURNAL)
+    state = replay.state
+    expected = expectations_of(expect, found, replay.journal)
     settings = load(found.folder, acts=False, gate=gate, queue_ahead=queue_ahead, cluster=cluster)
     if cluster is not None:
         profile_of(settings, cluster)
@@ -60,7 +64,7 @@ def perform(
         **options,
     )
     check_selection(found, selection)
-    state, plan, _ = decide(found, selection, to_show=True)
+    plan, _ = decide(found, state, selection, to_show=True)
     is_coming = any(
         decision.action in (*planning.TO_SUBMIT, "blocked") for decision in plan.decisions
     )
