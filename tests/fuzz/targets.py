@@ -116,7 +116,7 @@ def _journal(folder: Path, data: bytes) -> object:
     journal.verify_seals(journal.read(folder))
     folded = state.fold(read.events)
     zone = blocks.first_zone(read.events)
-    return folded, blocks.render_logs(read.events, zone)
+    return folded, blocks.render_logs(read.events, blocks.Renderer(zone))
 
 
 def _claims(path: Path) -> object:

@@ -22,7 +22,7 @@ from watchkeeper.experiment import experiment as experiments
 from watchkeeper.launch.plan import Selection
 from watchkeeper.query import status
 from watchkeeper.report.actionlog.block_format import render_all
-from watchkeeper.report.actionlog.render import first_zone, render_logs
+from watchkeeper.report.actionlog.render import Renderer, first_zone, render_logs
 from watchkeeper.schedulers.fake.scheduler import FakeScheduler, Outcome
 from watchkeeper.schedulers.wrapper.claims import read_claims
 from watchkeeper.watch import tally
@@ -831,7 +831,7 @@ def test_a_log_that_somebody_changed_is_kept_and_made_again(tmp_path: Path, chan
     assert bool(kept) == bool(changed)
     assert all(changed in one.read_text() for one in kept)
     events = journal.read(folder / ".watchkeeper" / "journal").events
-    for name, blocks in render_logs(events, first_zone(events)).items():
+    for name, blocks in render_logs(events, Renderer(first_zone(events))).items():
         assert (folder / name).read_text() == render_all(blocks)
 
 
@@ -847,10 +847,12 @@ def test_the_log_of_a_prefix_is_a_prefix_of_the_log(tmp_path: Path) -> None:
     keeper(folder, fake, run_pending(fake)).keep()
     events = journal.read(folder / ".watchkeeper" / "journal").events
     zone = first_zone(events)
-    whole = {name: render_all(blocks) for name, blocks in render_logs(events, zone).items()}
+    whole = {
+        name: render_all(blocks) for name, blocks in render_logs(events, Renderer(zone)).items()
+    }
     writers = sorted(events, key=lambda w: min(e.lease for e in events[w] if isinstance(e, Leased)))
     for position, writer in enumerate(writers):
         for number in range(len(events[writer])):
             cut = {w: events[w] for w in writers[:position]} | {writer: events[writer][:number]}
-            for name, blocks in render_logs(cut, zone).items():
+            for name, blocks in render_logs(cut, Renderer(zone)).items():
                 assert whole[name].startswith(render_all(blocks))

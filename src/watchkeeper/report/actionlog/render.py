@@ -459,14 +459,22 @@ def first_zone(events: Mapping[str, Iterable[AnyEvent | Unknown]]) -> str:
 
 
 def render_logs(
-    events: Mapping[str, Iterable[AnyEvent | Unknown]], zone: str
+    events: Mapping[str, Iterable[AnyEvent | Unknown]], renderer: Renderer
 ) -> dict[str, list[Block]]:
-    """Render every log whole: name → blocks."""
-    renderer = Renderer(zone)
-    logs: dict[str, list[Block]] = {}
+    """Render every log whole: name → blocks. The renderer is a new one, and can go on from there
+    afterwards.
+    """
+    blocks: list[Named] = []
     for event in holders(events):
-        for name, block in renderer.feed(event):
-            logs.setdefault(name, []).append(block)
+        blocks += renderer.feed(event)
+    return by_log(blocks)
+
+
+def by_log(blocks: Iterable[Named]) -> dict[str, list[Block]]:
+    """The blocks of each log, by its name."""
+    logs: dict[str, list[Block]] = {}
+    for name, block in blocks:
+        logs.setdefault(name, []).append(block)
     return logs
 
 

@@ -9,13 +9,13 @@ from pathlib import Path
 from watchkeeper.core.disk import files
 from watchkeeper.core.disk.files import AppendFile
 from watchkeeper.core.events import AnyEvent, Phase, Unknown
-from watchkeeper.report.actionlog.block_format import render, render_all
+from watchkeeper.report.actionlog.block_format import render_all
 from watchkeeper.report.actionlog.render import (
     OF_OTHER_TOOLS,
     OF_THE_TOOL,
     Renderer,
+    by_log,
     first_zone,
-    holders,
     render_logs,
 )
 from watchkeeper.runfolder.places import is_free, is_plain
@@ -38,10 +38,13 @@ def choose_name(phase: Phase, tool: str, folder: Path) -> str:
 
 def expected(events: Events) -> dict[str, bytes]:
     """Every log's bytes, from the journal alone."""
-    return {
-        name: render_all(blocks).encode()
-        for name, blocks in render_logs(events, first_zone(events)).items()
-    }
+    return _rendered_by(Renderer(first_zone(events)), events)
+
+
+def _rendered_by(renderer: Renderer, events: Events) -> dict[str, bytes]:
+    """Every log's bytes. The renderer is a new one, and has been fed all events then."""
+    logs = render_logs(events, renderer)
+    return {name: render_all(blocks).encode() for name, blocks in logs.items()}
 
 
 def rebuild(folder: Path, events: Events) -> dict[str, int]:
@@ -90,10 +93,8 @@ class LiveLogs:
         logs set aside because somebody else had written into them.
         """
         self._renderer = Renderer(first_zone(events))
-        for event in holders(events):
-            self._renderer.feed(event)
         aside: list[Path] = []
-        for name, text in expected(events).items():
+        for name, text in _rendered_by(self._renderer, events).items():
             kept = self._bring_up(name, text)
             aside += [kept] if kept else []
         for name in self._renderer.names:
@@ -114,12 +115,12 @@ class LiveLogs:
         needs again if somebody changed it meanwhile; returns the logs set aside then.
         """
         for event in new:
-            for name, block in self._renderer.feed(event):
+            for name, blocks in by_log(self._renderer.feed(event)).items():
                 size = self._sizes.get(name, 0)
-                path = self._folder / name
-                if _size(path) != size:
+                if _size(self._folder / name) != size:
                     return self.take_over(events)
-                self._append(name, (("\n" if size else "") + render(block)).encode(), size)
+                begin = "\n" if size else ""
+                self._append(name, (begin + render_all(blocks)).encode(), size)
         return []
 
     def _append(self, name: str, data: bytes, at: int) -> None:
