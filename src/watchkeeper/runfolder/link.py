@@ -5,6 +5,7 @@ The recorder writes it when the run starts; of several runs in one job, the last
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import msgspec
@@ -24,8 +25,11 @@ def read_link(attempt_folder: Path) -> Path | None:
     """Read where the attempt's recorder keeps its run folder; None: no recorder, or no readable
     link.
     """
+    path = f"{attempt_folder}/{RECORDER}"
+    if not os.access(path, os.F_OK):  # of ten thousand jobs without a recorder, each
+        return None
     try:
-        link = read_record(attempt_folder / RECORDER, Link)
+        link = read_record(path, Link)
     except (OSError, UnreadableRecordError):
         return None
     return Path(link.folder)

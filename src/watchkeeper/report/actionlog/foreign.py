@@ -26,6 +26,8 @@ _JOB = lazy.pattern(
     re.IGNORECASE,
 )
 _STATE = lazy.pattern(r"\s*Details\s*:.*?(?:→|->|=>)\s*([A-Z_]+)\b.*", re.IGNORECASE)
+_NO_HEAD = ("Details", "Result")  # how a line of a block begins, and never its first
+_MATTERS = lazy.pattern(r"SUBMIT|RETRY|STATE_CHANGE|ALL_COMPLETE")
 _SUBMITS = lazy.pattern(r"SUBMIT|RETRY")
 _ENDS = frozenset(
     {
@@ -57,6 +59,8 @@ def submitted(text: str) -> list[Named]:
     jobs = _Jobs()
     action = subject = ""
     for number, line in enumerate(re.split(r"\r\n|\n|\r", text), 1):
+        if not action and line.startswith(_NO_HEAD):
+            continue
         if _STARTS.match(line):
             action, subject = _read_head(line)
             if action == "ALL_COMPLETE":
@@ -102,7 +106,11 @@ class _Jobs:
 
 
 def _read_head(line: str) -> tuple[str, str]:
-    """Read (action, subject) from a block's first line; "": damaged."""
+    """Read (action, subject) from a block's first line; "": damaged, or of no action that matters
+    here, as most are in a long log.
+    """
+    if not _MATTERS.search(line):
+        return "", ""
     head = _HEAD.fullmatch(line)
     if not head:
         return "", ""

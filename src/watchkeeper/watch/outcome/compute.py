@@ -10,6 +10,7 @@ told for both.
 from __future__ import annotations
 
 import csv
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -248,6 +249,8 @@ def _figures(rows: Iterable[Sequence[str]], at: int | None) -> Iterator[tuple[fl
 
 
 def _lines(path: str) -> list[bytes]:
+    if not os.access(path, os.F_OK):  # of ten thousand tables that are not there, each
+        return []
     try:
         with open_regular(path) as file:
             return read_most(file, _MOST_BYTES).splitlines()

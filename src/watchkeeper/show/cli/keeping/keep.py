@@ -160,7 +160,7 @@ def keep(
     if dry_run:
         return show_commands(experiment, state, scheduler, selection, as_json=as_json)
     if submits:
-        echo_problems(unsigned.warnings(experiment, state, selection))
+        echo_problems(unsigned.warnings(experiment, state, selection, _coming(experiment, state)))
         echo_problems(prior.notes(experiment, selection, chosen.run_logs, said, state=state))
     may_ask = submits and not as_json and chosen.run_logs != OFF
     answered = answers(experiment, said) if may_ask else None
@@ -286,14 +286,14 @@ def _preflighted(
     """The experiment with the problems that its scripts, the site and other tools' logs show. Other
     tools' logs are read before they are set aside; the scripts, where one may be submitted.
     """
-    checked = preflight.checked(experiment, site, coming=not _has_all_gone_well(experiment, state))
+    checked = preflight.checked(experiment, site, coming=bool(_coming(experiment, state)))
     problems = (*checked.problems, *foreign_jobs.notes(experiment.folder, state))
     return msgspec.structs.replace(checked, problems=problems)
 
 
-def _has_all_gone_well(experiment: experiments.Experiment, state: State) -> bool:
-    """Whether the journal has a good end of all work, so that nothing is likely to be submitted."""
-    return all(_has_gone_well(item, state.run(item.key)) for item in experiment.items)
+def _coming(experiment: experiments.Experiment, state: State) -> list[RunItem]:
+    """The work of which the journal has no good end, so that it is likely to be submitted."""
+    return [item for item in experiment.items if not _has_gone_well(item, state.run(item.key))]
 
 
 def _has_gone_well(item: RunItem, run: RunState) -> bool:

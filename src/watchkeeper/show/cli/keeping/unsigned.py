@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from watchkeeper.core.errors import Problem, Severity
-from watchkeeper.core.events import Decision
+from watchkeeper.core.events import Decision, RunItem
 from watchkeeper.core.state import State
 from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.experiment.scripts.call import ScriptCall
@@ -32,13 +32,15 @@ def problems_of(plan: Plan, severity: Severity = "error") -> Iterator[Problem]:
         )
 
 
-def warnings(experiment: Experiment, state: State, selection: Selection) -> list[Problem]:
+def warnings(
+    experiment: Experiment, state: State, selection: Selection, coming: Iterable[RunItem]
+) -> list[Problem]:
     """What a watch that begins now would come to refuse, so that nobody hears of it only when all
-    trainings have ended.
+    trainings have ended. `coming` is the work that may be submitted.
     """
     if selection.allows_unsigned:
         return []
-    if not any(gate.from_elsewhere(experiment, item) for item in experiment.items):
+    if not any(gate.from_elsewhere(experiment, item) for item in coming):
         return []
     plan, _ = decide(experiment, state, selection)
     return list(problems_of(plan, "warning"))
