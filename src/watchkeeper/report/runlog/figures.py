@@ -4,6 +4,7 @@ loss: 0.19`. Pure.
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Iterable, Iterator
@@ -159,6 +160,7 @@ def _pairs(part: str) -> list[str]:
     return [part[start:end] for start, end in zip(marks, ends, strict=True)]
 
 
+@functools.lru_cache(maxsize=2**12)  # of a thousand runs, most parts are the same
 def _setting(part: str) -> tuple[str, str] | None:
     """The name and value that a part of a list gives; a part without a value is `yes`.
 
