@@ -99,6 +99,12 @@ class SchedulerError(WatchkeeperError):
     code = "scheduler"
 
 
+class UnsignedError(WatchkeeperError):
+    """A checkpoint from elsewhere was to be used, and nobody has signed it."""
+
+    code = "unsigned-checkpoint"
+
+
 class RefusedError(SchedulerError):
     """The scheduler refused the job: it does not exist."""
 

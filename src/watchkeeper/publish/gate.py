@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from watchkeeper.core.disk.files import read_start_if_any
-from watchkeeper.core.errors import UsageError, WatchkeeperError
+from watchkeeper.core.errors import UsageError
 from watchkeeper.core.events import RunItem
 from watchkeeper.core.journal import Clock, utc_now
 from watchkeeper.core.state import State
@@ -28,12 +28,6 @@ from watchkeeper.publish.signoff.validate import judge, read_papers, worst
 
 _SCRIPT_BYTES = 2**20
 _NONE: frozenset[Path] = frozenset()
-
-
-class UnsignedError(WatchkeeperError):
-    """A checkpoint from elsewhere was to be used, and nobody has signed it."""
-
-    code = "unsigned-checkpoint"
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):

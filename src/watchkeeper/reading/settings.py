@@ -9,7 +9,6 @@ of YAML. Nothing in a file can make an object.
 
 from __future__ import annotations
 
-import configparser
 import json
 import re
 import tomllib
@@ -239,10 +238,20 @@ def _load(suffix: str, text: str) -> Any:
             return json.loads(text)
         if suffix == "toml":
             return tomllib.loads(text)
-        parser = configparser.ConfigParser(interpolation=None, strict=False, allow_no_value=True)
+        return _load_ini(text)
+    except ValueError as error:
+        raise UnreadableError from error
+
+
+def _load_ini(text: str) -> dict[str, dict[str, Any]]:
+    """Raises UnreadableError."""
+    import configparser  # only where there is such a file
+
+    parser = configparser.ConfigParser(interpolation=None, strict=False, allow_no_value=True)
+    try:
         parser.read_string(text)
         return {section: dict(parser.items(section)) for section in parser.sections()}
-    except (ValueError, configparser.Error) as error:
+    except configparser.Error as error:
         raise UnreadableError from error
 
 

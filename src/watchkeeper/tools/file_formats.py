@@ -13,7 +13,6 @@ import csv
 import itertools
 import json
 import math
-import pickletools
 import struct
 import zipfile
 import zlib
@@ -389,6 +388,8 @@ def _is_text(head: bytes) -> bool:
 
 def _begins_a_pickle(head: bytes) -> bool:
     """Whether these bytes begin with instructions of a pickle, which are read and not followed."""
+    import pickletools  # of the few files that begin like text
+
     try:
         return sum(1 for _ in itertools.islice(pickletools.genops(head), 3)) > 1
     except (ValueError, UnicodeDecodeError):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import statistics
 from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
@@ -100,5 +99,7 @@ def medians(values: Sequence[float], most: int) -> tuple[float, ...]:
     """At most so many medians of neighbouring values, in order."""
     if len(values) <= most:
         return tuple(values)
+    from statistics import median  # where there are more
+
     bounds = [len(values) * number // most for number in range(most + 1)]
-    return tuple(statistics.median(values[begin:end]) for begin, end in itertools.pairwise(bounds))
+    return tuple(median(values[begin:end]) for begin, end in itertools.pairwise(bounds))

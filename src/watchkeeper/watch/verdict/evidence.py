@@ -14,7 +14,6 @@ from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.launch import retry_means
 from watchkeeper.launch.plan import to_try
 from watchkeeper.launch.retries import Means, Rules
-from watchkeeper.publish.chain.naming import keep_passport
 from watchkeeper.tools.look import look
 from watchkeeper.tools.look_memory import LEAST_PROMISES, LookMemory
 from watchkeeper.tools.promise import Finding, Promise
@@ -88,6 +87,8 @@ class EvidenceBook:
         """The SHA-256 of the passport of the checkpoint that an evaluation is given; empty where it
         has none. The passport is kept beside the journal.
         """
+        from watchkeeper.publish.chain.naming import keep_passport  # where something is submitted
+
         folder = self._experiment.folder
         hashes = {
             subject: keep_passport(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from watchkeeper.core.errors import UnsignedError
 from watchkeeper.core.text.masks import masked
 from watchkeeper.launch.plan import HALTED, UNSIGNED
-from watchkeeper.publish.gate import UnsignedError
 from watchkeeper.query.rows import Row
 from watchkeeper.watch.tally import NOT_SUBMITTED
 from watchkeeper.watch.verdict.judge import cause_in, error_in

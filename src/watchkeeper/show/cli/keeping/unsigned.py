@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from watchkeeper.core.errors import Problem, Severity
+from watchkeeper.core.errors import Problem, Severity, UnsignedError
 from watchkeeper.core.events import Decision, RunItem
 from watchkeeper.core.state import State
 from watchkeeper.experiment.experiment import Experiment
@@ -28,7 +28,7 @@ def problems_of(plan: Plan, severity: Severity = "error") -> Iterator[Problem]:
             where=decision.key,
             message=decision.detail,
             severity=severity,
-            code=gate.UnsignedError.code,
+            code=UnsignedError.code,
         )
 
 

@@ -12,14 +12,13 @@ import click
 import msgspec
 
 from watchkeeper.core import layout
-from watchkeeper.core.errors import Problem, UsageError
+from watchkeeper.core.errors import Problem, UnsignedError, UsageError
 from watchkeeper.core.events import Decision
 from watchkeeper.core.settings import load
 from watchkeeper.core.state import Replay
 from watchkeeper.experiment import experiment as experiments
 from watchkeeper.launch.plan import UNSIGNED, Selection, check_selection
 from watchkeeper.launch.retries import Rules
-from watchkeeper.publish.gate import UnsignedError
 from watchkeeper.query.status import decide
 from watchkeeper.show.cli.answering import echo_problems
 from watchkeeper.show.cli.common import (
