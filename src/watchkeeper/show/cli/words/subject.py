@@ -96,7 +96,7 @@ def _subject_within(path: Path) -> Subject | None:
     read = journal.read(folder / layout.JOURNAL)
     if key not in _keys_of(read):
         return None
-    copies.refuse(folder)
+    copies.refuse(folder, fold(read.events))
     return _subject(f"{folder.name} {key}", folder, key, read)
 
 
