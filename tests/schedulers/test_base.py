@@ -1,6 +1,6 @@
 """What is asked of a scheduler beyond its four methods."""
 
-from watchkeeper.schedulers.base import poll_groups, proves_claim, remote_shell
+from watchkeeper.schedulers.base import proves_claim, remote_shell
 from watchkeeper.schedulers.fake.scheduler import FakeScheduler
 from watchkeeper.schedulers.local.scheduler import LocalScheduler
 from watchkeeper.schedulers.shell import Ssh
@@ -20,10 +20,3 @@ def test_a_scheduler_with_other_nodes_answers_for_itself(tmp_path):
     fake.far = Ssh("login")
     assert not proves_claim(fake, tmp_path)
     assert remote_shell(fake) is fake.far
-
-
-def test_groups_of_jobs_are_looked_at_where_a_look_costs_no_command():
-    """A scheduler without shared looks says of each group what it says of it alone."""
-    fake = FakeScheduler()
-    groups = [["1"], [], ["2", "3"]]
-    assert poll_groups(fake, groups) == [fake.poll(job_ids) for job_ids in groups]

@@ -2,7 +2,7 @@
 
 Every scheduler is a `Scheduler`. The one that a person's commands work with is a `SubmitHost` too.
 One whose jobs run on other machines also has `RemoteNodes`: what depends on it is asked for by
-`remote_shell` and `proves_claim`. One that is asked by commands has `SharedLooks`: `poll_groups`.
+`remote_shell` and `proves_claim`. One that is asked by commands has `SharedLooks`.
 """
 
 from __future__ import annotations
@@ -172,17 +172,6 @@ class SharedLooks(Protocol):
             UnavailableError: the scheduler could not be asked.
         """
         ...
-
-
-def poll_groups(scheduler: Scheduler, groups: Sequence[Sequence[str]]) -> list[Snapshot]:
-    """What `poll` says of each group of jobs, by as few commands as one look at all of them.
-
-    Raises:
-        UnavailableError: the scheduler could not be asked.
-    """
-    if isinstance(scheduler, SharedLooks):
-        return scheduler.poll_groups(groups)
-    return [scheduler.poll(job_ids) for job_ids in groups]
 
 
 def remote_shell(scheduler: Scheduler) -> Shell | None:

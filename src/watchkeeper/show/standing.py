@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -67,6 +67,31 @@ class StandingData(msgspec.Struct, frozen=True, kw_only=True):
     expected: list[Expectation] = []
 
 
+class WatchedEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One of several experiments that were watched. `exit_code` is what its own watch would end
+    with; `ended`: whether that came to its end; `counts`: each standing → how many pieces of work
+    have it; `why`: why the watch left, "" where it did not; `error`: what it failed by, "" for
+    nothing; `led_by`: the process that polls it and keeps its logs, "" where this one did.
+    """
+
+    experiment: str
+    folder: str
+    exit_code: int
+    ended: bool
+    counts: dict[str, int] = {}
+    why: str = ""
+    error: str = ""
+    led_by: str = ""
+
+
+class WatchedData(msgspec.Struct, frozen=True, kw_only=True):
+    """Where several experiments stand after their watch, in the order in which they were named.
+    The rows of each: `status FOLDER --json`.
+    """
+
+    experiments: list[WatchedEntry]
+
+
 def most_urgent_first(rows: Sequence[Row]) -> list[Row]:
     """The rows: failed, blocked, unknown and running before what is settled. An array's tasks stay
     below it.
@@ -91,11 +116,15 @@ def totals(rows: Sequence[Row]) -> str:
     """`22 done, 1 not needed`, with the arrays among them: `2 done; 1 array of 10`. `nothing is
     planned` for no rows.
     """
-    counts = counts_of(rows)
-    if not counts:
-        return "nothing is planned"
-    words = ", ".join(f"{count} {standing}" for standing, count in counts.items())
-    return "; ".join(filter(None, [words, _arrays(rows)]))
+    return "; ".join(filter(None, [counts_words(counts_of(rows)), _arrays(rows)]))
+
+
+def counts_words(counts: Mapping[str, int]) -> str:
+    """`22 done, 1 not needed`: how many pieces of work have each standing. `nothing is planned`
+    where none has any.
+    """
+    known = [standing for standing in _IN_WORDS if counts.get(standing)]
+    return ", ".join(f"{counts[one]} {one}" for one in known) or "nothing is planned"
 
 
 def _arrays(rows: Sequence[Row]) -> str:

@@ -19,13 +19,15 @@ _WIDE = 28
 
 class Progress:
     """Shows events as they are written. `out` is the terminal, or a file that a batch system keeps;
-    with `shown` false nothing is written to it.
+    with `shown` false nothing is written to it. `name` stands in each line before its action: which
+    of several experiments it is about ("": there is one).
     """
 
-    def __init__(self, out: TextIO = sys.stderr, *, shown: bool = True) -> None:
+    def __init__(self, out: TextIO = sys.stderr, *, shown: bool = True, name: str = "") -> None:
         self._out = out
         self._shown = shown
         self._live = shown and out.isatty()
+        self._name = f"{name}  " if name else ""
         self._renderer = Renderer(local_zone())
 
     def tell(self, event: AnyEvent | Unknown) -> None:
@@ -37,7 +39,7 @@ class Progress:
             isinstance(event, Planned) and event.phase
         ):
             return  # said already: by its submitter's own event, by the experiment's
-        lines = [_line(block) for _, block in blocks if not _hidden(block)]
+        lines = [_line(block, self._name) for _, block in blocks if not _hidden(block)]
         if lines:
             self._clear()
             self._out.write("".join(f"{line}\n" for line in lines))
@@ -66,7 +68,7 @@ def _hidden(block: Block) -> bool:
     )
 
 
-def _line(block: Block) -> str:
+def _line(block: Block, name: str) -> str:
     if block.action == "STATE_CHANGE":
         plain = block.result.endswith((" started", " finished"))
         if plain:
@@ -83,4 +85,4 @@ def _line(block: Block) -> str:
         subject = f"{block.subject:<{_WIDE}}  "
     else:
         subject = ""
-    return printable(f"{block.time:%H:%M:%S}  {block.action:<19} {subject}{text}")
+    return printable(f"{block.time:%H:%M:%S}  {name}{block.action:<19} {subject}{text}")

@@ -34,7 +34,7 @@ from watchkeeper.watch.logs.run_logs import RunBook
 from watchkeeper.watch.logs.said import Said
 from watchkeeper.watch.phases import Phases
 from watchkeeper.watch.policy import WatchPolicy
-from watchkeeper.watch.poll.pace import Pace
+from watchkeeper.watch.poll.pace import Pace, longer
 from watchkeeper.watch.poll.poller import Ask, Poller
 from watchkeeper.watch.spending import Spending
 from watchkeeper.watch.submissions import Submissions
@@ -47,9 +47,6 @@ _LOG_AT_LEAST_EVERY_S = 10.0
 # watch's time, and are late by no more than this many seconds for it.
 _SHARE_OF_LOGS = 0.05
 _LATEST_LOG_S = 60.0
-# Between two looks at the jobs' own files: each pause is longer, up to this many seconds.
-_SLOWER = 1.5
-_LONGEST_PAUSE_S = 0.3
 
 Standing = Literal["waits", "goes on", "ended", "left"]
 """How a watch stands after a turn: it waits for news, has more to submit at once, has come to its
@@ -302,6 +299,27 @@ class Keeper:
         """Why the watch left; "": it did not."""
         return self._leaving.why
 
+    @property
+    def is_asked_to_leave(self) -> bool:
+        """Whether the watch leaves after its next turn."""
+        return self._leaving.is_requested()
+
+    @property
+    def soonest_s(self) -> float:
+        """Seconds that lie between two looks at least."""
+        return self._policy.soonest_s
+
+    @property
+    def rest_s(self) -> float:
+        """Seconds until the next turn is due, unless there is news before."""
+        if self.logbook.leads:
+            return self._poller.pace.seconds
+        return self._policy.poll_s
+
+    def stirs(self) -> bool:
+        """Whether a job's own files say that it has started or ended since the last look."""
+        return self.logbook.leads and self._poller.stirs()
+
     def ask_to_leave(self, why: str) -> None:
         """End the watch at the next opportunity; the jobs continue. Safe from a signal handler."""
         self._leaving.request(why)
@@ -418,15 +436,11 @@ class Keeper:
         """Wait until the next look is due: sooner when a job's own files say that it has started or
         ended.
         """
-        if not self.logbook.leads:
-            self._leaving.wait(self._policy.poll_s)
-            return
-        pace = self._poller.pace
-        until = self._monotonic() + pace.seconds
-        pause = pace.soonest_s
-        while (left := until - self._monotonic()) > 0 and not self._leaving.is_requested():
+        until = self._monotonic() + self.rest_s
+        pause = self._policy.soonest_s
+        while (left := until - self._monotonic()) > 0 and not self.is_asked_to_leave:
             self._leaving.wait(min(left, pause))
-            if left > pause and self._poller.stirs():
+            self.logbook.show_life()
+            if left > pause and self.stirs():
                 return
-            # Where nothing has moved for a while, a little later is soon enough.
-            pause = min(pause * _SLOWER, max(pace.soonest_s, _LONGEST_PAUSE_S))
+            pause = longer(pause, self._policy.soonest_s)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from watchkeeper.core.errors import DoubtError, RefusedError, UnavailableError, UsageError
-from watchkeeper.schedulers.base import TERMINAL, UNKNOWN, Job, poll_groups
+from watchkeeper.schedulers.base import TERMINAL, UNKNOWN, Job
 from watchkeeper.schedulers.sbatch_head import read_head
 from watchkeeper.schedulers.shell import NOT_THERE, Done
 from watchkeeper.schedulers.slurm import text
@@ -376,11 +376,11 @@ def test_a_shared_look_says_to_each_what_it_would_be_told_alone(cluster):
         alone = [SlurmScheduler(cluster, user="me").poll(job_ids) for job_ids in groups]
         cluster.asked.clear()
         slurm = SlurmScheduler(cluster, user="me")
-        assert poll_groups(slurm, groups) == alone
+        assert slurm.poll_groups(groups) == alone
         assert (cluster.count("squeue"), cluster.count("sacct")) == (1, 1)
         assert [bool(one.silent) for one in alone] == [False, bool(answer), False, bool(answer)]
     cluster.asked.clear()
-    assert [one.facts for one in poll_groups(slurm, [[], []])] == [{}, {}]
+    assert [one.facts for one in slurm.poll_groups([[], []])] == [{}, {}]
     assert cluster.asked == []
 
 

@@ -62,6 +62,16 @@ class Logbook:
         return self._lease.held
 
     @property
+    def leader(self) -> str:
+        """The other process that holds the lease, or held it last, in words; "": there is none, or
+        this one does.
+        """
+        holder = None if self.leads else self._lease.holder()
+        if holder is None:
+            return ""
+        return f"process {holder.process.pid} on {holder.process.host}"
+
+    @property
     def log_names(self) -> dict[Phase, str]:
         """The name of each phase's action log that was chosen so far."""
         return log_names(self.journal.events)
@@ -102,8 +112,12 @@ class Logbook:
 
     def beat(self) -> None:
         """Show other hosts that we live, and make what was written durable."""
-        self._lease.beat()
+        self.show_life()
         self.writer.sync()
+
+    def show_life(self) -> None:
+        """Show other hosts that we live, at most twice a minute."""
+        self._lease.beat()
 
     def close(self) -> None:
         """Give the lease back and seal the journal. A seal that cannot be written is left out: it

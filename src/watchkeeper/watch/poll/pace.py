@@ -14,7 +14,15 @@ from watchkeeper.core.state import Attempt
 MOST_EACH = 10
 """Of the jobs that run, and of those that wait, at one look between two polls."""
 _SLOWER = 1.5
+_LONGEST_PAUSE_S = 0.3
 _TRACES = ("claim.", "exit.")
+
+
+def longer(pause_s: float, soonest_s: float) -> float:
+    """The pause after this one between two looks at the jobs' own files, in seconds: where nothing
+    has moved for a while, a little later is soon enough.
+    """
+    return min(pause_s * _SLOWER, max(soonest_s, _LONGEST_PAUSE_S))
 
 
 class Pace:

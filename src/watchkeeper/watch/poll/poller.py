@@ -101,7 +101,8 @@ class Poller:
     def job_ids(self) -> list[str]:
         """The jobs that a poll looks at now."""
         state = self._logbook.state
-        attempts = [*_running(state.active), *_lost(state)]
+        active = sorted(state.active, key=_handed_over)
+        attempts = [*_running(active), *_lost(state)]
         return monitor.job_ids(self._experiment.folder, self._scheduler, attempts)
 
     def poll(self) -> None:

@@ -8,7 +8,7 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from functools import partial
@@ -71,13 +71,15 @@ from watchkeeper.watch.policy import WatchPolicy
 
 
 @contextmanager
-def _leaving_on_signals(keeper: Keeper) -> Iterator[None]:
-    """The first SIGINT or SIGTERM asks the keeper to leave; the second is Python's own."""
+def leaving_on_signals(ask_to_leave: Callable[[str], None]) -> Iterator[None]:
+    """The first SIGINT or SIGTERM asks the watch to leave, with the signal's name; the second is
+    Python's own.
+    """
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def ask(number: int, frame: FrameType | None) -> None:
         del frame
-        keeper.ask_to_leave(signal.Signals(number).name)
+        ask_to_leave(signal.Signals(number).name)
         for one, handler in before.items():
             signal.signal(one, handler)
 
@@ -141,7 +143,7 @@ def keep(
     selection = Selection(
         runs=runs,
         evals=evals,
-        keys=_selected_keys(experiment, target),
+        keys=selected_keys(experiment, target),
         retry_failed=retry_failed,
         gate=chosen.gate,
         queue_ahead=chosen.queue_ahead,
@@ -176,7 +178,7 @@ def keep(
     def turned(one: Keeper) -> None:
         progress.count(standings_words(one.plan, one.logbook.state))
         if one.logbook.leads:
-            _record_failures(one, notifier)
+            record_failures(one, notifier)
 
     keeper = Keeper(
         experiment,
@@ -207,10 +209,10 @@ def keep(
     if opens:
         open_page(experiment.folder, is_quiet=is_quiet())
     ended = _watch(keeper, progress, notifier)
-    table_rows = _rows_of(keeper, experiment, target)
+    table_rows = rows_of(keeper, experiment, target)
     problems = problems_about(experiment, target)
-    code = _exit_code(keeper, problems, table_rows, ended=ended, stays=stays)
-    detached = _detached_words(keeper.why, f"watchkeeper {purpose} {folder}", stays and not ended)
+    code = exit_code_of(keeper, problems, table_rows, ended=ended, stays=stays)
+    detached = detached_words(keeper.why, f"watchkeeper {purpose} {folder}", stays and not ended)
     if as_json:
         return _answer(
             keeper,
@@ -250,7 +252,7 @@ def _remarks(
     return list(remarks(experiment, target, plan))
 
 
-def _selected_keys(experiment: experiments.Experiment, target: Target) -> frozenset[str] | None:
+def selected_keys(experiment: experiments.Experiment, target: Target) -> frozenset[str] | None:
     """The runs of the scripts that were named, and what they need; None: all."""
     if target.keys is None:
         return None
@@ -271,7 +273,7 @@ def _chosen_runs(
     return frozenset(name for name in names if fnmatchcase(name, runs))
 
 
-def _rows_of(keeper: Keeper, experiment: experiments.Experiment, target: Target) -> list[Row]:
+def rows_of(keeper: Keeper, experiment: experiments.Experiment, target: Target) -> list[Row]:
     """The table's rows: of the scripts that were named, or of the whole experiment."""
     state = keeper.logbook.state
     table = rows(experiment, state, keeper.plan, keeper.book.findings)
@@ -305,7 +307,7 @@ def _has_gone_well(item: RunItem, run: RunState) -> bool:
     return latest.judged.outcome in WELL
 
 
-def _record_failures(keeper: Keeper, notifier: Notifier) -> None:
+def record_failures(keeper: Keeper, notifier: Notifier) -> None:
     """Write down each notification that could not be sent."""
     for failure in notifier.failures():
         keeper.logbook.write(Observed, what="notification failed", detail=failure)
@@ -313,17 +315,18 @@ def _record_failures(keeper: Keeper, notifier: Notifier) -> None:
 
 def _watch(keeper: Keeper, progress: Progress | StandingPicture, notifier: Notifier) -> bool:
     """Keep the watch to its end (True), or until it is left."""
-    with _leaving_on_signals(keeper):
+    with leaving_on_signals(keeper.ask_to_leave):
         try:
             ended = keeper.keep()
         finally:
             notifier.close()
             progress.end()
-    echo_problems(_unsent(words) for words in notifier.failures())
+    echo_problems(unsent(words) for words in notifier.failures())
     return ended
 
 
-def _unsent(words: str) -> Problem:
+def unsent(words: str) -> Problem:
+    """The warning that a notification was not sent; `words` say why."""
     return Problem(
         where="notify",
         message=f"a notification could not be sent: {words}",
@@ -361,7 +364,8 @@ def _answer(
     )
 
 
-def _detached_words(why: str, command: str, is_detached: bool) -> str:
+def detached_words(why: str, command: str, is_detached: bool) -> str:
+    """That the watch was left, why, and by which `command` it continues; "" where it was not."""
     if not is_detached:
         return ""
     return f"Detached ({why}): the jobs keep running; `{command}` continues the watch."
@@ -412,7 +416,7 @@ def _show_table(
     click.echo("\nLogs: " + "  ".join(_relative(path) for path in [*logs, *pages] if path.exists()))
 
 
-def _exit_code(
+def exit_code_of(
     keeper: Keeper,
     problems: tuple[Problem, ...],
     found: list[Row],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +13,27 @@ from watchkeeper.launch.plan import Selection, check_selection
 from watchkeeper.show.cli.common import (
     cluster_option,
     expect_option,
-    experiment_argument,
     glob_options,
     verbose_option,
 )
 from watchkeeper.show.cli.errors import command_errors
 from watchkeeper.show.cli.keeping.keep import keep
 from watchkeeper.show.cli.keeping.scripts import Target
+from watchkeeper.show.cli.keeping.several import keep_several
 from watchkeeper.show.cli.options import answer_options
-from watchkeeper.show.standing import StandingData
+from watchkeeper.show.standing import StandingData, WatchedData
 
-ANSWERS = (StandingData,)
+ANSWERS = (StandingData, WatchedData)
 
 
 @click.command("watch")
-@experiment_argument
+@click.argument(
+    "paths",
+    nargs=-1,
+    required=True,
+    metavar="EXPERIMENT...",
+    type=click.Path(path_type=Path),
+)
 @click.option(
     "--poll",
     "poll_s",
@@ -41,26 +48,39 @@ ANSWERS = (StandingData,)
 @answer_options
 @command_errors
 def command(
-    experiment: Path, runs: str | None, evals: str | None, as_json: bool, **options: Any
+    paths: tuple[Path, ...], runs: str | None, evals: str | None, as_json: bool, **options: Any
 ) -> int:
     """Watch the submitted jobs until they have ended. Submits nothing. With --runs or --evals the
     watch ends with the jobs that they choose; the table and the exit code are theirs.
 
+    Of several experiments those on one cluster are polled together, the exit code is the worst,
+    and --json has an entry for each.
+
     Example: watchkeeper watch examples/digits
     """
-    target = Target(folder=experiment)
     chosen = Selection(runs=runs, evals=evals)
-    if chosen != Selection():
-        target = Target(folder=experiment, only=_keys(experiment, chosen))
-    return keep(target, purpose="watch", as_json=as_json, submits=False, **options)
+    targets = [Target(folder=path, only=_keys(path, chosen)) for path in _different(paths)]
+    if len(targets) > 1:
+        return keep_several(targets, as_json=as_json, **options)
+    return keep(targets[0], purpose="watch", as_json=as_json, submits=False, **options)
 
 
-def _keys(folder: Path, chosen: Selection) -> frozenset[str]:
-    """The work that the globs choose.
+def _different(paths: Iterable[Path]) -> list[Path]:
+    """The paths, each folder once, as it was named first."""
+    named: dict[Path, Path] = {}
+    for path in paths:
+        named.setdefault(path.resolve(), path)
+    return list(named.values())
+
+
+def _keys(folder: Path, chosen: Selection) -> frozenset[str] | None:
+    """The work that the globs choose; None: all, where there are none.
 
     Raises:
         UsageError: one of them chooses none.
     """
+    if chosen == Selection():
+        return None
     experiment = experiments.read(folder)
     check_selection(experiment, chosen)
     items = experiment.items

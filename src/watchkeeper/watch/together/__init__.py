@@ -1,0 +1,1 @@
+"""Several watches in one process."""
