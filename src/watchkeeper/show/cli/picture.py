@@ -44,7 +44,9 @@ def without_watcher(page: Experiment) -> Experiment:
     return msgspec.structs.replace(page, needs=needs, watcher=Watcher())
 
 
-def drawn(page: Experiment) -> str:
-    """The picture, as standard output can show it."""
+def drawn(page: Experiment, metric: str = "") -> str:
+    """The picture, as standard output can show it; its evaluations by this metric, "": the first
+    that they have.
+    """
     now = datetime.now().astimezone()
-    return "\n".join(experiment_lines(page, screen_of(sys.stdout), now))
+    return "\n".join(experiment_lines(page, screen_of(sys.stdout), now, metric))

@@ -14,11 +14,23 @@ from watchkeeper.show.cli.options import page_options
 @click.command("status")
 @click.argument("experiment", type=click.Path(path_type=Path), default=".")
 @glob_options
+@click.option(
+    "--metric",
+    default="",
+    metavar="NAME",
+    help="Show the evaluations by this metric. Default: the first that they have.",
+)
 @cluster_option
 @page_options
 @command_errors
 def command(
-    experiment: Path, runs: str | None, evals: str | None, cluster: str | None, as_json: bool
+    experiment: Path,
+    *,
+    runs: str | None,
+    evals: str | None,
+    metric: str,
+    cluster: str | None,
+    as_json: bool,
 ) -> int:
     """Show where an experiment stands, from its journal and its files; the scheduler is not asked.
     EXPERIMENT may also be the folder of a recorded run, or of several: each is one line. In a
@@ -30,6 +42,7 @@ def command(
 
     Example: watchkeeper status examples/digits
     """
-    from watchkeeper.show.cli.look.bodies.status import perform
+    from watchkeeper.show.cli.look.bodies.status import Chosen, perform
 
-    return perform(experiment, runs, evals, cluster, as_json)
+    chosen = Chosen(runs=runs, evals=evals, metric=metric, cluster=cluster)
+    return perform(experiment, chosen, as_json=as_json)

@@ -16,6 +16,7 @@ from watchkeeper.query.catalogue.listing import Listing, Run, list_runs, newest_
 from watchkeeper.query.views.pages import Overview
 from watchkeeper.show.cli.answering import answer, echo_problems, is_quiet
 from watchkeeper.show.listing.listed import LsData, listed
+from watchkeeper.show.listing.reading import ReadingLine
 from watchkeeper.show.listing.runs_table import count_states, counts_words, runs_table
 from watchkeeper.show.listing.screen import screen_of
 from watchkeeper.show.screens.overview import overview_lines
@@ -47,7 +48,11 @@ def perform(paths: tuple[Path, ...], as_json: bool, **wish: Any) -> int:
     """Do what `ls` is asked for; the arguments are its options."""
     wanted = _Wish(**wish)
     now = datetime.now().astimezone()
-    listing = list_runs(paths or (Path(),))
+    line = ReadingLine(is_shown=sys.stdout.isatty() and not as_json)
+    try:
+        listing = list_runs(paths or (Path(),), line.note)
+    finally:
+        line.end()
     _tell(listing.problems)
     _refuse_nothing(listing, paths)
     runs = _chosen(listing.runs, wanted, now)

@@ -40,6 +40,7 @@ from watchkeeper.query.views.parts.running import running_rows
 from watchkeeper.query.views.parts.site import Site
 from watchkeeper.query.views.parts.waiting import waiting_rows
 from watchkeeper.query.views.parts.watcher import watcher_of, words_of
+from watchkeeper.reading.yaml import listed
 from watchkeeper.runfolder.values import Metric
 from watchkeeper.show.cli.answering import answer, echo_expectations, echo_problems, is_quiet
 from watchkeeper.show.cli.picture import drawn
@@ -51,14 +52,24 @@ from watchkeeper.show.standing import (
     problems_of,
     totals,
 )
+from watchkeeper.show.text import printable
 from watchkeeper.watch.outcome import compute
 
 
+class Chosen(msgspec.Struct, frozen=True, kw_only=True):
+    """What of an experiment is to be shown: the runs and evaluations by a glob (None: all), its
+    evaluations by a metric ("": the first), and its jobs on a cluster (None: by its settings).
+    """
+
+    runs: str | None
+    evals: str | None
+    metric: str
+    cluster: str | None
+
+
 @collector_paused()
-def perform(
-    experiment: Path, runs: str | None, evals: str | None, cluster: str | None, as_json: bool
-) -> int:
-    """Do what `status` is asked for; the arguments are its options."""
+def perform(experiment: Path, wanted: Chosen, *, as_json: bool) -> int:
+    """Do what `status` is asked for."""
     folder = experiment
     recorded = _recorded(folder)
     taken = None
@@ -69,19 +80,19 @@ def perform(
         folder = taken
         recorded = _recorded(folder)
     if recorded is None:
-        chosen = Selection(runs=runs, evals=evals)
-        return _show_experiment(folder, chosen, cluster, as_json=as_json)
-    if runs or evals or cluster:
+        return _show_experiment(folder, wanted, as_json=as_json)
+    if wanted.runs or wanted.evals or wanted.metric or wanted.cluster:
         raise UsageError(
-            f"{folder} holds recorded runs; --runs, --evals and --cluster are for an experiment's",
+            f"{folder} holds recorded runs; --runs, --evals, --metric and --cluster are for an "
+            "experiment's",
             hint="name the folder of one run, or leave them out",
         )
     return _show_recorded(recorded, as_json=as_json)
 
 
-def _show_experiment(folder: Path, wanted: Selection, cluster: str | None, *, as_json: bool) -> int:
+def _show_experiment(folder: Path, wanted: Chosen, *, as_json: bool) -> int:
     found = experiments.read(folder)
-    settings = load(found.folder, acts=False, cluster=cluster)
+    settings = load(found.folder, acts=False, cluster=wanted.cluster)
     selection = Selection(gate=settings.gate, rules=Rules.of(settings))
     chosen = msgspec.structs.replace(selection, runs=wanted.runs, evals=wanted.evals)
     check_selection(found, chosen)
@@ -95,9 +106,28 @@ def _show_experiment(folder: Path, wanted: Selection, cluster: str | None, *, as
     site = site_seen(standing.examined, standing.read, "", str(folder), standing.page_notes)
     if as_json:
         return _answer(site, standing, code)
-    click.echo(drawn(page_of_chosen(site, frozenset(row.key for row in standing.rows))))
+    page = page_of_chosen(site, frozenset(row.key for row in standing.rows))
+    others = _other_metrics(page, wanted.metric)
+    click.echo(drawn(page, wanted.metric))
+    if others:
+        click.echo(printable(f"\nMore metrics, each with --metric NAME: {others}"))
     echo_expectations(criteria.standings(standing.read.events))
     return code
+
+
+def _other_metrics(page: ExperimentPage, metric: str) -> str:
+    """The metrics of the evaluations that are not shown, "" for none.
+
+    Raises:
+        UsageError: no evaluation has the metric that is wanted.
+    """
+    names = [column.name for column in page.metrics]
+    if metric and metric not in names:
+        known = listed(names) if names else "none yet"
+        raise UsageError(f"no evaluation has the metric {metric!r}", hint=f"they have {known}")
+    shown = metric or next(iter(names), "")
+    others = [name for name in names if name != shown]
+    return listed(others) if others else ""
 
 
 def _chosen(standing: Standing, selection: Selection) -> Standing:
