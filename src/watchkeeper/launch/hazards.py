@@ -50,7 +50,12 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     folder: Path | None
 
     def place(self, word: str) -> Path | None:
-        """The path that a word names; None: unknown."""
+        """The path that a word names, made absolute; None: unknown.
+
+        In `/data/exp`, `out/model` is `/data/exp/out/model`, and `../base` is `/data/base`. Unknown
+        are a word with a variable or a glob left in it (`$OUT/a`, `epoch_*`), `~`, an option, a
+        file descriptor (`&1`), and a relative path where the folder is unknown.
+        """
         if not word or _UNKNOWN.search(word) or word.startswith(("~", "-", "&")):
             return None
         if word.startswith("/"):
@@ -63,6 +68,9 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 def find_hazards(experiment: Experiment) -> list[Problem]:
     """The hazards of an experiment's jobs, and the files that the disk refused, whose hazards are
     unknown. Any other script that cannot be read is reported when it is submitted.
+
+    All are warnings with the code `hazard`; `where` is `SCRIPT:LINE`, or the line of the
+    configuration that names what is not there. []: nothing was seen.
     """
     problems: list[Problem] = []
     # What is written → (key, where) of each job that writes it.
@@ -95,6 +103,11 @@ def find_hazards(experiment: Experiment) -> list[Problem]:
 def calls_of(source: bytes, folder: Path, head: Head) -> Iterator[Call]:
     """The commands of a script that starts in `folder`, or in the folder that its head names; `cd`
     is followed as far as it is plain.
+
+    Of `cd out && tune run lora` come two calls: `cd out` in the folder, `tune run lora` in its
+    `out`. Behind a `cd` in a block, a subshell or a pipe the folder is unknown, because the command
+    may not have run, or not here. Variables that the script sets once to a plain value are filled
+    in.
     """
     text = source.decode("utf-8", "replace")
     values = variables(text) | {"SLURM_SUBMIT_DIR": str(folder)}
@@ -109,7 +122,9 @@ def calls_of(source: bytes, folder: Path, head: Head) -> Iterator[Call]:
             depth += _depth_of(part)
             if not _MOVES.isdisjoint(part):
                 is_certain = depth == 0 and not is_grouped
-                here = _destination(call) if is_certain else None
+                here = None
+                if is_certain:
+                    here = _destination(call)
             yield call
 
 
@@ -121,7 +136,10 @@ def _destination(call: Call) -> Path | None:
 
 
 def _split(words: Sequence[str]) -> tuple[list[tuple[str, ...]], list[str]]:
-    """The commands between the operators of a line, and these operators."""
+    """The commands between the operators of a line, and these operators.
+
+    `cd out && ls | wc` is split into `cd out`, `ls` and `wc`, with the operators `&&` and `|`.
+    """
     parts: list[list[str]] = [[]]
     operators: list[str] = []
     for word in words:
@@ -134,13 +152,17 @@ def _split(words: Sequence[str]) -> tuple[list[tuple[str, ...]], list[str]]:
 
 
 def _depth_of(words: Sequence[str]) -> int:
-    """How many blocks these words open more than they close."""
+    """How many blocks these words open more than they close: 1 for `if true`, -1 for `done`. Above
+    0 in sum, what follows may not be run.
+    """
     opened = sum(word in _OPENS for word in words)
     closed = sum(word in _CLOSES for word in words)
     return opened - closed
 
 
 def _expanded(word: str, values: Mapping[str, str]) -> str:
+    """The word with the variables that are known filled in; the others stay as they are written."""
+
     def value(match: re.Match[str]) -> str:
         return values.get(match[1] or match[2], match[0])
 
@@ -150,7 +172,9 @@ def _expanded(word: str, values: Mapping[str, str]) -> str:
 
 
 def _option(words: Sequence[str], *names: str) -> str:
-    """The last value of an option, "" if it is not given."""
+    """The last value of an option, "" if it is not given. `--model hf/a` and `--model=hf/a` are the
+    same; as in the programs that are called, the last one counts.
+    """
     beginnings = tuple(f"{name}=" for name in names if name.startswith("--"))
     value = ""
     for index, word in enumerate(words):
@@ -162,8 +186,10 @@ def _option(words: Sequence[str], *names: str) -> str:
 
 
 def _words_behind(call: Call, program: str, subcommand: str) -> Sequence[str] | None:
-    """The words behind a command, wherever in the call it begins (`srun inspect eval …`); None if
-    it is another.
+    """The words behind a command, wherever in the call it begins; None if it is another.
+
+    Of `srun -n1 /env/bin/inspect eval task.py --model m`, with `inspect` and `eval`, these are
+    `task.py --model m`.
     """
     for index in range(len(call.words) - 1):
         name = call.words[index].rpartition("/")[2]
@@ -180,11 +206,18 @@ def _made_folders(calls: Sequence[Call]) -> list[Path]:
 
 
 def _makes_unknown_folder(call: Call) -> bool:
-    return "mkdir" in call.words and any(_UNKNOWN.search(word) for word in call.words)
+    """Whether it makes a folder whose name cannot be read here: `mkdir -p "$OUT"`. Then any folder
+    of the script may be the one.
+    """
+    if "mkdir" not in call.words:
+        return False
+    return any(_UNKNOWN.search(word) for word in call.words)
 
 
 def _targets(call: Call) -> list[str]:
-    """The words that name the files into which a command's output is led."""
+    """The words that name the files into which a command's output is led: `out.txt` in
+    `python a.py > out.txt` and in `tee -a out.txt`.
+    """
     pairs = zip(call.words, call.words[1:], strict=False)
     targets = [after for word, after in pairs if word in _WRITES]
     if "tee" in call.words[:1]:
@@ -193,24 +226,30 @@ def _targets(call: Call) -> list[str]:
 
 
 def _tables(calls: Sequence[Call]) -> Iterator[tuple[Path, int]]:
-    """The tables of GPU use that a script writes."""
+    """The tables of GPU use that a script writes, each with the line that names it. `rm` names one
+    only to remove it.
+    """
     for call in calls:
         if "rm" in call.words:
             continue
         for word in call.words:
             if not word.endswith(_TABLE):
                 continue
-            name = word.rpartition("=")[2] if word.startswith("-") else word
+            name = word
+            if word.startswith("-"):  # `--output=gpu_metrics.csv`
+                name = word.rpartition("=")[2]
             path = call.place(name)
             if path is not None and name.rpartition("/")[2] == _TABLE:
                 yield path, call.line
 
 
 def _warning(where: str, message: str, hint: str) -> Problem:
+    """A hazard: never an error, because the job may see what this machine does not."""
     return Problem(where=where, message=message, hint=hint, severity="warning", code="hazard")
 
 
 def _unread(where: str, error: StorageError) -> Problem:
+    """That a file could not be read, so that its hazards are unknown."""
     return _warning(where, f"{error}: what it names was not checked", error.hint)
 
 
@@ -230,7 +269,9 @@ def _load_if_any(path: Path) -> Located | None:
 
 
 class _Look:
-    """Looks at the paths of one experiment's jobs."""
+    """Looks at the paths of one experiment's jobs. What a training of the experiment promises to
+    make counts as there: it will be, by the time that an evaluation needs it.
+    """
 
     def __init__(self, experiment: Experiment) -> None:
         self.experiment = experiment
@@ -254,13 +295,18 @@ class _Look:
         return str(path)
 
     def will_be(self, path: Path) -> tuple[str, int | None] | None:
-        """The run and epoch whose checkpoint a path is, or lies in."""
-        return next(
-            (self.promised[one] for one in (path, *path.parents) if one in self.promised), None
-        )
+        """The run and epoch whose checkpoint a path is, or lies in; None: no training of this
+        experiment makes it. The epoch is None where the run has one checkpoint only.
+        """
+        for one in (path, *path.parents):
+            if one in self.promised:
+                return self.promised[one]
+        return None
 
     def job(self, item: RunItem, calls: Sequence[Call]) -> Iterator[Problem]:
-        """What one script would stumble over."""
+        """What one script would stumble over: output into a folder that is not there, and what its
+        calls of torchtune and inspect-ai name and is not there.
+        """
         made = _made_folders(calls)
         is_blind = any(map(_makes_unknown_folder, calls))
         for call in calls:
@@ -276,7 +322,9 @@ class _Look:
         yield from self.eval_yaml(item)
 
     def redirected(self, call: Call, where: str, made: Sequence[Path]) -> Iterator[Problem]:
-        """Output that is led into a folder which is not there when the command starts."""
+        """Output that is led into a folder which is not there when the command starts. `made` are
+        the folders that the script makes itself.
+        """
         for word in _targets(call):
             path = call.place(word)
             if path is None or "/" not in word or path.is_relative_to("/dev"):
@@ -302,7 +350,10 @@ class _Look:
     # ── training
 
     def training(self, call: Call, words: Sequence[str], where: str) -> Iterator[Problem]:
-        """What a torchtune configuration names and is not there."""
+        """What a torchtune configuration names and is not there: the file itself, the model's
+        folder, its files, the tokenizer. `words` stand behind `tune run`; `key=value` among them
+        are overrides, and count instead of what the file says.
+        """
         named = _option(words, "--config")
         path = call.place(named)
         if path is None or not named.endswith(_CONFIG_SUFFIXES):
@@ -331,7 +382,9 @@ class _Look:
             yield _warning(place, message, "download it with the model, or correct the path")
 
     def checkpointer(self, reading: _Config) -> Iterator[Problem]:
-        """The model's folder and files that are not there."""
+        """The model's folder and files that are not there. A folder that a training of this
+        experiment makes is not looked for.
+        """
         folder, place = reading.path("checkpointer", "checkpoint_dir")
         if folder is None:
             return
@@ -362,7 +415,9 @@ class _Look:
             yield from self.model(item, call.place(word), word, where)
 
     def models(self, words: Sequence[str]) -> Iterator[str]:
-        """The words of `inspect eval` that name a model by its path."""
+        """The words of `inspect eval` that name a model by its path: `--model hf/./out/epoch_0`,
+        `-M model_path=out/epoch_0`. A name on the hub, `hf/org/model`, is no path.
+        """
         for index, word in enumerate(words):
             if word in ("-M", "--model-arg") and index + 1 < len(words):
                 pair = words[index + 1]
@@ -402,7 +457,9 @@ class _Look:
         except StorageError as error:
             yield _unread(self.shown(path), error)
             return
-        values = (top.mapping() if top is not None else None) or {}
+        if top is None:
+            return
+        values = top.mapping() or {}
         if "model_path" not in values:
             return
         _, model = values["model_path"]
@@ -424,7 +481,7 @@ class _Look:
                 yield path, f"{item.script}:{call.line}"
 
     def shared_tables(self, tables: Mapping[Path, Sequence[tuple[str, str]]]) -> Iterator[Problem]:
-        """Tables that several jobs would write."""
+        """Tables that several jobs would write. `tables`: path → (key, where) of each that does."""
         for path, writers in tables.items():
             keys = list(dict.fromkeys(key for key, _ in writers))
             if len(keys) > 1:
@@ -475,7 +532,11 @@ class _Look:
 
 
 class _Config:
-    """The paths of one torchtune configuration, with what the command line puts in their place."""
+    """The paths of one torchtune configuration, with what the command line puts in their place.
+
+    `overrides` are the command's own `key=value`, by dotted key, as in
+    `checkpointer.checkpoint_dir=/models/base`; `where` is the command's place.
+    """
 
     def __init__(self, call: Call, top: Located, overrides: Mapping[str, str], where: str) -> None:
         self.call = call
@@ -493,13 +554,17 @@ class _Config:
         return mapping[key][1]
 
     def path(self, section: str, key: str) -> tuple[Path | None, str]:
-        """The path that stands there, and the place that says so; None: unknown."""
+        """The path that stands there, and the place that says so; None: unknown. `${output_dir}` in
+        it is filled in as OmegaConf does, from the file's top level.
+        """
         override = self.overrides.get(f"{section}.{key}")
         if override is not None:
             return self.call.place(override), self.where
         item = self.value_of(section, key)
-        text = item.text() if item is not None else None
-        if item is None or not text:
+        if item is None:
+            return None, ""
+        text = item.text()
+        if not text:
             return None, ""
         word = _INTERPOLATED.sub(self.interpolated, text)
         return self.call.place(word), f"{item.path}:{item.line}"
@@ -509,15 +574,18 @@ class _Config:
         value = self.overrides.get(match[1])
         if value is None and match[1] in self.values:
             value = self.values[match[1]].text()
-        return match[0] if value is None else value
+        if value is None:
+            return match[0]
+        return value
 
     def files(self) -> Iterator[tuple[str, str]]:
         """The files that a checkpoint is said to have, each with its place."""
         if "checkpointer.checkpoint_files" in self.overrides:
             return
         item = self.value_of("checkpointer", "checkpoint_files")
-        elements = item.list() if item is not None else None
-        for element in elements or []:
+        if item is None:
+            return
+        for element in item.list() or []:
             name = element.text() or ""
             if name and not _UNKNOWN.search(name):
                 yield name, f"{element.path}:{element.line}"

@@ -43,12 +43,17 @@ AGAIN = "once that is put right, `watchkeeper run` tries again"
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True):
-    """What a person asked for. `runs` and `evals` are globs over names and keys (None: all);
-    `--runs` narrows a run's evaluations too. `keys` are the only runs that are meant (None: all).
-    `gate`: evaluations wait for `all` fine-tunes, or
-    `each` for its own checkpoint; with `queue_ahead` they wait in the scheduler's queue. `phases`:
-    work outside them is left alone. `rules`: what may be tried again unasked. `allows_unsigned`:
-    checkpoints from elsewhere are used though nobody has signed them.
+    """What a person asked for.
+
+    - `runs` and `evals` are globs over names and keys (None: all); `--runs` narrows a run's
+      evaluations too.
+    - `keys` are the only runs that are meant (None: all).
+    - `retry_failed`: what had failed before is tried again.
+    - `gate`: evaluations wait for `all` fine-tunes, or `each` for its own checkpoint; with
+      `queue_ahead` they wait in the scheduler's queue.
+    - `phases`: work outside them is left alone.
+    - `rules`: what may be tried again unasked.
+    - `allows_unsigned`: checkpoints from elsewhere are used though nobody has signed them.
     """
 
     runs: str | None = None
@@ -75,12 +80,18 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known beside the journal. `findings`: checkpoint's or evaluation's subject → what is
-    on disk. `failed`: attempts that had ended badly before this execution began, which
-    `--retry-failed` means. `given_up`: keys whose submission failed in this execution. `held`:
-    attempts that are not settled: another living process submits them, or the scheduler may yet
-    show their job. `halted`: phases of which nothing more is submitted → why. `unsigned`: the keys
-    of the work that uses a checkpoint from elsewhere that nobody has signed → why it is refused.
+    """What is known beside the journal.
+
+    - `findings`: checkpoint's or evaluation's subject → what is on disk.
+    - `failed`: attempts (key, number) that had ended badly before this execution began, which
+      `--retry-failed` means.
+    - `given_up`: keys whose submission failed in this execution.
+    - `held`: attempts (key, number) that are not settled: another living process submits them, or
+      the scheduler may yet show their job.
+    - `means`: key → what a retry could do differently, and from which checkpoint it could continue.
+    - `halted`: phases of which nothing more is submitted → why.
+    - `unsigned`: the keys of the work that uses a checkpoint from elsewhere that nobody has signed
+      → why it is refused.
     """
 
     findings: Mapping[str, Finding]
@@ -148,6 +159,9 @@ def _in_order(run: RunState) -> list[Attempt]:
 def tasks_to_retry(state: State, decision: Decision) -> str:
     """The tasks of an array that did not end well, where it is tried again; "": all, or it is not
     an array.
+
+    Of `--array=0-3%2`, whose task 1 alone failed, these are `1%2`: the limit of jobs at a time
+    stays.
     """
     latest = state.run(decision.key).latest
     if decision.action != "retry" or latest is None:
@@ -187,7 +201,11 @@ def check_selection(experiment: Experiment, selection: Selection) -> None:
 
 
 def make(experiment: Experiment, state: State, facts: Facts, selection: Selection) -> Plan:
-    """Decide on every piece of work. Nothing is read or written."""
+    """Decide on every piece of work. Nothing is read or written.
+
+    Runs come first, each after those that it needs, because the decision on an evaluation depends
+    on that of its run. The plan has the experiment's order all the same.
+    """
     decisions: dict[str, Decision] = {}
     for item in _by_needs(experiment.items):
         chooser = _Chooser(experiment, item, state, facts, selection)
@@ -229,6 +247,7 @@ def _unless_barred(decision: Decision, facts: Facts) -> Decision:
 
 
 def _barred(decision: Decision, reason: str, why: str) -> Decision:
+    """The decision that this work is blocked; it keeps that its results are stale."""
     return Decision(
         key=decision.key,
         phase=decision.phase,
@@ -301,19 +320,25 @@ class _Chooser:
         findings = self._promised_findings()
         lacking = [finding for finding in findings if finding.state != "good"]
         has_outputs = self.item.run in self.experiment.outputs
+        promised = "output" if has_outputs else "checkpoint"
         if findings and not lacking and not self._lacks_tasks():
-            reason = "output exists" if has_outputs else "checkpoint exists"
-            return self._decide("skip", reason, evidence=_evidence(findings))
+            return self._decide("skip", f"{promised} exists", evidence=_evidence(findings))
         detail = ", ".join(map(_lack_of, lacking))
-        reason = "output missing" if has_outputs else "checkpoint missing"
+        reason = f"{promised} missing"
         if not findings:
-            is_training = self.item.script.endswith(FINETUNE)
-            reason = "checkpoint missing" if is_training else "not run yet"
+            # It promises nothing, or nobody has looked yet.
+            reason = "not run yet"
+            if self.item.script.endswith(FINETUNE):
+                reason = "checkpoint missing"
         decision = self._from_attempts(reason, detail, promised=bool(findings))
         return self._behind_needs(decision, needs)
 
     def _behind_needs(self, decision: Decision, needs: Mapping[str, Decision]) -> Decision:
-        """The decision to submit a run, or to wait for the runs that it needs, or never to."""
+        """The decision to submit a run, or to wait for the runs that it needs, or never to.
+
+        A need that is done asks for nothing. One that will still run is waited for, here or with
+        `queue_ahead` in the scheduler's queue. One that failed blocks this run, and is named.
+        """
         if decision.action not in ("submit", "retry"):
             return decision
         coming: list[str] = []
@@ -375,12 +400,13 @@ class _Chooser:
         )
 
     def _needed(self, training: Decision | None) -> _NeededCheckpoint:
+        """This evaluation's checkpoint. `training`: what was decided on the run that makes it."""
         subject = self.experiment.checkpoint_for(self.item)
-        return _NeededCheckpoint(
-            subject=subject,
-            finding=self.facts.findings.get(subject) if subject else None,
-            is_coming=training is not None and training.action in UNDER_WAY,
-        )
+        finding = None
+        if subject:
+            finding = self.facts.findings.get(subject)
+        is_coming = training is not None and training.action in UNDER_WAY
+        return _NeededCheckpoint(subject=subject, finding=finding, is_coming=is_coming)
 
     def _holds(self, result: Finding) -> bool:
         """Whether a result is there, of all the tasks where its evaluation is an array."""
@@ -389,7 +415,10 @@ class _Chooser:
     def _behind_trainings(
         self, decision: Decision, under_way: Sequence[str], *, is_coming: bool, redo: bool
     ) -> Decision:
-        """The decision to submit an evaluation, or to wait for the trainings of the gate."""
+        """The decision to submit an evaluation, or to wait for the trainings of the gate.
+        `is_coming`: its own training will still write its checkpoint. `redo`: it has a result,
+        which is stale.
+        """
         waits_for_all = self.selection.gate == "all"
         before: list[str] = []
         if waits_for_all:
@@ -407,6 +436,7 @@ class _Chooser:
         return self._wait(decision, why, redo)
 
     def _has_job(self, key: str) -> bool:
+        """Whether a job of this run is queued or running: another can be queued behind it."""
         latest = self.state.run(key).latest
         return latest is not None and latest.active
 
@@ -442,7 +472,9 @@ class _Chooser:
         return {}
 
     def _before_evidence(self) -> Decision | None:
-        """What is decided whatever is on disk: under way, not selected, given up."""
+        """What is decided whatever is on disk: under way, not selected, given up. None: the disk
+        and the attempts so far decide.
+        """
         if self.latest is not None and self.latest.active:
             job = f"job {self.latest.job_id}, {self.latest.state}"
             return self._decide("active", "already running", job, attempt=self.latest.number)
@@ -455,14 +487,25 @@ class _Chooser:
             return self._decide("skip", UNSELECTED)
         if self.item.key not in self.facts.given_up:
             return None
-        refused = self.latest.rejected if self.latest is not None else None
-        detail = f"{refused.message}; {AGAIN}" if refused and refused.message else AGAIN
-        return self._decide("blocked", REFUSED, detail)
+        return self._decide("blocked", REFUSED, self._refusal())
+
+    def _refusal(self) -> str:
+        """Why the scheduler refused the last submission, if it said so, and what to do."""
+        refused = None
+        if self.latest is not None:
+            refused = self.latest.rejected
+        if refused is None or not refused.message:
+            return AGAIN
+        return f"{refused.message}; {AGAIN}"
 
     def _selected(self) -> bool:
+        """Whether a person asked for this piece of work."""
         return self.selection.has(self.item.phase, self.item.run, self.item.key)
 
     def _next_number(self) -> int:
+        """The number of the attempt that a submission now would be: a new one, or the last one
+        where that was never settled.
+        """
         if self.latest is None:
             return 1
         if self.latest.closed:
@@ -473,7 +516,10 @@ class _Chooser:
         self, reason: str, detail: str = "", *, promised: bool, redo: bool = False
     ) -> Decision:
         """Submit, unless the attempts so far say otherwise. `promised`: there is evidence on disk
-        to go by.
+        to go by. `redo`: there is a result, and it is stale.
+
+        Without evidence to go by, a script that ended well is finished: its verdict is all there
+        is.
         """
         number = self._next_number()
         if not self.item.script:
@@ -502,10 +548,14 @@ class _Chooser:
         """The retry that somebody meant to submit and that has no end yet; None: there is none."""
         if self.latest is None or self.latest.closed or self.latest.intended is None:
             return None
-        return self.latest.intended if self.latest.intended.reason else None
+        if not self.latest.intended.reason:
+            return None  # a first submission
+        return self.latest.intended
 
     def _after_failure(self, judged: Judged, number: int, redo: bool) -> Decision:
-        """Try again, where a person asked for it or the rules allow it; else leave it failed."""
+        """Try again, where a person asked for it or the rules allow it; else leave it failed, and
+        say why it is not tried again.
+        """
         end = f"attempt {judged.attempt} {judged.state}"
         if judged.why:
             end += f": {judged.why}"
@@ -523,7 +573,9 @@ class _Chooser:
         if isinstance(automatic, Retry):
             automatic = replace(automatic, detail=f"{end}; {automatic.detail}")
             return self._again(automatic, number, redo, automatic=True)
-        advice = f"not tried again by itself: {automatic.why}" if automatic.why else ""
+        advice = ""
+        if automatic.why:
+            advice = f"not tried again by itself: {automatic.why}"
         detail = "; ".join(filter(None, [end, advice, "--retry-failed tries again"]))
         return replace(self._decide("blocked", FAILED_BEFORE, detail), advice=advice)
 
@@ -539,12 +591,14 @@ class _Chooser:
         return None
 
     def _again(self, retry: Retry, number: int, redo: bool, *, automatic: bool) -> Decision:
+        """The decision to try again as attempt `number`; `automatic`: nobody asked for it."""
         decision = self._decide("retry", retry.reason, retry.detail, attempt=number, stale=redo)
         return replace(
             decision, automatic=automatic, change=retry.change, resume_from=retry.resume_from
         )
 
     def _wait(self, chosen: Decision, why: str, redo: bool) -> Decision:
+        """The decision to submit this later; `why` says what it waits for."""
         return self._decide("wait", chosen.reason, why, attempt=chosen.attempt, stale=redo)
 
     def _decide(
@@ -575,10 +629,15 @@ def _lack_of(finding: Finding) -> str:
 
 
 def _names_of_jobs(keys: Sequence[str]) -> str:
+    """What an evaluation is queued behind: `r8`, or `12 fine-tuning jobs`."""
     if len(keys) == 1:
         return keys[0]
     return f"{len(keys)} fine-tuning jobs"
 
 
 def _evidence(findings: Sequence[Finding]) -> tuple[Evidence, ...]:
-    return tuple(evidence for finding in findings for evidence in finding.evidence[:1])
+    """The first evidence of each finding: enough for a plan to name."""
+    first: list[Evidence] = []
+    for finding in findings:
+        first += finding.evidence[:1]
+    return tuple(first)

@@ -35,7 +35,9 @@ _NEUTRAL = lazy.pattern(r"epoch|time|runtime|duration|elapsed|step|seconds?|\w+_
 
 
 class Row(NamedTuple):
-    """One row: its step (None: it has none) and its figures."""
+    """One row: its training step (None: it has none) and its figures by name, such as
+    `{"loss": 0.5, "lr": 1e-4}`; texts are not among them.
+    """
 
     step: float | None
     metrics: Mapping[str, float]
@@ -71,19 +73,25 @@ class Repeat(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_faithful(self) -> bool:
-        """Whether what was done again came out the same, within the tolerance."""
+        """Whether what was done again came out the same, within the tolerance. True as well where
+        nothing can be compared: no step was logged twice, or the later one began again.
+        """
         if self.anew or not self.difference or self.before is None or self.after is None:
             return True
         return self.difference <= TOLERANCE * max(abs(self.before), abs(self.after))
 
 
 def is_measured(metric: str) -> bool:
-    """Whether a metric's name is that of an evaluation's figure."""
+    """Whether a metric's name is that of an evaluation's figure: `val_loss`, `eval/accuracy`, `f1`;
+    not `loss`, `train/accuracy` or `lr`.
+    """
     return _MEASURED.fullmatch(metric.casefold()) is not None
 
 
 def is_of_training(metric: str) -> bool:
-    """Whether a metric's name shows that its row is a training's."""
+    """Whether a metric's name shows that its row is a training's: `loss`, `lr`, `grad_norm`. A name
+    that rows of either kind have, such as `epoch` or `tokens_per_second`, shows nothing.
+    """
     name = metric.casefold()
     return _MEASURED.fullmatch(name) is None and _NEUTRAL.fullmatch(name) is None
 
@@ -91,6 +99,9 @@ def is_of_training(metric: str) -> bool:
 def standing(executions: Sequence[Execution]) -> list[list[Row]]:
     """The rows that count, execution by execution, in the order in which they began; a row keeps
     the metrics that count.
+
+    A training that logged steps 1 to 10, was killed, and resumed from its checkpoint at step 8 to
+    log 9 to 20: of the first execution steps 1 to 8 count, of the second all.
     """
     return [
         list(cut.apply(execution.rows))
@@ -99,7 +110,7 @@ def standing(executions: Sequence[Execution]) -> list[list[Row]]:
 
 
 def cuts(executions: Sequence[Execution]) -> list[Cut]:
-    """What later executions supersede of each execution."""
+    """What later executions supersede of each execution, in the same order."""
     marks = list(map(_Marks, executions))
     return [_cut(mark, marks[number + 1 :]) for number, mark in enumerate(marks)]
 
@@ -138,12 +149,18 @@ class Cut(NamedTuple):
 
 
 def final_step(rows: Sequence[Row]) -> float | None:
-    """The last step that was trained: of the rows of training, where there are any."""
-    steps = [
-        (row.step, any(map(is_of_training, row.metrics))) for row in rows if row.step is not None
-    ]
-    trained = [step for step, trains in steps if trains]
-    return max(trained or [step for step, _ in steps], default=None)
+    """The last step that was trained: of the rows of training, where there are any. None: no row
+    has a step.
+    """
+    steps: list[float] = []
+    trained: list[float] = []
+    for row in rows:
+        if row.step is None:
+            continue
+        steps.append(row.step)
+        if any(map(is_of_training, row.metrics)):
+            trained.append(row.step)
+    return max(trained or steps, default=None)
 
 
 def repeats(executions: Sequence[Execution]) -> list[Repeat]:
@@ -161,8 +178,8 @@ def repeats(executions: Sequence[Execution]) -> list[Repeat]:
 
 
 class _Marks:
-    """What of an execution decides: the first step of all and of each metric, and whether it
-    trains.
+    """What of an execution decides: the first step of all (None: no row has a finite one) and of
+    each metric, and whether it trains.
     """
 
     def __init__(self, execution: Execution) -> None:
@@ -170,15 +187,19 @@ class _Marks:
         self.of_metric: dict[str, float] = {}
         self.first: float | None = None
         for row in execution.rows:
-            if row.step is not None and math.isfinite(row.step):
-                self.first = row.step if self.first is None else min(self.first, row.step)
-                for name in row.metrics:
-                    self.of_metric[name] = min(row.step, self.of_metric.get(name, row.step))
+            if row.step is None or not math.isfinite(row.step):
+                continue
+            if self.first is None or row.step < self.first:
+                self.first = row.step
+            for name in row.metrics:
+                self.of_metric[name] = min(row.step, self.of_metric.get(name, row.step))
         self.trains = any(map(is_of_training, self.of_metric))
 
 
 def _cut(mine: _Marks, later: Sequence[_Marks]) -> Cut:
-    """What the later executions supersede of one."""
+    """What the later executions supersede of one: of each metric, everything from the earliest step
+    on at which one of them logged it.
+    """
     of_metric: dict[str, float] = {}
     end = math.inf
     for other in later:
@@ -234,6 +255,7 @@ def _follows(earlier: Execution, later: Execution) -> bool:
 
 
 def _losses(rows: Sequence[Row]) -> dict[float, float]:
+    """Step → training loss, as logged last; a row without either is left out."""
     losses = {}
     for row in rows:
         loss = loss_of(row.metrics, TRAIN_LOSS)
@@ -243,6 +265,9 @@ def _losses(rows: Sequence[Row]) -> dict[float, float]:
 
 
 def _repeat(earlier: Sequence[Execution], later: Execution) -> Repeat | None:
+    """The steps of the earlier executions that the later one did again; None: it did none again, or
+    the training loss of one of them was not logged.
+    """
     before = _losses([row for rows in standing(earlier) for row in rows])
     after = _losses(later.rows)
     if not before or not after or min(after) > max(before):

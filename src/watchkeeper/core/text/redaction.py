@@ -55,6 +55,7 @@ FORMS: tuple[tuple[tuple[str, ...], str], ...] = (
 
 
 def _expression(beginnings: tuple[str, ...], rest: str) -> str:
+    """The expression of one kind of token: `(hf_)[A-Za-z0-9]{16,}`. Its dots are plain."""
     return f"({'|'.join(beginnings)})".replace(".", "[.]") + rest
 
 
@@ -84,6 +85,7 @@ NO_VARIABLES = r"^TOKENIZERS_PARALLELISM$"
 
 # ── names of settings
 def _words(text: str) -> frozenset[str]:
+    """The words of a list that is written as one text."""
     return frozenset(text.split())
 
 
@@ -179,6 +181,10 @@ _OPTION = (
 def is_name(name: str) -> bool:
     """Whether a setting or a variable of this name holds a secret: `hf_token`, `wandbApiKey`,
     `PGPASSWORD`; neither `tokenizer`, `max_tokens` and `pad_token` nor `sort_key` and `token_file`.
+
+    The last word decides, with the one before it: `api_key` is one, `primary_key` is none. A number
+    at the end (`hf_token_2`) changes nothing, a word such as `file` or `length` says that the name
+    is only about one. Only the last 200 letters are read.
     """
     hint = name.lower()
     if not any(part in hint for part in HINTS):
@@ -196,16 +202,19 @@ def is_name(name: str) -> bool:
 
 def _last_two(words: Sequence[str]) -> tuple[str, str]:
     """The last word of a name, and the one before it ("": there is none). `value` and `string`
-    behind another word add nothing to it.
+    behind another word add nothing to it: `hf_token_value` ends with `token`, after `hf`.
     """
     if len(words) > 1 and words[-1] in {"value", "string", "str"}:
         words = words[:-1]
-    before = words[-2] if len(words) > 1 else ""
-    return words[-1], before
+    if len(words) == 1:
+        return words[0], ""
+    return words[-1], words[-2]
 
 
 def _is_last_word(last: str, before: str) -> bool:
-    """Whether a name that ends with these two words holds a secret."""
+    """Whether a name that ends with these two words holds a secret: `token` after `hf` does, after
+    `pad` it does not; `key` does only after a word such as `api`.
+    """
     if last in _ONLY_AFTER:
         return before in _ONLY_AFTER[last]
     if last in _NEVER_AFTER:
@@ -216,7 +225,7 @@ def _is_last_word(last: str, before: str) -> bool:
 def is_secret(name: str, value: object) -> bool:
     """Whether this value under this name is a secret, by the name. A number is one only under a
     password's name; nothing, true, false, an empty text and a token of a model's (`<|end|>`) are
-    none.
+    none. A list or a mapping under a secret's name is one as a whole.
     """
     if not is_name(name) or value is None or isinstance(value, bool):
         return False
@@ -232,6 +241,9 @@ def is_secret(name: str, value: object) -> bool:
 
 
 def _is_harmless(value: str) -> bool:
+    """Whether a text under a secret's name is no secret all the same: a number, `true`, a special
+    token of a model, a placeholder such as `***` or `{token}`.
+    """
     return len(value) < 40 and _pattern(_NO_SECRET_VALUE).fullmatch(value) is not None
 
 
@@ -246,6 +258,9 @@ class SecretPlace(NamedTuple):
 def secrets_in(text: str) -> Iterator[SecretPlace]:
     """Where private keys, logins and signatures in addresses and tokens of known forms stand in a
     text. They may overlap; what is assigned to a secret's name is not among them.
+
+    Of `https://me:pw@host/x?sig=abc` these are `me:pw` and `abc`: offsets in characters, the end
+    not included.
     """
     if "-----BEGIN" in text:
         for match in _pattern(_PRIVATE_KEY).finditer(text):
@@ -267,6 +282,10 @@ def redact(text: str) -> str:
     """The text without what is a secret in it: tokens of known forms, private keys, logins and
     signatures in addresses, and what is assigned to a secret's name (`TOKEN=…`, `--api-key …`,
     `password: …`).
+
+    `curl -H "Authorization: Bearer abcdefgh" https://me:pw@host/` becomes
+    `curl -H "Authorization: Bearer <redacted>" https://<redacted>@host/`. What was redacted before
+    stays as it is: a second call changes nothing.
     """
     if len(text) < 4:
         return text
@@ -296,7 +315,9 @@ def _without_keys_and_logins(text: str) -> str:
 
 
 def _without_assigned(text: str) -> str:
-    """The text without what is assigned to a secret's name."""
+    """The text without what is assigned to a secret's name, as a setting (`TOKEN=…`,
+    `password: …`) or as an option and its value (`--api-key …`).
+    """
     if "=" in text or ":" in text:
         text = _pattern(_ASSIGNED).sub(_assigned, text)
     if "-" in text:
@@ -305,6 +326,7 @@ def _without_assigned(text: str) -> str:
 
 
 def _without_forms(text: str) -> str:
+    """The text without tokens of known forms, wherever they stand."""
     for beginnings, rest in FORMS:
         for beginning in beginnings:
             if beginning in text:
@@ -313,6 +335,7 @@ def _without_forms(text: str) -> str:
 
 
 def _assigned(match: re.Match[str]) -> str:
+    """An assignment without its value, where that is a secret; else as it was."""
     name, sign, value = match["name"], match["sign"], match["value"]
     kept = value.startswith(REDACTED) or not is_secret(name, value)
     if kept:
@@ -323,13 +346,19 @@ def _assigned(match: re.Match[str]) -> str:
 def without_secret_words(words: list[Any]) -> list[Any]:
     """The words of a command without those that follow an option which is named like a secret:
     `--api-key …`. Whatever is no word is left as it is.
+
+    `["curl", "--api-key", "abc", "url"]` becomes `["curl", "--api-key", "<redacted>", "url"]`.
+    Behind `--verbose`, or behind `--api-key=abc`, which holds its value itself, nothing is hidden.
     """
     kept: list[Any] = []
     option = ""
     for word in words:
         is_word = isinstance(word, str)
-        hidden = option and is_word and not word.startswith("--") and is_secret(option, word)
-        kept.append(REDACTED if hidden else word)
+        is_value = option and is_word and not word.startswith("--")
+        if is_value and is_secret(option, word):
+            kept.append(REDACTED)
+        else:
+            kept.append(word)
         if is_word and word.startswith("-") and "=" not in word:
             option = word
         else:
@@ -338,7 +367,13 @@ def without_secret_words(words: list[Any]) -> list[Any]:
 
 
 def redact_words(words: Iterable[str]) -> list[str]:
-    """The words of a command without the secrets in them."""
-    return [
-        word if word == REDACTED else redact(word) for word in without_secret_words(list(words))
-    ]
+    """The words of a command without the secrets in them: those behind a secret's option, and what
+    `redact` finds within the others.
+    """
+    redacted: list[str] = []
+    for word in without_secret_words(list(words)):
+        if word == REDACTED:
+            redacted.append(word)
+        else:
+            redacted.append(redact(word))
+    return redacted
