@@ -16,6 +16,7 @@ from typing import Any
 import click
 import msgspec
 
+from watchkeeper.core import layout
 from watchkeeper.core.errors import (
     EXIT_DETACHED,
     EXIT_FAILED,
@@ -27,6 +28,7 @@ from watchkeeper.core.errors import (
 )
 from watchkeeper.core.events import AnyEvent, Unknown
 from watchkeeper.core.settings import Cluster, Settings, load
+from watchkeeper.core.state import Replay
 from watchkeeper.experiment import experiment as experiments
 from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.launch import watch_job
@@ -201,7 +203,7 @@ def _read(target: Target, expect: tuple[str, ...], flags: dict[str, Any]) -> _On
     """
     try:
         experiment = experiments.read(target.folder)
-        copies.refuse(experiment.folder)
+        copies.refuse(experiment.folder, Replay(experiment.folder / layout.JOURNAL).state)
         parse_criteria(expect, experiment)
         settings = load(experiment.folder, **flags)
         selection = Selection(
