@@ -48,7 +48,7 @@ _JUDGED_BY = (Opened, Leased, Expected, Intended, Judged)
 
 
 class Criterion(msgspec.Struct, frozen=True):
-    """A metric, and what it is to be."""
+    """A metric, and what it is to be: `accuracy`, `>=`, 0.9."""
 
     metric: str
     relation: Relation
@@ -101,26 +101,27 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
     def of(self, keys: Collection[str]) -> Standing:
         """The same, of these evaluations alone."""
-        return msgspec.structs.replace(
-            self,
-            met={key: value for key, value in self.met.items() if key in keys},
-            missed={key: value for key, value in self.missed.items() if key in keys},
-        )
+        met = {key: value for key, value in self.met.items() if key in keys}
+        missed = {key: value for key, value in self.missed.items() if key in keys}
+        return msgspec.structs.replace(self, met=met, missed=missed)
 
     @property
     def verdict(self) -> str:
         """`met`, `missed`, `open` while no evaluation has reported the metric, and `does not
-        count` for one that was added after.
+        count` for one that was added after. One evaluation that missed it is enough for `missed`.
         """
         if not self.before:
             return "does not count"
         if self.missed:
             return "missed"
-        return "met" if self.met else "open"
+        if self.met:
+            return "met"
+        return "open"
 
 
 def parse(text: str) -> Criterion:
-    """The criterion that a text states: METRIC RELATION NUMBER.
+    """The criterion that a text states: METRIC RELATION NUMBER, as `accuracy >= 0.9` or
+    `eval/loss<2.5e-1`. Relations are `<`, `<=`, `>`, `>=` and `==`.
 
     Raises:
         UsageError: it states none.
@@ -146,8 +147,13 @@ def criterion_of(event: Expected) -> Criterion:
 
 def unstated(criteria: Iterable[Criterion], events: Events) -> list[Criterion]:
     """Those of these criteria that no event states yet, each once."""
-    stated = {criterion_of(event) for event in of_kind(events, Expected)}
-    return [one for one in dict.fromkeys(criteria) if one not in stated]
+    known = {criterion_of(event) for event in of_kind(events, Expected)}
+    new: list[Criterion] = []
+    for criterion in criteria:
+        if criterion not in known:
+            known.add(criterion)
+            new.append(criterion)
+    return new
 
 
 def standings(events: Events) -> list[Standing]:
@@ -164,7 +170,10 @@ def standings(events: Events) -> list[Standing]:
 
 
 def foreseen(criteria: Collection[tuple[str, Criterion]], events: Events) -> list[Standing]:
-    """The standings as they would be if these criteria, each with its source, were stated now."""
+    """The standings as they would be if these criteria, each with its source, were stated now:
+    those that are stated already, and then the new ones. A new one counts only while no evaluation
+    was submitted.
+    """
     submissions = [one for one in of_kind(events, Intended) if one.phase == "evaluation"]
     new = unstated([one for _, one in criteria], events)
     sources = {one: source for source, one in criteria}
@@ -211,6 +220,7 @@ def _standing(
     events: Events,
     values: Mapping[str, Mapping[str, Number]],
 ) -> Standing:
+    """What came of a criterion that this event stated. `values`: evaluation → its metrics."""
     return _valued(criterion, event.source, values, before=_is_first(event, events))
 
 
@@ -221,20 +231,26 @@ def _valued(
     *,
     before: bool,
 ) -> Standing:
+    """What came of a criterion. `values`: evaluation → its metrics; `before`: it was stated before
+    the first evaluation was submitted.
+    """
     reported = {
         key: metrics[criterion.metric]
         for key, metrics in values.items()
         if criterion.metric in metrics
     }
     met = {key: value for key, value in reported.items() if criterion.holds(value)}
-    others = sorted({name for metrics in values.values() for name in metrics})
+    missed = {key: value for key, value in reported.items() if key not in met}
+    others: tuple[str, ...] = ()
+    if not reported:
+        others = tuple(sorted({name for metrics in values.values() for name in metrics}))
     return Standing(
         criterion=criterion.words,
         source=source,
         before=before,
         met=met,
-        missed={key: value for key, value in reported.items() if key not in met},
-        reported=() if reported else tuple(others),
+        missed=missed,
+        reported=others,
     )
 
 
@@ -253,6 +269,9 @@ def _is_first(event: Expected, events: Events) -> bool:
 
 
 def _knew(submission: Intended, event: Expected, events: Events) -> bool:
+    """Whether who submitted had read the criterion before: written it earlier, or seen it in the
+    other writer's file.
+    """
     if submission.writer == event.writer:
         return event.seq < submission.seq
     of_writer = events.get(submission.writer, ())

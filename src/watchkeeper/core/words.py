@@ -40,7 +40,9 @@ class Words(msgspec.Struct):
 
 
 def words_of(events: Events) -> dict[str, Words]:
-    """What a journal says of each key; "" is the journal's own run, or the experiment."""
+    """What a journal says of each key; "" is the journal's own run, or the experiment. A key of
+    which nobody said anything is not there.
+    """
     said: dict[str, Words] = {}
     for key, tags in _tags_of(events).items():
         said.setdefault(key, Words()).tags = sorted(tags)
@@ -51,10 +53,16 @@ def words_of(events: Events) -> dict[str, Words]:
 
 
 def _notes_in(events: Iterable[AnyEvent | Unknown]) -> Iterator[Noted]:
-    return (event for event in events if isinstance(event, Noted))
+    """The notes among these events."""
+    for event in events:
+        if isinstance(event, Noted):
+            yield event
 
 
 def _note(noted: Noted, own: Sequence[AnyEvent | Unknown]) -> tuple[str, Note]:
+    """The key of a note, and the note with its author, whom the first event of `own`, its writer's
+    file, names.
+    """
     first = own[0]
     user = ""
     if isinstance(first, Opened):
@@ -72,14 +80,18 @@ def _tags_of(events: Events) -> dict[str, set[str]]:
     tags: dict[str, set[str]] = {}
     for own in events.values():
         for key, tag, given in _given(own):
-            later = (by for of, gone, by in removals if of == key and gone == tag)
-            if not any(_had_read(by, given) for by in later):
+            was_removed = any(
+                _had_read(by, given) for of, gone, by in removals if (of, gone) == (key, tag)
+            )
+            if not was_removed:
                 tags.setdefault(key, set()).add(tag)
     return tags
 
 
 def _given(events: Iterable[AnyEvent | Unknown]) -> Iterator[tuple[str, str, RunStarted | Tagged]]:
-    """(key, tag, event) for each tag that these events give."""
+    """(key, tag, event) for each tag that these events give: the program's own, which `start_run`
+    was called with, and those that people gave later.
+    """
     for event in events:
         if isinstance(event, RunStarted):
             yield from (("", tag, event) for tag in event.tags)
@@ -88,6 +100,7 @@ def _given(events: Iterable[AnyEvent | Unknown]) -> Iterator[tuple[str, str, Run
 
 
 def _had_read(later: Tagged, earlier: RunStarted | Tagged) -> bool:
+    """Whether the writer of the later event had read the earlier one."""
     if later.writer == earlier.writer:
         return later.seq > earlier.seq
     return later.saw.get(earlier.writer, 0) > earlier.seq
@@ -116,6 +129,7 @@ def on_one_line(text: str) -> str:
 
 
 def _fault(text: str, most: int) -> str:
+    """Why a text cannot be kept, in words that follow it, as in `the tag is empty`; "": it can."""
     if not text:
         return "is empty"
     if not text.isprintable():

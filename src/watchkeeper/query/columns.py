@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Literal, NamedTuple
 
@@ -57,7 +58,9 @@ def columns_of(rows: Sequence[PlacedRow]) -> list[Column]:
 
 
 def metric_names(rows: Iterable[PlacedRow]) -> dict[str, str]:
-    """Each metric's name, and the name of its column."""
+    """Each metric's name, and the name of its column: itself, but `step_` for a metric `step`, and
+    `step__` where there is a metric `step_` as well.
+    """
     metrics: dict[str, None] = {}
     for placed in rows:
         metrics.update(dict.fromkeys(placed.row.metrics))
@@ -74,15 +77,28 @@ def metric_names(rows: Iterable[PlacedRow]) -> dict[str, str]:
 
 
 def _typed(name: str, values: list[Value]) -> Column:
+    """A column of one kind; values of another are brought to it, None stays."""
     kind = _kind_of(values)
+    convert: Callable[[Value], Value]
     if kind == "float":
-        return Column(name, kind, [None if value is None else _float(value) for value in values])
-    if kind == "text":
-        return Column(name, kind, [None if value is None else as_text(value) for value in values])
-    return Column(name, kind, values)
+        convert = _float
+    elif kind == "text":
+        convert = as_text
+    else:
+        return Column(name, kind, values)
+    typed: list[Value] = []
+    for value in values:
+        if value is None:
+            typed.append(None)
+        else:
+            typed.append(convert(value))
+    return Column(name, kind, typed)
 
 
 def _kind_of(values: Iterable[Value]) -> Kind:
+    """The kind that holds all of these values. Integers beside floats are floats, whatever stands
+    beside a text is a text; a column without any value is one of floats.
+    """
     kinds = {_kind(value) for value in values if value is not None}
     if not kinds:
         return "float"
@@ -94,6 +110,7 @@ def _kind_of(values: Iterable[Value]) -> Kind:
 
 
 def _kind(value: Value) -> Kind:
+    """The kind of one value. An integer that needs more than 64 bits counts as a float."""
     if isinstance(value, bool):
         return "bool"
     if isinstance(value, int):
@@ -111,7 +128,9 @@ def _float(value: Value) -> float:
     try:
         return float(value)
     except OverflowError:
-        return float("inf") if value > 0 else float("-inf")
+        if value > 0:
+            return math.inf
+        return -math.inf
 
 
 def as_text(value: Value) -> str:

@@ -20,6 +20,9 @@ _SET_OTHERWISE = lazy.pattern(r"\b(?:for|read|select|getopts|mapfile|readarray)\
 def commands(text: str) -> tuple[tuple[int, str], ...]:
     """(line number, command) of a script: without comments, blank lines and here-documents,
     continuations joined.
+
+    A line `srun a` with a backslash at its end, and `--lr 1  # b` below it, are the one command
+    `srun a --lr 1`, at the first of the two lines.
     """
     return tuple(_commands(text))
 
@@ -40,8 +43,10 @@ def _commands(text: str) -> Iterator[tuple[int, str]]:
 
 
 def words_of(command: str) -> list[str]:
-    """The words of a command as a shell splits them, operators and redirections apart; [] where
-    that cannot be told.
+    """The words of a command as a shell splits them, operators and redirections apart; [] where it
+    cannot be split, as with a quote that is not closed.
+
+    `a "b c">out;d` has the words `a`, `b c`, `>`, `out`, `;` and `d`.
     """
     return list(_words_of(command))
 
@@ -65,7 +70,11 @@ def assigned(text: str) -> frozenset[str]:
 
 
 def variables(text: str) -> dict[str, str]:
-    """The variables that a script sets once, to a plain value, alone on a line: name → value."""
+    """The variables that a script sets once, to a plain value, alone on a line: name → value.
+
+    `OUT=out/r8` counts; `OUT=$1`, `OUT=a cmd`, and a variable that is set twice, in a loop's head
+    or by `read` do not.
+    """
     lines = [command for _, command in commands(text)]
     times_set = Counter(name for line in lines for name in _ASSIGNED.findall(line))
     set_otherwise = {name for line in lines for name in _names_set_otherwise(line)}

@@ -60,11 +60,18 @@ def sensitive_fields(kind: type[msgspec.Struct]) -> Mapping[str, str]:
 
 @functools.cache
 def _privacy_of_struct(kind: type[msgspec.Struct]) -> Fields:
+    """How private each field of a struct is, by the type that it is declared with."""
     hints = get_type_hints(kind, include_extras=True)
     return Fields({name: _privacy_of_type(hints[name]) for name in kind.__struct_fields__})
 
 
 def _privacy_of_type(hint: Any) -> Privacy:
+    """How private a value of this type is.
+
+    `int` and `datetime` are public, and so is `str`: of our own words and keys alone. `FilePath` is
+    private, because it carries a sensitivity; `Any` may hold anything. Of `tuple[OutputFile, ...]`
+    each item is as private as the struct's fields.
+    """
     if hint is Any or sensitivity_of(hint):
         return True
     if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
@@ -79,7 +86,9 @@ def _privacy_of_type(hint: Any) -> Privacy:
 
 
 def _privacy_of_parts(origin: Any, parts: list[Privacy]) -> Privacy:
-    """Of a container or a union: what its parts agree on, else private."""
+    """Of a container or a union: what its parts agree on, else private. `parts` are those of its
+    type arguments; `origin` is `list` for `list[int]`.
+    """
     if not any(parts):
         return False
     if len(parts) > 1 or parts[0] is True:

@@ -46,6 +46,7 @@ def grid(columns: Sequence[Column], screen: Screen) -> str:
 
 
 def _harmless(column: Column) -> Column:
+    """The column with texts that cannot move the cursor, change colours or break the line."""
     cells = [one_line(cell) for cell in column.cells]
     return msgspec.structs.replace(
         column, header=one_line(column.header), second=one_line(column.second), cells=cells
@@ -76,6 +77,7 @@ def _padded(column: Column, screen: Screen, *, has_second: bool) -> list[str]:
 
 
 def _pad(cell: str, wide: int, column: Column) -> str:
+    """A cell, filled up with spaces to `wide` columns. `実験` has two letters and takes four."""
     space = wide
     if not cell.isascii():
         space -= width(cell) - len(cell)
@@ -129,9 +131,11 @@ def _squeeze(columns: Sequence[Column], room: int, screen: Screen) -> None:
 
 
 def _total(columns: Sequence[Column]) -> int:
+    """The width of a line, in columns of the terminal, with the gaps."""
     gaps = len(_GAP) * (len(columns) - 1)
     return sum(column.width for column in columns) + gaps
 
 
 def _cut(column: Column, most: int, screen: Screen) -> None:
+    """Cut the cells of a column to at most this many columns, an ellipsis included."""
     column.cells = [screen.cut(cell, most) for cell in column.cells]

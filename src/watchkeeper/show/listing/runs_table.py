@@ -42,10 +42,11 @@ def runs_table(runs: Sequence[Run], screen: Screen, now: datetime) -> str:
 
 
 def counts_words(runs: Sequence[Run]) -> str:
-    """`7 failed, 3 running, 110 finished`."""
+    """`7 failed, 3 running, 110 finished`: what needs somebody first, any other state behind."""
     counts = count_states(runs)
     order = ("failed", "died", "interrupted", "running", "waiting", "not ended")
-    states = [*(state for state in order if state in counts), *sorted(set(counts) - set(order))]
+    states = [state for state in order if state in counts]
+    states += sorted(set(counts) - set(order))
     return ", ".join(f"{counts[state]:,} {state}" for state in states)
 
 
@@ -58,6 +59,7 @@ def count_states(runs: Sequence[Run]) -> dict[str, int]:
 
 
 def _columns(runs: Sequence[Run], screen: Screen, now: datetime) -> Iterator[Column]:
+    """All columns, from left to right; `grid` leaves out the empty ones and those without room."""
     kinds = [kind_of(run.state) for run in runs]
     yield Column(header="run", cells=[run.label for run in runs])
     yield Column(header="name", cells=[run.name for run in runs], drop=_DROP_NAME)
@@ -68,12 +70,21 @@ def _columns(runs: Sequence[Run], screen: Screen, now: datetime) -> Iterator[Col
     yield from _metrics(runs)
     yield _spark(runs, screen)
     yield Column(header="tags", cells=[", ".join(run.tags) for run in runs], drop=_DROP_TAGS)
-    notes = [run.notes[-1].text if run.notes else "" for run in runs]
-    yield Column(header="note", cells=notes, drop=_DROP_NOTE, least=_LEAST_NOTE)
+    yield Column(
+        header="note", cells=[_last_note(run) for run in runs], drop=_DROP_NOTE, least=_LEAST_NOTE
+    )
     yield _users(runs)
 
 
+def _last_note(run: Run) -> str:
+    """What was written about the run last; "": nothing."""
+    if not run.notes:
+        return ""
+    return run.notes[-1].text
+
+
 def _state(run: Run, screen: Screen) -> str:
+    """The state behind its sign, `✓ finished`; the word alone on a terminal without UTF-8."""
     if not screen.is_utf8:
         return run.state
     return f"{screen.glyph(kind_of(run.state))} {run.state}"
@@ -89,14 +100,29 @@ def _settings(runs: Sequence[Run]) -> Iterator[Column]:
 def _metrics(runs: Sequence[Run]) -> Iterator[Column]:
     """The main metrics: the last value, and the best where one is known to be better."""
     for number, metric in enumerate(metrics_of(runs)[:MOST_METRICS]):
-        lasts = [run.figures[metric].last if metric in run.figures else None for run in runs]
-        bests = [best.value if (best := run.best(metric)) else None for run in runs]
+        lasts = [_last_of(run, metric) for run in runs]
+        bests = [_best_of(run, metric) for run in runs]
         drop, drop_best = _DROP_FIRST_METRIC, _DROP_BEST
         if number:
             drop = _DROP_METRIC + 4 * number
             drop_best = drop + 1
         yield Column(header=metric, cells=figures(lasts), right=True, drop=drop)
         yield Column(header="best", cells=figures(bests), right=True, drop=drop_best)
+
+
+def _last_of(run: Run, metric: str) -> float | None:
+    """The metric's last value; None: the run has none."""
+    if metric not in run.figures:
+        return None
+    return run.figures[metric].last
+
+
+def _best_of(run: Run, metric: str) -> float | None:
+    """The metric's best value; None: the run has none, or no direction is known to be better."""
+    best = run.best(metric)
+    if best is None:
+        return None
+    return best.value
 
 
 def _spark(runs: Sequence[Run], screen: Screen) -> Column:
@@ -124,6 +150,7 @@ def _users(runs: Sequence[Run]) -> Column:
 
 
 def _me() -> str:
+    """This user's name; "": the machine has none for it."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):

@@ -37,13 +37,17 @@ Row = Mapping[str, Any]
 
 
 def identity_of(row: Row, fields: Sequence[str]) -> str:
-    """What names a row in its list."""
+    """What names a row in its list: of the fields `key` and `attempt`, `r8/clean/epoch0/2`."""
     return "/".join(str(row[field]) for field in fields)
 
 
 def patch_between(before: Data, after: Data) -> dict[str, Any] | None:
     """The patch that makes the one of the other, without `rev` and `from`; None: they are equal.
     Both are JSON's own values.
+
+    From `{"runs": [{"id": "a", "n": 1}, {"id": "b", "n": 1}], "at": 1}` to
+    `{"runs": [{"id": "a", "n": 2}], "at": 2}` it has `fields` {"at": 2}, `by` {"runs": ("id",)},
+    `set` {"runs": [{"id": "a", "n": 2}]} and `drop` {"runs": ["b"]}.
     """
     names = ("fields", "by", "set", "drop", "order", "new", "cut")
     patch: dict[str, Any] = {name: {} for name in names}
@@ -76,7 +80,9 @@ def _identity_fields(name: str, old: Any, new: Any) -> tuple[str, ...] | None:
 
 
 def _add_rows(patch: dict[str, Any], name: str, old: list[Row], new: list[Row]) -> None:
-    """Add how one list of rows becomes the other."""
+    """Add how one list of rows becomes the other. The order is named only where new rows do not
+    simply follow those that stay.
+    """
     fields = patch["by"][name]
     before = {identity_of(row, fields): row for row in old}
     after = {identity_of(row, fields): row for row in new}
@@ -93,7 +99,7 @@ def _add_rows(patch: dict[str, Any], name: str, old: list[Row], new: list[Row]) 
 
 
 def apply_patch(data: Data, patch: Mapping[str, Any]) -> dict[str, Any]:
-    """The data after a patch: what `static/patch.js` does."""
+    """The data after a patch: what `static/patch.js` does, which the tests compare it with."""
     after = {**data, **patch["fields"]}
     for name, fields in patch["by"].items():
         rows = {identity_of(row, fields): row for row in data[name]}
@@ -121,7 +127,10 @@ def cut_to_size(
     cut: dict[str, int] = {}
     for name, rows in patch["set"].items():
         kept[name] = []
-        for row in _in_turn(patch, name, (sent or {}).get(name, "")):
+        last = ""
+        if sent is not None:
+            last = sent.get(name, "")
+        for row in _in_turn(patch, name, last):
             room -= _size(row) + 1
             if room < 0:
                 break
@@ -155,4 +164,5 @@ def _in_turn(patch: Mapping[str, Any], name: str, last: str) -> list[Row]:
 
 
 def _size(value: object) -> int:
+    """The bytes that a value takes as JSON."""
     return len(msgspec.json.encode(value))
