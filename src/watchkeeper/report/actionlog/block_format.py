@@ -67,6 +67,10 @@ class Block(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _escape_character(character: str) -> str:
+    """Write one character so that a line of the log stays one line, and shows what it holds.
+
+    A newline becomes `\\n`, a terminal's escape `\\u001b`. What can be printed stays.
+    """
     if character == "\\":
         return "\\\\"
     if character == "\n":
@@ -84,7 +88,7 @@ def _escape_character(character: str) -> str:
 
 
 def escape(value: str) -> str:
-    """Write a value as one line."""
+    """Write a value as one line; `unescape` reads it back to the same value."""
     if value.isprintable() and "\\" not in value:
         return value
     return "".join(map(_escape_character, value))
@@ -94,7 +98,11 @@ _ESCAPE = lazy.pattern(r"\\(?:u([0-9a-f]{4})|U([0-9a-f]{8})|(.))")
 
 
 def unescape(line: str) -> str:
-    """Return the value that `escape` made this line from."""
+    r"""Return the value that `escape` made this line from.
+
+    An escape that `escape` never writes, as people may have typed it, stands for its own letter:
+    `\q` is `q`. One beyond Unicode stays as it is.
+    """
 
     def original(match: re.Match[str]) -> str:
         number = int(match[1] or match[2] or "0", 16)
@@ -123,14 +131,18 @@ def render(block: Block) -> str:
 
 
 def render_all(blocks: list[Block]) -> str:
-    """Write a whole log."""
+    """Write a whole log: the blocks in their order, with a blank line between them. "": no
+    blocks.
+    """
     return "\n".join(map(render, blocks))
 
 
 def parse(text: str, name: str = "log") -> tuple[list[Block], list[Problem]]:
-    """Read the blocks of a log. Lines that belong to no block become problems with their place
-    (`name:line`). A last block without a Result is left out, since its writer may still be writing
-    it.
+    """Read the blocks of a log: what `render_all` wrote, or a person has changed since.
+
+    Lines that belong to no block become problems with their place (`name:line`, from 1). A last
+    block without a Result is left out, since its writer may still be writing it; so is one in the
+    middle, without a problem.
     """
     blocks: list[Block] = []
     problems: list[Problem] = []
@@ -169,6 +181,9 @@ def parse(text: str, name: str = "log") -> tuple[list[Block], list[Problem]]:
 def duration_words(seconds: float) -> str:
     """Write `38 seconds`, `45 minutes`, `2 hours 5 minutes`, `1 day 3 hours`: rounded to what a
     reader needs.
+
+    From 90 seconds on minutes, from 90 minutes on hours and minutes, from 48 hours on days and
+    hours. A negative time, of two clocks that differ, is `0 seconds`.
     """
     whole = max(0, round(seconds))
     if whole < 90:

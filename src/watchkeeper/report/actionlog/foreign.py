@@ -55,7 +55,16 @@ class Named(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def submitted(text: str) -> list[Named]:
-    """Read the jobs that a log names as submitted, in its order, each once."""
+    """Read the jobs that a log names as submitted, in its order, each once.
+
+        [2026-02-20 10:00:00] SUBMIT_JOB: r8      the head of a block: action, subject
+        Details: sbatch finetune.slurm
+        Result: Job ID 1234567                    or `Job ID: 1234567`, `Submitted batch job …`
+        [2026-02-20 12:00:00] STATE_CHANGE: r8    by the subject, or by the id
+        Details: RUNNING → COMPLETED              1234567 has ended
+
+    Any text may be given. Empty: it names no job.
+    """
     jobs = _Jobs()
     action = subject = ""
     for number, line in enumerate(re.split(r"\r\n|\n|\r", text), 1):
@@ -82,42 +91,54 @@ class _Jobs:
         self._ended: set[str] = set()
 
     def add(self, job: Named) -> None:
+        """Take a job as submitted. One that is named again, by a log that was copied together,
+        is known.
+        """
         if job.job_id not in self._named:
             self._named[job.job_id] = job
             self._open.setdefault(job.subject, []).append(job.job_id)
 
     def end(self, name: str) -> None:
-        """The job of this id has ended, or the jobs submitted for this subject."""
+        """The job of this id has ended, or the jobs submitted for this subject.
+
+        A name that is neither is of a job that another log submitted.
+        """
         self._ended.update(self._open.pop(name, ()))
         if name in self._named:
             self._ended.add(name)
 
     def end_all(self) -> None:
+        """Each job so far has ended: `ALL_COMPLETE` says so, without naming them."""
         for job_ids in self._open.values():
             self._ended.update(job_ids)
         self._open.clear()
 
     def named(self) -> list[Named]:
-        """All of them, in the order of their submissions."""
-        return [
-            msgspec.structs.replace(job, ended=job_id in self._ended)
-            for job_id, job in self._named.items()
-        ]
+        """All of them, in the order of their submissions, with whether they have ended."""
+        jobs = []
+        for job_id, job in self._named.items():
+            has_ended = job_id in self._ended
+            jobs.append(msgspec.structs.replace(job, ended=has_ended))
+        return jobs
 
 
 def _read_head(line: str) -> tuple[str, str]:
     """Read (action, subject) from a block's first line; "": damaged, or of no action that matters
     here, as most are in a long log.
+
+    `[2026-02-20 10:00:00] SUBMIT_JOB: r8` gives both. Of a head without an action no job is taken.
     """
     if not _MATTERS.search(line):
         return "", ""
     head = _HEAD.fullmatch(line)
-    if not head:
+    if head is None:
         return "", ""
     return head["action"] or "", head["subject"] or ""
 
 
 def _ends(line: str) -> bool:
-    """Whether a line says that a job reached a final state."""
+    """Whether a line says that a job reached a final state: `Details: RUNNING -> COMPLETED`."""
     state = _STATE.fullmatch(line)
-    return state is not None and state[1].upper() in _ENDS
+    if state is None:
+        return False
+    return state[1].upper() in _ENDS

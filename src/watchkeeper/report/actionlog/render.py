@@ -83,30 +83,50 @@ class Renderer:
         self._status: dict[Phase, tuple[dict[str, int], datetime]] = {}
 
     def feed(self, event: AnyEvent | Unknown) -> list[Named]:
-        """Return the blocks that this event adds, with the log each belongs to."""
+        """Return the blocks that this event adds, with the name of the log each belongs to.
+
+        Empty: an event that the logs do not show, such as `leased`, or one without news. Events
+        must come as `holders` yields them: a poll, for example, is news only against the one
+        before.
+        """
         handler = _HANDLERS.get(type(event))
-        if handler:
-            return list(handler(self, event))
-        return []
+        if handler is None:
+            return []
+        return list(handler(self, event))
 
     def _block(self, event: Event, phase: Phase | None, action: str, **fields: str) -> Named:
+        """Make a block of the log of a phase (None: the experiment's), at the event's time in the
+        journal's zone, to the second.
+        """
         time = event.time.astimezone(self._zone).replace(tzinfo=None, microsecond=0)
         return self._name_of(phase), Block(time=time, action=action, **fields)
 
     @property
     def names(self) -> list[str]:
-        """The logs' names, as far as the events have told them."""
+        """The logs' names, as far as the events have said: each phase that was planned, and the
+        experiment's.
+        """
         return [*self._names.values(), EXPERIMENT_LOG]
 
     def _name_of(self, phase: Phase | None) -> str:
+        """The name of a phase's log; of the experiment's for None. A journal that never planned the
+        phase is an old one, whose logs had the tools' names.
+        """
         if phase is None:
             return EXPERIMENT_LOG
         return self._names.get(phase, OF_THE_TOOL[phase])
 
     def _planned(self, event: Planned) -> Iterator[Named]:
+        """Begin an execution's part of a log, and remember its items for the blocks that follow.
+
+        DISCOVER_EXPERIMENT
+        Details: Found experiment at /data/digits (experiment_summary.yaml)
+        Result: 4 runs and 1 control run configured
+        """
         self._names = named_by(event) | self._names
         if event.phase is not None:
             self._items[event.phase] = event.items
+            # the first poll of an execution is always news
             self._status.pop(event.phase, None)
         source = event.summary or _source_words(event)
         details = f"Found experiment at {event.folder} ({source})"
@@ -116,19 +136,29 @@ class Renderer:
         yield self._block(event, event.phase, "DISCOVER_EXPERIMENT", details=details, result=result)
 
     def _decided(self, event: Decided) -> Iterator[Named]:
+        """Report what is skipped or retried; what is submitted has a block when it is.
+
+        SKIP: r8/clean/epoch0
+        Details: result is there; results/r8.json: valid, 812 bytes
+        Result: Not submitted
+
+        RETRY: r8
+        Details: out of memory; batch 8 → 4
+        Result: Attempt 2
+        """
         if event.first:
             yield self._identify(event)
         for decision in event.decisions:
             if decision.reason in _REPORTED:
                 continue
-            reason = [decision.reason, decision.detail]
             if decision.action in ("skip", "blocked"):
-                action, result = "SKIP", "Not submitted"
                 evidence = map(_evidence_words, decision.evidence)
-                details = "; ".join([reason[0], *filter(None, reason[1:]), *evidence])
+                rest = [part for part in (decision.detail, *evidence) if part]
+                details = "; ".join([decision.reason, *rest])
+                action, result = "SKIP", "Not submitted"
             elif decision.action == "retry":
+                details = _join(decision.reason, decision.detail)
                 action, result = "RETRY", f"Attempt {decision.attempt}"
-                details = _join(*reason)
             else:
                 continue
             yield self._block(
@@ -136,6 +166,12 @@ class Renderer:
             )
 
     def _identify(self, event: Decided) -> Named:
+        """Say what a phase has, and how much of it is to be submitted.
+
+        IDENTIFY_RUNS                               IDENTIFY_EVALS
+        Details: r8_lr1e-4, r8_lr1e-5               Details: 2 runs × 3 tasks × 2 epochs
+        Result: All runs have finetune.slurm …      Result: 12 evaluations to submit
+        """
         items = self._items.get(event.phase, ())
         if event.phase == "evaluation":
             details, result = _matrix_words(items), _decision_words(event.decisions)
@@ -145,11 +181,18 @@ class Renderer:
         trained = [item for item in items if not item.control]
         names = _some([item.key for item in trained]) or "no run to train"
         result = _scripts_words(trained)
+        # That all are submitted goes without saying.
         if not trained or not _submits_all(event.decisions):
             result += f"; {_decision_words(event.decisions)}"
         return self._block(event, "preparation", "IDENTIFY_RUNS", details=names, result=result)
 
     def _submitted(self, event: Submitted) -> Iterator[Named]:
+        """Report a submission, with what was unusual about it.
+
+        SUBMIT_JOB: r8_lr1e-4
+        Details: sbatch --parsable wk-4tqd1e.sh (5-second stagger, attempt 2)
+        Result: Job ID 70412
+        """
         details = event.command
         remarks = list(_remarks_on(event))
         if remarks:
@@ -161,6 +204,9 @@ class Renderer:
         )
 
     def _rejected(self, event: Rejected | Doubted) -> Iterator[Named]:
+        """Report a submission that failed, or whose outcome is unknown: the command, and the
+        scheduler's message to the letter.
+        """
         yield self._block(
             event,
             event.phase,
@@ -171,6 +217,15 @@ class Renderer:
         )
 
     def _polled(self, event: Polled) -> Iterator[Named]:
+        """Report how many jobs are in which state, where that is news, and each job that changed.
+
+            STATUS_CHECK
+            Details: squeue --me (polling interval 60 s)
+            Result: 2 PENDING, 2 RUNNING
+
+        Equal counts are repeated once in `STATUS_AT_LEAST_EVERY`, to show that the watch is alive.
+        A poll without an answer is a `MONITOR_ERROR`, and shows nothing else.
+        """
         details = f"{event.query} (polling interval {event.interval_s:g} s)"
         if event.error:
             yield self._block(
@@ -184,10 +239,17 @@ class Renderer:
             result = counts_words(event.counts, _JOBS[event.phase])
             yield self._block(event, event.phase, "STATUS_CHECK", details=details, result=result)
         for change in event.changes:
-            if change.before != change.after or change.stuck:
+            is_news = change.before != change.after or change.stuck
+            if is_news:
                 yield self._changed(event, change)
 
     def _changed(self, event: Polled, change: Change) -> Named:
+        """Report a job's new state, as seen, or as it follows from a later one.
+
+        STATE_CHANGE: r8_lr1e-4
+        Details: RUNNING → FAILED
+        Result: exit code 1; out of memory; last line: CUDA out of memory
+        """
         details = f"{change.before or 'submitted'} → {change.after}"
         result = self._inferred_words(change) if change.inferred else _change_words(change)
         return self._block(
@@ -195,6 +257,9 @@ class Renderer:
         )
 
     def _inferred_words(self, change: Change) -> str:
+        """Say what a job must have done between two polls: `Training started at 2026-11-22 23:12:40
+        (inferred: between two polls)`. The time is the scheduler's, in the journal's zone.
+        """
         words = "Queued again"
         if change.after == "RUNNING":
             words = _STARTED[change.phase]
@@ -204,15 +269,27 @@ class Renderer:
         return f"{words} (inferred: between two polls)"
 
     def _observed(self, event: Observed) -> Iterator[Named]:
+        """Report something about the experiment as a whole: an outage of the scheduler as an error,
+        its end and a run log that is not continued as a status.
+        """
         action = "STATUS_CHECK" if event.what in _NO_ERRORS else "MONITOR_ERROR"
         yield self._block(event, None, action, details=event.what, result=event.detail)
 
     def _expected(self, event: Expected) -> Iterator[Named]:
+        """Report a criterion that was written down before any result, and where it came from."""
         details = criteria.criterion_of(event).words
         result = f"Written down, from {event.source}, before this watch submitted anything"
         yield self._block(event, None, "EXPECT", details=details, result=result)
 
     def _verified(self, event: Verified) -> Iterator[Named]:
+        """Report what was checked before evaluations begin, or at the end of all.
+
+            VERIFY_CHECKPOINTS
+            Details: 2 folders of 4 runs
+            Result: 7 of 8 checkpoints exist; missing: r8_lr1e-4/artifacts/epoch_1
+
+        The final count, `VALIDATE`, belongs to the experiment's log.
+        """
         phase: Phase | None = "evaluation"
         if event.what == "finetuning":
             action, result = "VERIFY_FINETUNING", _finetuning_words(event)
@@ -225,8 +302,17 @@ class Renderer:
         yield self._block(event, phase, action, details=event.looked_at, result=result)
 
     def _judged(self, event: Judged) -> Iterator[Named]:
-        is_plain = event.outcome == "done" and not event.why
-        if is_plain or event.outcome not in _WORTH_A_BLOCK:
+        """Report a verdict that the job's state does not give away: good but odd, invalid, unknown.
+
+            VALIDATE: r8_lr1e-4
+            Details: r8_lr1e-4/artifacts/epoch_1: empty folder
+            Result: INVALID: COMPLETED, but a checkpoint is empty
+
+        A plain `done` or `failed` has its STATE_CHANGE.
+        """
+        if event.outcome not in _WORTH_A_BLOCK:
+            return
+        if event.outcome == "done" and not event.why:
             return
         evidence = "; ".join(map(_evidence_words, event.evidence))
         details = evidence or f"attempt {event.attempt}, {event.state}"
@@ -238,8 +324,16 @@ class Renderer:
         )
 
     def _assessed(self, event: Assessed) -> Iterator[Named]:
-        """Report only an alarm, its end, slowness, new errors, or a time limit that comes first."""
-        if not (event.alarm or event.note or event.errors or event.health == "slow"):
+        """Report only an alarm, its end, slowness, new errors, or a time limit that comes first.
+
+            HEALTH: r8_lr1e-4
+            Details: metrics: step 400, 20 min ago
+            Result: STALLED: no step for 20 min; report: …/stall.json
+
+        The end of an alarm is `ADVANCING again: …`.
+        """
+        is_news = event.alarm or event.note or event.errors or event.health == "slow"
+        if not is_news:
             return
         evidence = "; ".join(map(_evidence_words, event.evidence))
         details = evidence or f"attempt {event.attempt}"
@@ -254,6 +348,13 @@ class Renderer:
         )
 
     def _concluded(self, event: Concluded) -> Iterator[Named]:
+        """Report that all jobs of this execution have ended, in what time.
+
+        ALL_COMPLETE
+        Details: 2 of 3 jobs reached terminal states
+        Result: 2 COMPLETED, 0 FAILED, 1 not submitted (c: no such queue)
+        Duration: 12 seconds
+        """
         total = sum(event.counts.values())
         requested = total + len(event.refused) + len(event.blocked)
         share = f"All {total}" if requested == total else f"{total} of {requested}"
@@ -267,6 +368,13 @@ class Renderer:
         )
 
     def _halted(self, event: Halted) -> Iterator[Named]:
+        """Report that nothing more of a phase is submitted: the budget is spent (an event without
+        keys), or its first jobs all failed by one cause.
+
+            HALT
+            Details: 3 jobs failed within a minute: ModuleNotFoundError … (r1, r2, r3)
+            Result: 17 more not submitted; read r1/slurm.out; put it right, …
+        """
         if not event.keys:
             result = f"{event.left} not submitted; a run with a larger --budget goes on"
             yield self._block(event, event.phase, "HALT", details=event.why, result=result)
@@ -281,6 +389,9 @@ class Renderer:
         yield self._block(event, event.phase, "HALT", details=details, result=result)
 
     def _detached(self, event: Detached) -> Iterator[Named]:
+        """Report that the watch ended before its jobs did: `Result: 4 jobs left to the scheduler;
+        run the same command to continue`.
+        """
         result = (
             f"{_count(event.active, 'job')} left to the scheduler; run the same command to continue"
         )
@@ -288,7 +399,11 @@ class Renderer:
 
 
 def _planned_words(event: Planned) -> str:
-    """Write `4 runs and 1 control run configured`, and how many evaluations where it matters."""
+    """Write `4 runs and 1 control run configured`, and how many evaluations where it matters.
+
+    In the log of the evaluations `4 runs configured for evaluation`, in that of the experiment `4
+    runs configured, 12 evaluations`.
+    """
     runs = {item.run for item in event.items if not item.control}
     controls = {item.run for item in event.items if item.control}
     words = _count(len(runs), "run")
@@ -304,13 +419,18 @@ def _planned_words(event: Planned) -> str:
 
 
 def _source_words(event: Planned) -> str:
-    """What an experiment without a summary was read from."""
+    """What an experiment without a summary was read from. Only scripts that were submitted as they
+    lie name the folder they run in (`workdir`).
+    """
     if event.items and all(item.workdir for item in event.items):
         return "submitted scripts"
     return "no summary; read from its folder tree"
 
 
 def _scripts_words(items: Sequence[RunItem]) -> str:
+    """Write `All runs have finetune.slurm scripts`, `All runs have scripts`, or `No script: r8,
+    r16`.
+    """
     without = [item.key for item in items if not item.script]
     if without:
         return f"No script: {_some(without)}"
@@ -320,13 +440,17 @@ def _scripts_words(items: Sequence[RunItem]) -> str:
 
 
 def _submits_all(decisions: Iterable[Decision]) -> bool:
-    """Whether every run but the control runs is to be submitted."""
+    """Whether every run but the control runs is to be submitted, now or as soon as there is room
+    (`wait`).
+    """
     trained = (decision for decision in decisions if not _control(decision))
     return all(decision.action in ("submit", "wait") for decision in trained)
 
 
 def _remarks_on(event: Submitted) -> Iterator[str]:
-    """Yield what is unusual about a submission."""
+    """Yield what is unusual about a submission: `5-second stagger`, `attempt 2`, or that its job
+    was found by its token after the submitter died. `event.note` comes last, in its own words.
+    """
     if event.stagger_s:
         yield f"{event.stagger_s:g}-second stagger"
     if event.adopted:
@@ -340,6 +464,7 @@ def _remarks_on(event: Submitted) -> Iterator[str]:
 
 
 def _finetuning_words(event: Verified) -> str:
+    """Write `All fine-tuning jobs COMPLETED`, else the counts: `3 COMPLETED, 1 FAILED`."""
     if event.counts != {"COMPLETED": event.expected}:
         return counts_words(event.counts, "fine-tuning jobs")
     if event.unselected:
@@ -348,13 +473,16 @@ def _finetuning_words(event: Verified) -> str:
 
 
 def _checkpoints_words(event: Verified) -> str:
+    """Write `All 8 checkpoints exist`, or `7 of 8 checkpoints exist`."""
     if event.found == event.expected:
         return f"All {event.found} checkpoints exist"
     return f"{event.found} of {event.expected} checkpoints exist"
 
 
 def _exceptions_words(event: Verified) -> str:
-    """Name what is missing, doubtful or not selected. "": nothing."""
+    """Name what is missing, doubtful or not selected: `; missing: r8/epoch_1; 2 not selected`. "":
+    nothing. At most ten names and three cautions; the journal has all.
+    """
     words = ""
     if event.missing:
         fault = "not COMPLETED" if event.what == "finetuning" else "missing"
@@ -385,21 +513,27 @@ _HANDLERS: dict[type, Callable[[Renderer, Any], Iterator[Named]]] = {
 
 
 def named_by(event: Planned) -> dict[Phase, str]:
-    """The logs that an event gives names; of an older event, all. What is no log's name is not
-    used.
+    """The logs that an event gives names: `{"preparation": "run-training.log"}`.
+
+    An older event names none, and its logs are those of torchtune and inspect-ai. A name that is no
+    log's (a journal is data, and might say `../x`) is replaced by the tool's.
     """
     if not event.logs:
         return dict(OF_THE_TOOL)
     names: dict[Phase, str] = {}
     for phase in PHASES:
         name = event.logs.get(phase)
-        if name is not None:
-            names[phase] = name if name in NAMES else OF_THE_TOOL[phase]
+        if name is None:
+            continue
+        names[phase] = name if name in NAMES else OF_THE_TOOL[phase]
     return names
 
 
 def log_names(events: Mapping[str, Iterable[AnyEvent | Unknown]]) -> dict[Phase, str]:
-    """The name of each phase's log that the journal has chosen so far."""
+    """The name of each phase's log that the journal has chosen so far: the first choice stays.
+
+    `events` are a journal's, by writer. Empty: nothing was planned yet.
+    """
     names: dict[Phase, str] = {}
     for event in holders(events):
         if isinstance(event, Planned):
@@ -410,9 +544,12 @@ def log_names(events: Mapping[str, Iterable[AnyEvent | Unknown]]) -> dict[Phase,
 def holders(events: Mapping[str, Iterable[AnyEvent | Unknown]]) -> Iterator[AnyEvent | Unknown]:
     """Yield the events that the live views show: of each lease's holder from its `leased` on, as
     far as the next holder had read them.
+
+    `events` are a journal's, by writer. What a holder wrote after it had lost the lease, unread by
+    the next one, is in no view: the log of a prefix of the journal must stay a prefix (law 1).
     """
     by_writer = {writer: list(written) for writer, written in events.items()}
-    leases = []
+    leases: list[Leased] = []
     for written in by_writer.values():
         leases += [event for event in written if isinstance(event, Leased)]
     leases.sort(key=lambda leased: (leased.lease, leased.writer, leased.seq))
@@ -421,11 +558,15 @@ def holders(events: Mapping[str, Iterable[AnyEvent | Unknown]]) -> Iterator[AnyE
         upto = len(written)
         if position + 1 < len(leases):
             upto = _read_by(leases[position + 1], leased.writer)
-        yield from (event for event in written[:upto] if event.seq >= leased.seq)
+        for event in written[:upto]:
+            if event.seq >= leased.seq:
+                yield event
 
 
 def _read_by(successor: Leased, writer: str) -> int:
-    """Return how many of a writer's events the next holder had read when it took the lease."""
+    """Return how many of a writer's events the next holder had read when it took the lease. 0: it
+    had read none.
+    """
     if successor.writer == writer:
         return successor.seq
     return successor.saw.get(writer, 0)
@@ -434,6 +575,8 @@ def _read_by(successor: Leased, writer: str) -> int:
 def last_software(events: Mapping[str, Iterable[AnyEvent | Unknown]]) -> str:
     """Return the version that rendered the views last, as `opened` names it: the newest holder's.
     "": nobody ever held the lease.
+
+    `check` compares it with its own before it calls a view that differs unsound.
     """
     software = ""
     for event in holders(events):
@@ -443,6 +586,7 @@ def last_software(events: Mapping[str, Iterable[AnyEvent | Unknown]]) -> str:
 
 
 def _software_of(written: Iterable[AnyEvent | Unknown]) -> str:
+    """Return the version in a writer's `opened`. "": an older writer, which has none."""
     for event in written:
         if isinstance(event, Opened):
             return event.software
@@ -450,7 +594,9 @@ def _software_of(written: Iterable[AnyEvent | Unknown]) -> str:
 
 
 def first_zone(events: Mapping[str, Iterable[AnyEvent | Unknown]]) -> str:
-    """Return the zone of the views: the first holder's."""
+    """Return the zone of the views, an IANA name: the first holder's. `UTC`: nobody held the
+    lease.
+    """
     for event in holders(events):
         for opened in events[event.writer]:
             if isinstance(opened, Opened):
@@ -461,8 +607,10 @@ def first_zone(events: Mapping[str, Iterable[AnyEvent | Unknown]]) -> str:
 def render_logs(
     events: Mapping[str, Iterable[AnyEvent | Unknown]], renderer: Renderer
 ) -> dict[str, list[Block]]:
-    """Render every log whole: name → blocks. The renderer is a new one, and can go on from there
-    afterwards.
+    """Render every log whole: name → blocks, in the order in which they are written.
+
+    `events` are a journal's, by writer. The renderer is a new one, and can go on from there
+    afterwards. A log without a block is left out.
     """
     blocks: list[Named] = []
     for event in holders(events):
@@ -479,7 +627,10 @@ def by_log(blocks: Iterable[Named]) -> dict[str, list[Block]]:
 
 
 def _some(names: Sequence[str], most: int = _MOST_NAMES, between: str = ", ") -> str:
-    """Join the first names, and say how many more there are: the journal has them all."""
+    """Join the first names, and say how many more there are: `r1, r2 and 8 more`.
+
+    The journal has them all. "": there are none.
+    """
     text = between.join(names[:most])
     more = len(names) - most
     if more <= 0:
@@ -494,13 +645,18 @@ def _join(*parts: str) -> str:
 
 
 def _count(number: int, noun: str) -> str:
+    """Write `1 run`, `2 runs`, `0 runs`."""
     if number == 1:
         return f"1 {noun}"
     return f"{number} {noun}s"
 
 
 def counts_words(counts: Mapping[str, int], noun: str) -> str:
-    """Write `All 4 jobs PENDING`, or `2 PENDING, 2 RUNNING`."""
+    """Write `All 4 jobs PENDING`, `1 job RUNNING`, or `2 PENDING, 2 RUNNING`.
+
+    `counts` are by state, in the order in which they are shown; `noun` is a plural. No counts give
+    `no jobs`.
+    """
     if not counts:
         return f"no {noun}"
     if len(counts) > 1:
@@ -514,6 +670,8 @@ def counts_words(counts: Mapping[str, int], noun: str) -> str:
 def concluded_words(event: Concluded) -> str:
     """Write `4 COMPLETED, 0 FAILED`, and what else was requested: `2 COMPLETED, 0 FAILED, 1 not
     submitted (c: no such queue)`.
+
+    COMPLETED and FAILED are always there, further states (`INVALID`, `UNKNOWN`) where they occur.
     """
     counts = {"COMPLETED": 0, "FAILED": 0} | event.counts
     parts = [f"{number} {state}" for state, number in counts.items()]
@@ -527,7 +685,9 @@ def concluded_words(event: Concluded) -> str:
 
 
 def _count_reasons(what: str, reasons: Mapping[str, str]) -> Iterator[str]:
-    """Count runs, and give the reason of each."""
+    """Count runs, and give the reason of each: `2 blocked (a: no checkpoint; b)`. Nothing: no
+    runs.
+    """
     if not reasons:
         return
     named = []
@@ -537,17 +697,22 @@ def _count_reasons(what: str, reasons: Mapping[str, str]) -> Iterator[str]:
 
 
 def _clipped(text: str) -> str:
+    """A text of at most `_MOST_LETTERS`; an ellipsis stands for the rest."""
     if len(text) <= _MOST_LETTERS:
         return text
     return text[: _MOST_LETTERS - 1] + "…"
 
 
 def _control(decision: Decision) -> bool:
+    """Whether a decision is on a control run, which is not trained, and so never submitted."""
     return decision.reason == "control run"
 
 
 def _decision_words(decisions: Iterable[Decision]) -> str:
-    """Write `18 evaluations to submit, 2 skipped`; of runs, `3 to submit, 1 skipped`."""
+    """Write `18 evaluations to submit, 2 skipped`; of runs, `3 to submit, 1 skipped`.
+
+    A retry, and one that waits for room, count as to be submitted.
+    """
     decisions = list(decisions)
     tally: Counter[str] = Counter(decision.action for decision in decisions)
     of_evaluations = any(decision.phase == "evaluation" for decision in decisions)
@@ -589,7 +754,9 @@ def _matrix_words(items: tuple[RunItem, ...]) -> str:
 
 
 def _product_words(noun: str, items: Sequence[RunItem]) -> str:
-    """Write `2 runs × 3 tasks × 2 epochs`. "": the items are not every combination of these."""
+    """Write `2 runs × 3 tasks × 2 epochs`; without epochs, as of control runs, `1 control run × 3
+    tasks`. "": the items are not every combination of these.
+    """
     runs = {item.run for item in items}
     tasks = {item.task for item in items}
     epochs = {item.epoch for item in items} - {None}
@@ -602,7 +769,14 @@ def _product_words(noun: str, items: Sequence[RunItem]) -> str:
 
 
 def _change_words(change: Change) -> str:
-    """Say what became of a job, and why."""
+    """Say what became of a job, and why.
+
+    Queued                                             PENDING, and the scheduler gives no reason
+    Training started                                   RUNNING
+    Evaluation finished                                COMPLETED
+    exit code 1; out of memory; last line: …           any other end
+    by its exit record; the scheduler says COMPLETED   where the wrapper's record overrules it
+    """
     facts, state = change.facts, change.after
     reason = facts.reason if facts.reason != "None" else ""
     by_record = ""
@@ -613,13 +787,18 @@ def _change_words(change: Change) -> str:
     if state == "RUNNING":
         return _join(_STARTED[change.phase], reason)
     if state == "COMPLETED":
-        return _join(_FINISHED[change.phase], by_record, reason if by_record else "")
+        if not by_record:
+            return _FINISHED[change.phase]
+        return _join(_FINISHED[change.phase], by_record, reason)
     last_line = f"last line: {change.last_line}" if change.last_line else ""
     return _join(by_record, reason, _exit_words(change), change.cause, last_line) or state
 
 
 def _exit_words(change: Change) -> str:
-    """Write `exit code 1, signal 9`. "": the exit code is not known."""
+    """Write `exit code 1`, or `exit code 0, signal 9`. "": the exit code is not known.
+
+    The wrapper's record knows the script's own code; the scheduler may only know the wrapper's.
+    """
     code = change.facts.exit_code
     if change.exit_record:
         code = change.exit_record.exit_code
@@ -631,6 +810,7 @@ def _exit_words(change: Change) -> str:
 
 
 def _evidence_words(evidence: Evidence) -> str:
+    """Write `results/r8.json: valid, 812 bytes`: where it was seen, and what."""
     words = f"{evidence.source}: {evidence.what}"
     if evidence.size_bytes is not None:
         words += f", {evidence.size_bytes} bytes"

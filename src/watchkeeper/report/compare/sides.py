@@ -74,12 +74,20 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def code(self) -> str:
-        """`9e60ec7a`, `9e60ec7a+dirty`, "" for none."""
-        return self.commit[:8] + ("+dirty" if self.dirty and self.commit else "")
+        """The code in short: `9e60ec7a`, `9e60ec7a+dirty`, "" where no commit is known."""
+        if not self.commit:
+            return ""
+        short = self.commit[:8]
+        if self.dirty:
+            return f"{short}+dirty"
+        return short
 
     @property
     def unranked(self) -> frozenset[str]:
-        """The metrics of which nobody knows whether more is better: no run leads in them."""
+        """The metrics of which nobody knows whether more is better: no run leads in them.
+
+        `samples`, for example, unless the run's settings say otherwise.
+        """
         return frozenset(name for name in self.metrics if not better_end(name, self.rules))
 
 
@@ -124,31 +132,39 @@ class Against(msgspec.Struct, frozen=True, kw_only=True):
 def best(
     figures: Iterable[tuple[str, str, Number]], rules: Mapping[str, str] = NO_RULES
 ) -> tuple[dict[str, Number], dict[str, str]]:
-    """The best of each metric, and where it was reached: from (metric, epoch, figure). NaN is never
-    the best. Where nobody knows the better end, the last figure stands for it.
+    """The best of each metric, and where it was reached: from (metric, epoch, figure).
+
+    Of `("acc", "0", 0.8), ("acc", "1", 0.94)` the first result is `{"acc": 0.94}`, the second
+    `{"acc": "1"}`. NaN is never the best, unless there is nothing else. Where nobody knows the
+    better end, the last figure stands for it. `rules` say which end is the better one.
     """
     bests: dict[str, Number] = {}
     at: dict[str, str] = {}
     for metric, epoch, figure in figures:
         end = better_end(metric, rules)
-        if metric not in bests or not end or _is_better(end, figure, bests[metric]):
-            bests[metric], at[metric] = figure, epoch
+        if metric in bests and end and not _is_better(end, figure, bests[metric]):
+            continue
+        bests[metric] = figure
+        at[metric] = epoch
     return bests, at
 
 
 def end_of(metric: str, sides: Iterable[Side]) -> Better:
-    """Which figures of a metric are the better ones in all of these runs; "" where that is not
-    known, or their rules differ.
+    """Which figures of a metric are the better ones in all of these runs: `less` or `more`.
+
+    "": that is not known, their rules differ, or there are no runs.
     """
     ends = {better_end(metric, side.rules) for side in sides}
-    if len(ends) == 1:
-        return ends.pop()
-    return ""
+    if len(ends) != 1:
+        return ""
+    return ends.pop()
 
 
 def varying(sides: Sequence[Side]) -> list[str]:
-    """The settings that are not the same in all runs, in the order first met. What a run does not
-    name varies only where its settings are known to be whole.
+    """The settings that are not the same in all runs, in the order first met.
+
+    A run without any settings counts for nothing. What a run does not name varies only where its
+    settings are known to be whole: a run log may leave out what is as elsewhere.
     """
     known = [side for side in sides if side.settings]
     keys = dict.fromkeys(chain.from_iterable(side.settings for side in known))
@@ -159,20 +175,27 @@ def _values(key: str, sides: Sequence[Side]) -> set[str | None]:
     """What a setting is in these runs; None: a run whose settings are all known has none."""
     values: set[str | None] = set()
     for side in sides:
-        if key in side.settings or not side.partial:
+        is_named = key in side.settings
+        if is_named or not side.partial:
             values.add(side.settings.get(key))
     return values
 
 
 def metrics_of(sides: Iterable[Side]) -> list[str]:
-    """Every metric that a run has, the end losses first, in the order met."""
+    """Every metric that a run has, the end losses first, in the order met: how tables show them."""
     names = dict.fromkeys(chain.from_iterable(side.metrics for side in sides))
     losses = [name for name in END_LOSSES if name in names]
     return list(dict.fromkeys([*losses, *names]))
 
 
 def against(base: Side, side: Side, commits: int | None = None) -> Against:
-    """What differs from the base. `commits`: how many lie between the two, if counted."""
+    """What differs from the base, from the base's point of view: `old` is its value.
+
+    `commits`: how many lie between the two, if counted (None: they were not, or cannot be).
+    """
+    script: bool | None = None
+    if base.script and side.script:
+        script = base.script != side.script
     return Against(
         name=side.name,
         base=base.name,
@@ -180,7 +203,7 @@ def against(base: Side, side: Side, commits: int | None = None) -> Against:
         code=_difference("code", base.code, side.code),
         commits=commits,
         diff=base.diff != side.diff,
-        script=base.script != side.script if base.script and side.script else None,
+        script=script,
         files=_differing(base.files, side.files),
         data=_difference("data", base.data, side.data),
         metrics=tuple(_deltas(base, side)),
@@ -190,19 +213,23 @@ def against(base: Side, side: Side, commits: int | None = None) -> Against:
 def _config_differences(base: Side, side: Side) -> Iterator[Difference]:
     """The settings that differ: none where one of the two has none, and only those that both name
     where one of them names but some.
+
+    Of `lr: 0.001, seed: 7` and `lr: 0.01, bf16: yes`: `lr`, and, if both are whole, `seed` (new
+    None) and `bf16` (old None).
     """
     old, new = base.settings, side.settings
     if not old or not new:
         return
-    keys = dict.fromkeys([*old, *new])
+    keys = list(dict.fromkeys([*old, *new]))
     if base.partial or side.partial:
-        keys = dict.fromkeys(key for key in old if key in new)
+        keys = [key for key in old if key in new]
     for key in keys:
         if old.get(key) != new.get(key):
             yield Difference(key=key, old=old.get(key), new=new.get(key))
 
 
 def _deltas(base: Side, side: Side) -> Iterator[Delta]:
+    """Each figure that one of the two has, beside the other's, in the order of `metrics_of`."""
     both = [base, side]
     for name in metrics_of(both):
         yield _delta(name, base.metrics.get(name), side.metrics.get(name), end_of(name, both))
@@ -210,13 +237,14 @@ def _deltas(base: Side, side: Side) -> Iterator[Delta]:
 
 def in_one_spelling(sides: Sequence[Side]) -> list[Side]:
     """The sides with one name for a setting that some call `lr` and others `learning_rate`: the one
-    met first.
+    met first. `figures.SAME` lists which names are of one setting.
     """
     keys = dict.fromkeys(chain.from_iterable(side.settings for side in sides))
     names: dict[str, str] = {}
     for same in figures.SAME:
-        first, *others = [key for key in keys if key in same] or [""]
-        names |= dict.fromkeys(others, first)
+        spellings = [key for key in keys if key in same]
+        for other in spellings[1:]:
+            names[other] = spellings[0]
     return [_renamed(side, names) for side in sides]
 
 
@@ -227,24 +255,29 @@ def _renamed(side: Side, names: Mapping[str, str]) -> Side:
 
 
 def chosen(sides: Sequence[Side], glob: str | None) -> list[Side]:
-    """The runs whose name matches; all for None."""
+    """The runs whose name matches a glob (`r8_*`, with the case of letters); all for None."""
     return [side for side in sides if glob is None or fnmatchcase(side.name, glob)]
 
 
 def of_log(log: Log, rules: Mapping[str, str] = NO_RULES) -> Side:
     """A run log's side: its Config as settings, how it stands as state, the figures of its Results,
     else of its Status. `rules` say which figures are the better ones.
+
+    It is named as in `experiments.md`, `train_2026-03-11`, or by its task where it has no date. Its
+    settings are not marked as partial, though people may leave some out.
     """
     stands = standing(log)
     fields = prior.fields_of(log)
     commit = code_state.commit_of(log)
     reported = figures.figures(log, stands)
     metrics, at = best(reported.found, rules)
+    # script and code have places of their own; the dataset is `data`
+    left_out = (*prior.CODE_FIELDS, *CONFIG["dataset"])
     return Side(
         name=f"{log.task}_{log.day}" if log.day else log.task,
         where=log.file.path,
         state=stands.state,
-        settings=dict(figures.settings(log, (*prior.CODE_FIELDS, *CONFIG["dataset"]))),
+        settings=dict(figures.settings(log, left_out)),
         commit=commit,
         dirty=prior.says_dirty(log) if commit else None,
         data=fields.get("dataset", "").replace("`", ""),
@@ -262,14 +295,17 @@ def finished(side: Side) -> bool:
 
 
 def leader(metric: str, sides: Iterable[Side]) -> str:
-    """The run that leads in a metric: of those that finished, where one of them has it; "" where
-    nobody has, and where nobody knows whether more is better.
+    """The name of the run that leads in a metric: of those that finished, where one of them has it.
+
+    Of two that are equal the first leads. "": nobody has the metric, or nobody knows whether more
+    is better.
     """
     having = [side for side in sides if metric in side.metrics]
     end = end_of(metric, having)
     if not end:
         return ""
-    first, *others = [side for side in having if side.state in GOOD] or having
+    good = [side for side in having if side.state in GOOD]
+    first, *others = good or having
     for side in others:
         if _is_better(end, side.metrics[metric], first.metrics[metric]):
             first = side
@@ -277,44 +313,59 @@ def leader(metric: str, sides: Iterable[Side]) -> str:
 
 
 def ahead(metric: str, sides: Iterable[Side], name: str) -> list[Side]:
-    """The runs that did not finish and are better than the leader so far."""
+    """The runs that did not finish and are better than the leader so far, whose `name` this is.
+
+    They may yet be overtaken, or turn. Empty: there are none, or no run leads.
+    """
     known = [side for side in sides if metric in side.metrics]
     first = next((side for side in known if side.name == name), None)
     end = end_of(metric, known)
     if first is None or not end:
         return []
-    return [
-        side
-        for side in known
-        if side.state not in GOOD
-        and side.name != name
-        and _is_better(end, side.metrics[metric], first.metrics[metric])
-    ]
+    best_so_far = []
+    for side in known:
+        if side.name == name or side.state in GOOD:
+            continue
+        if _is_better(end, side.metrics[metric], first.metrics[metric]):
+            best_so_far.append(side)
+    return best_so_far
 
 
 def value_of(figure: Number) -> float:
-    """A figure as Python counts; the spelled ones too."""
+    """A figure as Python counts; the spelled ones (`NaN`, `-Infinity`) too."""
     if isinstance(figure, str):
         return figures.SPELLED[figure.casefold()]
     return float(figure)
 
 
 def _is_better(end: Better, new: Number, old: Number) -> bool:
+    """Whether a figure is better than another, where `end` is `less` or `more`.
+
+    Any number is better than NaN; NaN is better than nothing.
+    """
     one, other = value_of(new), value_of(old)
-    if math.isnan(one) or math.isnan(other):
-        return math.isnan(other) and not math.isnan(one)
+    if math.isnan(one):
+        return False
+    if math.isnan(other):
+        return True
     if end == "less":
         return one < other
     return one > other
 
 
 def _delta(metric: str, old: Number | None, new: Number | None, end: Better) -> Delta:
+    """One metric of two runs. None: a run does not have it; "" for `end`: nobody knows which is
+    the better one.
+
+    `better` stays None where the two are equal, one is NaN, or `end` is not known. `change` is None
+    for an infinite difference as well.
+    """
     if old is None or new is None:
         return Delta(metric=metric, old=old, new=new)
     change = value_of(new) - value_of(old)
-    if old == new or math.isnan(change) or not end:
-        better = None
-    else:
+    better: bool | None = None
+    is_comparable = old != new and not math.isnan(change)
+    if is_comparable and end:
         better = _is_better(end, new, old)
     return Delta(
         metric=metric,
@@ -326,15 +377,18 @@ def _delta(metric: str, old: Number | None, new: Number | None, end: Better) -> 
 
 
 def _differing(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[str, ...]:
-    """The files that are not the same; none where one of the two is not known."""
-    if old and new:
-        names = dict.fromkeys([*old, *new])
-    else:
-        names = {}
+    """The files that are not the same, by path → hash; none where one of the two is not known.
+
+    A file that only one of them has differs.
+    """
+    if not old or not new:
+        return ()
+    names = dict.fromkeys([*old, *new])
     return tuple(name for name in names if old.get(name) != new.get(name))
 
 
 def _difference(key: str, old: str, new: str) -> Difference | None:
+    """A difference of one value, "" for none; None: both are the same."""
     if old == new:
         return None
     return Difference(key=key, old=old or None, new=new or None)
