@@ -67,9 +67,9 @@ class Block(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _escape_character(character: str) -> str:
-    """Write one character so that a line of the log stays one line, and shows what it holds.
+    r"""Write one character so that a line of the log stays one line, and shows what it holds.
 
-    A newline becomes `\\n`, a terminal's escape `\\u001b`. What can be printed stays.
+    A newline becomes `\n`, a terminal's escape `\u001b`. What can be printed stays.
     """
     if character == "\\":
         return "\\\\"

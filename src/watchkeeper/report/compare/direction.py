@@ -45,7 +45,11 @@ def better_end(metric: str, rules: Mapping[str, str] = NO_RULES) -> Better:
 
 
 def _rule_for(metric: str, rules: Mapping[str, str]) -> str:
-    """The first rule that matches; "" for none."""
+    """The first rule that matches, `max` or `min`; "" for none.
+
+    Of `{"*loss": "min", "clean accuracy": "max"}` the second counts for `clean accuracy`, and for
+    `clean loss` the first.
+    """
     alone = metric.rpartition(" ")[2]
     for name in (metric, alone):
         if name in rules:
@@ -57,6 +61,10 @@ def _rule_for(metric: str, rules: Mapping[str, str]) -> str:
 
 
 def _by_name(metric: str) -> Better:
+    """The better end by the words of a metric's name: `val_loss` is better the less it is,
+    `accuracy` the more. "": the words do not say (`samples`), or speak of neither
+    (`learning_rate`).
+    """
     words = _words(metric)
     if _NEITHER.fullmatch(words[-1]):
         return ""

@@ -86,7 +86,8 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
     def unranked(self) -> frozenset[str]:
         """The metrics of which nobody knows whether more is better: no run leads in them.
 
-        `samples`, for example, unless the run's settings say otherwise.
+        `samples`, for example, unless a rule of the settings says which end of it is the better
+        one.
         """
         return frozenset(name for name in self.metrics if not better_end(name, self.rules))
 
@@ -168,11 +169,19 @@ def varying(sides: Sequence[Side]) -> list[str]:
     """
     known = [side for side in sides if side.settings]
     keys = dict.fromkeys(chain.from_iterable(side.settings for side in known))
-    return [key for key in keys if len(_values(key, known)) > 1]
+    differing = []
+    for key in keys:
+        if len(_values(key, known)) > 1:
+            differing.append(key)
+    return differing
 
 
 def _values(key: str, sides: Sequence[Side]) -> set[str | None]:
-    """What a setting is in these runs; None: a run whose settings are all known has none."""
+    """What a setting is in these runs: `{"0.001", "0.01"}`. None among them: a run whose settings
+    are all known has none.
+
+    A run that names only some of its settings has no say in those that it leaves out.
+    """
     values: set[str | None] = set()
     for side in sides:
         is_named = key in side.settings
@@ -182,7 +191,11 @@ def _values(key: str, sides: Sequence[Side]) -> set[str | None]:
 
 
 def metrics_of(sides: Iterable[Side]) -> list[str]:
-    """Every metric that a run has, the end losses first, in the order met: how tables show them."""
+    """Every metric that a run has, the end losses first, in the order met.
+
+    Tables of several runs show them in this order: `end_train_loss`, `end_val_loss`, `clean
+    accuracy`.
+    """
     names = dict.fromkeys(chain.from_iterable(side.metrics for side in sides))
     losses = [name for name in END_LOSSES if name in names]
     return list(dict.fromkeys([*losses, *names]))
@@ -229,7 +242,10 @@ def _config_differences(base: Side, side: Side) -> Iterator[Difference]:
 
 
 def _deltas(base: Side, side: Side) -> Iterator[Delta]:
-    """Each figure that one of the two has, beside the other's, in the order of `metrics_of`."""
+    """Each figure that one of the two has, beside the other's, in the order of `metrics_of`.
+
+    Whether the change is for the better is known only where both rank the metric in the same way.
+    """
     both = [base, side]
     for name in metrics_of(both):
         yield _delta(name, base.metrics.get(name), side.metrics.get(name), end_of(name, both))
@@ -249,22 +265,26 @@ def in_one_spelling(sides: Sequence[Side]) -> list[Side]:
 
 
 def _renamed(side: Side, names: Mapping[str, str]) -> Side:
-    """The side with these settings under other names: name → its new one."""
+    """The side with these settings under other names: name → its new one (`lr` → `learning_rate`).
+
+    Settings without a new name stay as they are, and so does their order.
+    """
     settings = {names.get(key, key): value for key, value in side.settings.items()}
     return msgspec.structs.replace(side, settings=settings)
 
 
 def chosen(sides: Sequence[Side], glob: str | None) -> list[Side]:
     """The runs whose name matches a glob (`r8_*`, with the case of letters); all for None."""
-    return [side for side in sides if glob is None or fnmatchcase(side.name, glob)]
+    if glob is None:
+        return list(sides)
+    return [side for side in sides if fnmatchcase(side.name, glob)]
 
 
 def of_log(log: Log, rules: Mapping[str, str] = NO_RULES) -> Side:
     """A run log's side: its Config as settings, how it stands as state, the figures of its Results,
     else of its Status. `rules` say which figures are the better ones.
 
-    It is named as in `experiments.md`, `train_2026-03-11`, or by its task where it has no date. Its
-    settings are not marked as partial, though people may leave some out.
+    It is named as in `experiments.md`, `train_2026-03-11`, or by its task where it has no date.
     """
     stands = standing(log)
     fields = prior.fields_of(log)
@@ -295,10 +315,11 @@ def finished(side: Side) -> bool:
 
 
 def leader(metric: str, sides: Iterable[Side]) -> str:
-    """The name of the run that leads in a metric: of those that finished, where one of them has it.
+    """The name of the run that leads in a metric, `clean accuracy` for example: of those that
+    finished, where one of them has it, else of all.
 
-    Of two that are equal the first leads. "": nobody has the metric, or nobody knows whether more
-    is better.
+    A run that stopped early may lead for the moment: `ahead` names such runs. Of two that are equal
+    the first leads. "": nobody has the metric, or nobody knows whether more is better.
     """
     having = [side for side in sides if metric in side.metrics]
     end = end_of(metric, having)
@@ -384,11 +405,18 @@ def _differing(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[str, ...
     if not old or not new:
         return ()
     names = dict.fromkeys([*old, *new])
-    return tuple(name for name in names if old.get(name) != new.get(name))
+    differing = []
+    for name in names:
+        if old.get(name) != new.get(name):
+            differing.append(name)
+    return tuple(differing)
 
 
 def _difference(key: str, old: str, new: str) -> Difference | None:
-    """A difference of one value, "" for none; None: both are the same."""
+    """A difference of one value, such as the commit; None: both are the same.
+
+    "" stands for a value that is not known, and is None in the difference.
+    """
     if old == new:
         return None
     return Difference(key=key, old=old or None, new=new or None)
