@@ -107,7 +107,12 @@ class History(msgspec.Struct):
     published: list[Published] = []
 
     def feed(self, event: AnyEvent | Unknown | Sight) -> None:
-        """Add one event, or one change that a poll saw."""
+        """Add one event, or one change that a poll saw: what `split_by_key` yields for this key.
+
+        The events of one writer come in their order; those of several may come in any. An event of
+        another kind changes nothing. Of two `intended` of one attempt, or two `submitted` of one
+        job, the first counts: a second one is the same, written again by whoever took over.
+        """
         if isinstance(event, Sight):
             self.sights.append(event)
         elif isinstance(event, Intended):
@@ -134,25 +139,38 @@ class History(msgspec.Struct):
             self.published.append(event)
 
     def _take_word(self, event: Vouched) -> None:
-        """Keep the newest word on a checkpoint, by its path."""
+        """Keep the newest word on a checkpoint, by its path: passports and sign-offs may be made
+        again.
+        """
         before = self.vouched.get(event.path)
         if before is None or event.time >= before.time:
             self.vouched[event.path] = event
 
     def _take_page(self, event: Synced) -> None:
-        """Keep the newest page of an attempt's W&B run."""
+        """Keep the newest page of an attempt's W&B run: a run may be synced again, and to another
+        project.
+
+        The team's page and the public copy are kept apart.
+        """
         place = (event.attempt, event.public)
         before = self.synced.get(place)
         if before is None or event.time >= before.time:
             self.synced[place] = event
 
     def page_of(self, attempt: int, *, public: bool = False) -> str:
-        """The address of an attempt's W&B run; "": it was not synced."""
+        """The address of an attempt's W&B run; "": it was not synced.
+
+        `public` asks for the copy that a publication made, else it is the team's own page.
+        """
         synced = self.synced.get((attempt, public))
         return synced.url if synced else ""
 
     def files(self) -> list[LogFile]:
-        """List its run logs, oldest first: a change of purpose begins a new one."""
+        """List its run logs, oldest first: a change of purpose begins a new one.
+
+        Empty: none was written yet. `first` of each is its lowest attempt, also where the journal
+        tells of a later one first.
+        """
         files: dict[str, LogFile] = {}
         for event in self.documented:
             file = files.get(event.path)
@@ -164,31 +182,47 @@ class History(msgspec.Struct):
         return sorted(files.values(), key=lambda file: (file.first, file.path))
 
     def file_after(self, file: LogFile) -> LogFile | None:
-        """Return the run log that continues this one. None: it is the newest."""
+        """Return the run log that continues this one. None: it is the newest.
+
+        Of two logs that begin with the same attempt, neither continues the other.
+        """
         for other in self.files():
             if other.first > file.first:
                 return other
         return None
 
     def attempts_of(self, file: LogFile) -> range:
-        """Return the numbers of the attempts that one of its run logs holds."""
+        """Return the numbers of the attempts that one of its run logs holds: from its first to the
+        one before the next log's first. The newest log has no upper end.
+        """
         successor = self.file_after(file)
         if successor is None:
             return range(file.first, _NO_LIMIT)
         return range(file.first, successor.first)
 
     def attempt_at(self, time: datetime) -> int:
-        """Return the number of the newest attempt at this time. 1: there was none yet."""
-        before = (n for n, intended in self.intended.items() if intended.time <= time)
-        return max(before, default=1)
+        """Return the number of the newest attempt at this time. 1: there was none yet.
+
+        A note that was written at that time belongs to this attempt.
+        """
+        newest = 1
+        for number, intended in self.intended.items():
+            if intended.time <= time:
+                newest = max(newest, number)
+        return newest
 
     def attempt_numbers(self) -> list[int]:
-        """Return the numbers of all attempts, in order."""
+        """Return the numbers of all attempts, in order: also of those that the journal knows only
+        by a submission or a verdict.
+        """
         submitted = {number for number, _ in self.submitted}
         return sorted({*self.intended, *submitted, *self.judged})
 
     def submission_of(self, number: int) -> Submitted | None:
-        """Return the first submission of an attempt. None: it was never submitted."""
+        """Return the first submission of an attempt. None: it was never submitted.
+
+        A doubtful submission that was repeated may have more than one.
+        """
         for (attempt, _), submission in self.submitted.items():
             if attempt == number:
                 return submission
@@ -197,12 +231,18 @@ class History(msgspec.Struct):
     def executions_of(self, number: int) -> list[Execution]:
         """Split an attempt into its executions: a job that waits again after it ran is started
         again.
+
+            PENDING → RUNNING → PENDING → RUNNING → COMPLETED
+            execution 0         execution 1, which has the verdict
+
+        There is always one, also of an attempt that no poll has seen yet.
         """
         groups: list[list[Sight]] = [[]]
         for sight in self.sights:
             if sight.change.attempt != number:
                 continue
-            if sight.change.after == "PENDING" and _has_started(groups[-1]):
+            waits_again = sight.change.after == "PENDING" and _has_started(groups[-1])
+            if waits_again:
                 groups.append([])
             groups[-1].append(sight)
         executions = []
@@ -221,7 +261,10 @@ class History(msgspec.Struct):
         return executions
 
     def exit_code_of(self, number: int) -> int | None:
-        """Return the last exit code that an attempt's polls saw. None: they saw none."""
+        """Return the last exit code that an attempt's polls saw. None: they saw none.
+
+        The wrapper's record knows the script's own code, and counts before the scheduler's.
+        """
         code = None
         for sight in self.sights:
             change = sight.change
@@ -234,7 +277,10 @@ class History(msgspec.Struct):
         return code
 
     def written(self, path: str) -> Written:
-        """Collect what the machine has written into one of its run logs."""
+        """Collect what the machine has written into one of its run logs: the values of each field,
+        the lines of Status, and what it has kept of a person's. Empty: it has written nothing
+        there.
+        """
         written = Written({}, set(), {})
         for event in self.documented:
             if event.path != path:
@@ -247,6 +293,7 @@ class History(msgspec.Struct):
 
 
 def _has_started(sights: list[Sight]) -> bool:
+    """Whether the scheduler gave a start in any of these changes."""
     return any(sight.change.facts.started for sight in sights)
 
 
@@ -274,12 +321,16 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def newest_facts(self) -> list[SchedulerFacts]:
-        """What the scheduler said of it, newest first."""
+        """What the scheduler said of it at each change, newest first. Empty: no poll has seen
+        it.
+        """
         return [sight.change.facts for sight in reversed(self.sights)]
 
     @property
     def job_id(self) -> str:
-        """The job's id, with the number of the restart. "": not known yet."""
+        """The job's id, with the number of the restart: `70412`, `70412 (restart 1)`. "": not
+        known yet.
+        """
         job_id = ""
         if self.sights:
             job_id = self.sights[-1].change.job_id
@@ -291,19 +342,26 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def node(self) -> str:
-        """Where it ran. "": not known."""
-        nodes = (facts.node for facts in self.newest_facts if facts.node)
-        return next(nodes, "")
+        """Where it ran, by the newest facts that name a node: `gpu-07`. "": not known."""
+        for facts in self.newest_facts:
+            if facts.node:
+                return facts.node
+        return ""
 
     @property
     def started(self) -> datetime | None:
-        """When the scheduler started it. None: not known."""
-        starts = (facts.started for facts in self.newest_facts if facts.started)
-        return next(starts, None)
+        """When the scheduler started it, by the newest facts that say so. None: not known."""
+        for facts in self.newest_facts:
+            if facts.started:
+                return facts.started
+        return None
 
     @property
     def begun(self) -> datetime | None:
-        """When it was started, else submitted, else intended. None: none of them is known."""
+        """When it was started, else submitted, else intended. None: none of them is known.
+
+        A further execution was not submitted: it begins where a poll first saw it wait.
+        """
         if self.started is not None:
             return self.started
         if self.index and self.sights:
@@ -316,21 +374,28 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def ended(self) -> datetime | None:
-        """When it ended. None: it runs, or its first execution awaits a verdict."""
+        """When it ended. None: it runs, or its first execution awaits a verdict.
+
+        The scheduler's time, else that of the verdict, if it was seen to start at all.
+        """
         if self.judged is None and not self.index:
             return None
-        ends = (facts.ended for facts in self.newest_facts if facts.ended)
-        end = next(ends, None)
-        if end is None and self.judged is not None and self.started is not None:
+        for facts in self.newest_facts:
+            if facts.ended:
+                return facts.ended
+        if self.judged is not None and self.started is not None:
             return self.judged.time
-        return end
+        return None
 
     @property
     def runtime_s(self) -> float | None:
         """Seconds from its start to its end. None: one of them is not known, or they disagree."""
-        if self.started is None or self.ended is None or self.ended < self.started:
+        started, ended = self.started, self.ended
+        if started is None or ended is None:
             return None
-        return (self.ended - self.started).total_seconds()
+        if ended < started:
+            return None
+        return (ended - started).total_seconds()
 
 
 class LogView:
@@ -361,46 +426,56 @@ class LogView:
 
     @property
     def first_intended(self) -> Intended | None:
-        """The purpose of its first attempt. None: the journal has none."""
-        if self.attempts:
-            return self.history.intended.get(self.attempts[0])
-        return None
+        """The purpose of its first attempt. None: it has no attempt, or its purpose is not known.
+        """
+        if not self.attempts:
+            return None
+        return self.history.intended.get(self.attempts[0])
 
     @property
     def last_judged(self) -> Judged | None:
         """The verdict on its newest attempt. None: there is none yet."""
-        if self.attempts:
-            return self.history.judged.get(self.attempts[-1])
-        return None
+        if not self.attempts:
+            return None
+        return self.history.judged.get(self.attempts[-1])
 
     @property
     def last_with_wandb(self) -> Judged | None:
         """The verdict on the newest attempt that left a W&B run. None: no attempt left one."""
         for number in reversed(self.attempts):
             judged = self.history.judged.get(number)
-            if judged is not None and judged.learned is not None and judged.learned.wandb:
+            if judged is None or judged.learned is None:
+                continue
+            if judged.learned.wandb:
                 return judged
         return None
 
     def path(self, path: str) -> str:
         """Turn a path of the journal, relative to the experiment, into one relative to the log's
         root.
+
+        `r8/artifacts/epoch_1` becomes `experiments/digits/r8/artifacts/epoch_1` where the root is
+        the repository. An absolute path stays as it is, and so does "".
         """
-        if not path or not self.about.below or path.startswith("/"):
+        if not path or not self.about.below:
+            return path
+        if path.startswith("/"):
             return path
         return posixpath.normpath(posixpath.join(self.about.below, path))
 
     def iso(self, time: datetime) -> str:
-        """Write `2026-03-11T15:00:00Z`, or with the zone's offset."""
+        """Write `2026-03-11T15:00:00Z`, or with the zone's offset: `2026-03-11T16:00:00+01:00`."""
         local = time.astimezone(self.zone).replace(microsecond=0)
         return local.isoformat().replace("+00:00", "Z")
 
     def human(self, time: datetime) -> str:
-        """Write the date for people: `Wednesday, Mar 11th, 2026`."""
+        """Write the date for people, in the log's zone: `Wednesday, Mar 11th, 2026`."""
         return human(time.astimezone(self.zone).date())
 
     def stamp(self, time: datetime) -> str:
-        """Write `2026-03-11 15:00 UTC`, or with the offset where the zone has no letters."""
+        """Write `2026-03-11 15:00 UTC`, or with the offset where the zone has no letters:
+        `2026-03-11 18:00 +03:00`. Lines of Status begin so.
+        """
         local = time.astimezone(self.zone)
         zone = local.strftime("%Z")
         if not (zone.isalpha() and zone.isupper()):
@@ -409,7 +484,11 @@ class LogView:
 
 
 def split_by_key(event: AnyEvent | Unknown) -> Iterator[tuple[str, AnyEvent | Unknown | Sight]]:
-    """Yield the keys that an event is about, each with what its `History` is fed."""
+    """Yield the keys that an event is about, each with what its `History` is fed.
+
+    A `polled` is about each job that changed; most others are about one key. Nothing: an event that
+    no run log shows, such as `leased`.
+    """
     if isinstance(event, Polled):
         for change in event.changes:
             yield change.key, Sight(event.time, change)
@@ -418,8 +497,11 @@ def split_by_key(event: AnyEvent | Unknown) -> Iterator[tuple[str, AnyEvent | Un
 
 
 def list_differences(before: Intended, after: Intended) -> list[str]:
-    """List the script and configurations in which two attempts differ. Empty: they do the same
-    work.
+    """List the script and configurations in which two attempts differ, by path. Empty: they do the
+    same work.
+
+    A difference starts a new run log. Requests to the scheduler and resume paths are no difference:
+    `work_sha256` is a hash without them ("": an older event).
     """
     if before.work_sha256 and before.work_sha256 == after.work_sha256:
         return []
@@ -433,12 +515,16 @@ def list_differences(before: Intended, after: Intended) -> list[str]:
 
 
 def _script_of(intended: Intended) -> str:
-    """Return the hash of a script as people wrote it, where the journal has it."""
+    """Return the hash of a script as people wrote it, where the journal has it, else of the script
+    that was submitted.
+    """
     return intended.source_sha256 or intended.script_sha256
 
 
 def describe_uncommitted(intended: Intended) -> str:
-    """Say what ran that the commit does not hold. "": the commit holds all of it."""
+    """Say what ran that the commit does not hold: `not in the commit: train.py; kept with the
+    attempt`. "": the commit holds all of it, or it is not known.
+    """
     notes = []
     if intended.git_dirty:
         notes.append("with uncommitted changes")
@@ -452,7 +538,9 @@ def describe_uncommitted(intended: Intended) -> str:
 
 
 def list_names(names: tuple[str, ...]) -> str:
-    """Write the first names, and how many more there are."""
+    """Write the first names, and how many more there are: `a.py, b.py, c.py, d.py, e.py and 4
+    more`.
+    """
     listed = ", ".join(names[:MOST_NAMES])
     more = len(names) - MOST_NAMES
     if more > 0:
@@ -461,5 +549,5 @@ def list_names(names: tuple[str, ...]) -> str:
 
 
 def shorten(text: str) -> str:
-    """Put a text on one line, cut to 600 characters."""
+    """Put a text on one line, cut to 600 characters: a run log is read by people."""
     return " ".join(text.split())[:600]

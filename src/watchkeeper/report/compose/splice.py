@@ -46,7 +46,18 @@ _BLANK_LINES_AT_END = lazy.pattern(r"(?:(?<=\n)[ \t]*\r?\n)*\Z")
 
 
 def splice(text: str, page: Page, written: Written) -> Change:
-    """Put the page into the file's text. The text is the same object where nothing changes."""
+    """Put the page into the file's text. The text is the same object where nothing changes.
+
+    `page` is what the machine knows, `written` what it wrote into this file before. Into
+
+        ## Job
+        - execution_id: 70412
+        - end: pending           ← we are waiting for this one
+        - node: gpu-07 (slow)
+
+    the end alone is written: the machine wrote `pending`, and the node is a person's now. Applied
+    again to the result, with what it has written, it changes nothing.
+    """
     splicer = _Splicer(text, page, written)
     for kind in HEADINGS:
         if kind == "job":
@@ -59,7 +70,11 @@ def splice(text: str, page: Page, written: Written) -> Change:
 
 
 class _Splicer:
-    """Collects the edits of one file, and what they write."""
+    """Collects the edits of one file, and what they write.
+
+    `fields` are those whose value is the machine's after this, by id (`job.1.end`), `lines` the new
+    lines of Status, and `kept` what a person changed or removed ("": removed).
+    """
 
     def __init__(self, text: str, page: Page, written: Written) -> None:
         self.text = text
@@ -74,7 +89,7 @@ class _Splicer:
         self.kept: dict[str, str] = {}
 
     def change(self) -> Change:
-        """Apply the edits."""
+        """Apply the edits. What was kept, and is known to be, is not reported again."""
         edits = list(self.edits)
         for at, lines in self.inserts.items():
             edits.append(Edit(at, at, self.join(at, lines)))
@@ -82,8 +97,10 @@ class _Splicer:
         text = self.text
         if changing:
             text = apply(text, changing)
-        known = self.written.kept
-        kept = {field: value for field, value in self.kept.items() if known.get(field) != value}
+        kept = {}
+        for field, value in self.kept.items():
+            if self.written.kept.get(field) != value:
+                kept[field] = value
         return Change(text, self.fields, self.lines, kept)
 
     def join(self, at: int, lines: list[str]) -> str:
@@ -96,7 +113,10 @@ class _Splicer:
     # ── fields
 
     def splice_section(self, kind: str, values: list[Value]) -> None:
-        """Update one section, or add it."""
+        """Update one section, or add it. `kind` is a key of `HEADINGS`.
+
+        A section that the machine once wrote and that is gone stays gone, whatever is new in it.
+        """
         sections = self.document.of(kind)
         prefix = f"{kind}."
         if sections:
@@ -105,7 +125,11 @@ class _Splicer:
             self.add_fields(kind, HEADINGS[kind], prefix, values)
 
     def was_removed(self, prefix: str, values: list[Value]) -> bool:
-        """Whether a person has removed everything that the machine had written there."""
+        """Whether a person has removed everything that the machine had written there.
+
+        Notes each field that it had written as kept, with no value. `prefix` is `results.`, or
+        `job.1.` for the block of an execution.
+        """
         ids = [prefix + value.name for value in values]
         removed = [field_id for field_id in ids if field_id in self.written.fields]
         self.kept |= dict.fromkeys(removed, "")
@@ -120,6 +144,9 @@ class _Splicer:
     def update_fields(self, prefix: str, section: Section, values: list[Value]) -> None:
         """Update the fields of one section. A new one follows the machine's last before it, else
         comes last.
+
+        A field is found under any of the names that people use for it (`ALIASES`). One that the
+        machine had written, and that is not found, was removed.
         """
         at: int | None = None
         for value in values:
@@ -131,12 +158,18 @@ class _Splicer:
             elif field_id in self.written.fields:
                 self.kept[field_id] = ""
             else:
-                place = _end_of_fields(section) if at is None else at
+                place = at
+                if place is None:
+                    place = _end_of_fields(section)
                 self.insert(place, [value.line()])
                 self.fields[field_id] = value.value
 
     def update_field(self, field_id: str, field: Field, value: Value) -> None:
-        """Give a field its value, unless a person has answered it."""
+        """Give a field its value, unless a person has answered it.
+
+        The field is the machine's where it is open (`- end: pending`) or holds what the machine
+        wrote before. Backticks and a note behind the value stay.
+        """
         written = self.written.fields.get(field_id, set())
         current = field.value
         if value.note:
@@ -151,6 +184,7 @@ class _Splicer:
                 self.fields[field_id] = value.value
             return
         is_ours = _is_open(current) or current in written
+        # What stands below a field is a person's, and belongs to the value above it.
         if _has_nested_content(field) or not is_ours:
             self.kept[field_id] = current
             return
@@ -163,11 +197,16 @@ class _Splicer:
     def update_note(self, field: Field, value: Value) -> None:
         """Update the machine's note after a value: one that differs from the new note in digits
         alone, as times do.
+
+        `00:00:03` (start `…:07Z`, end `…:10Z`) is the machine's; `00:00:03` (too short!) a
+        person's.
         """
+        if not value.note:
+            return
         start, end = field.value_span.end, field.raw_span.end
         current = self.text[start:end]
         note = f" ({value.note})"
-        if not value.note or current == note:
+        if current == note:
             return
         if _DIGIT.sub("0", current) == _DIGIT.sub("0", note):
             self.edits.append(Edit(start, end, note))
@@ -175,7 +214,9 @@ class _Splicer:
     # ── job blocks
 
     def splice_jobs(self) -> None:
-        """Update the block of each execution, or add it."""
+        """Update the block of each execution, or add it. A block that was given to one execution is
+        not looked at for the next.
+        """
         blocks = self.document.of("job")
         taken = _ids_of(self.page.jobs) - {PENDING}
         for job in self.page.jobs:
@@ -189,17 +230,21 @@ class _Splicer:
 
     def block_of(self, job: JobBlock, blocks: Sequence[Section], taken: Set[str]) -> Section | None:
         """Find the block of this execution: by an id that it has or had, else the first block
-        without an id. None: there is no such block. `taken` are the ids of all executions.
+        without an id, `- execution_id: pending`. None: there is no such block.
+
+        A requeue changes the id of an execution (`70412 (restart 1)`), so that older ids count as
+        well. `taken` are the ids of all executions.
         """
         own = _ids_of([job]) | self.written.fields.get(f"job.{job.name}.execution_id", set())
         own.discard(PENDING)
         vacant: Section | None = None
         for block in blocks:
             field = block.field(*ALIASES["execution_id"])
-            block_id = "" if field is None else field.value
-            if block_id in own:
+            if field is None:
+                continue  # without such a field, whose block it is cannot be said
+            if field.value in own:
                 return block
-            is_vacant = field is not None and _is_open(block_id) and block_id not in taken
+            is_vacant = _is_open(field.value) and field.value not in taken
             if vacant is None and is_vacant:
                 vacant = block
         return vacant
@@ -207,7 +252,11 @@ class _Splicer:
     # ── status
 
     def splice_status(self) -> None:
-        """Append the lines that the machine has not written yet."""
+        """Append the lines that the machine has not written yet.
+
+        A line that is there already, after a death before it was noted, counts as written. Lines
+        that a person removed do not come back, and neither does a section that is gone.
+        """
         sections = self.document.of("status")
         new = [line for line in self.page.status if line not in self.written.lines]
         self.lines = new
@@ -225,13 +274,18 @@ class _Splicer:
             self.add_section("status", HEADINGS["status"], missing)
 
     def status_lines(self, sections: Iterable[Section]) -> set[str]:
-        """Read the entries of Status, without their bullets."""
+        """Read the entries of Status, without their bullets: `2026-03-11 15:00 UTC — submitted as
+        …`.
+
+        Lines without a date are none: the machine writes none.
+        """
         lines = set()
         for section in sections:
             for node in deep(section.nodes):
-                if isinstance(node, StatusLine):
-                    line = self.text[node.span.start : node.span.end]
-                    lines.add(_BULLET.sub("", line).rstrip())
+                if not isinstance(node, StatusLine):
+                    continue
+                line = self.text[node.span.start : node.span.end]
+                lines.add(_BULLET.sub("", line).rstrip())
         return lines
 
     # ── places
@@ -243,6 +297,8 @@ class _Splicer:
     def add_section(self, kind: str, heading: str, lines: list[str]) -> None:
         """Add a section: after the last of its kind or of those before it, else before the first of
         those after it, else at the end.
+
+        The order is that of `HEADINGS`. Sections of no kind, a person's own, stay where they are.
         """
         sections = self.document.sections
         if not any(section.kind for section in sections):
@@ -265,18 +321,22 @@ class _Splicer:
     def blank_before(self, at: int) -> int:
         """Count the characters of the blank lines before an offset: they stay after what is
         inserted.
+
+        0: there is none.
         """
         blank = _BLANK_LINES_AT_END.search(self.text[:at])
         return len(blank[0]) if blank else 0
 
 
 def _is_open(value: str) -> bool:
-    """Whether a field has no answer yet."""
+    """Whether a field has no answer yet: it is empty, `pending`, `tbd`, or the template's own
+    text.
+    """
     return _OPEN.fullmatch(value) is not None
 
 
 def _ids_of(jobs: Iterable[JobBlock]) -> set[str]:
-    """Collect the jobs' ids."""
+    """Collect the jobs' ids: `{"70412", "70455"}`, and `pending` of one without an id."""
     ids = set()
     for job in jobs:
         for value in job.fields:
@@ -286,6 +346,7 @@ def _ids_of(jobs: Iterable[JobBlock]) -> set[str]:
 
 
 def _is_blank(node: Node) -> bool:
+    """Whether a node is an empty line."""
     return isinstance(node, Verbatim) and node.kind == "blank"
 
 
@@ -295,6 +356,9 @@ def _end_of(node: Node) -> int:
 
 
 def _end_of_fields(section: Section) -> int:
+    """Return where a further field of a section goes: below its last one, else below the
+    heading.
+    """
     fields = [node for node in section.nodes if isinstance(node, Field)]
     if fields:
         return _end_of(fields[-1])
@@ -302,6 +366,9 @@ def _end_of_fields(section: Section) -> int:
 
 
 def _end_of_status(section: Section) -> int:
+    """Return where a further line of Status goes: below the last of anything, else below the
+    heading.
+    """
     entries = [node for node in section.nodes if not _is_blank(node)]
     if entries:
         return _end_of(entries[-1])
@@ -309,6 +376,7 @@ def _end_of_status(section: Section) -> int:
 
 
 def _has_nested_content(field: Field) -> bool:
+    """Whether bullets or text stand below a field. Empty lines and comments do not count."""
     for child in field.children:
         if not isinstance(child, Verbatim) or child.kind not in ("blank", "comment"):
             return True
