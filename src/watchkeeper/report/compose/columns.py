@@ -29,6 +29,11 @@ _Figure = tuple[str, int, str]
 def main_metrics(results: Sequence[tuple[str, int | None, Judged]]) -> dict[str, str]:
     """Return metric → its figures in a cell, from (task, epoch, verdict): the first metric of each
     task's result, at the last epoch that has one.
+
+        {"accuracy": "clean 0.94, noisy 0.82 (epoch 1)"}
+
+    At most `MOST` metrics. One that has the name of another column, or a bar or a line end in its
+    name, is left out. Empty: no task has a good result with a figure.
     """
     newest = _newest_results(results)
     figures: dict[str, list[_Figure]] = {}
@@ -44,7 +49,11 @@ def main_metrics(results: Sequence[tuple[str, int | None, Judged]]) -> dict[str,
 def _newest_results(
     results: Sequence[tuple[str, int | None, Judged]],
 ) -> dict[str, tuple[int, Judged]]:
-    """Return the result of each task at its last epoch; -1: of no epoch."""
+    """Return the result of each task at its last epoch, with the epoch (-1: of no epoch).
+
+    Only good results with a figure count: an evaluation that failed leaves the one before in its
+    place.
+    """
     newest: dict[str, tuple[int, Judged]] = {}
     for task, epoch, judged in results:
         number = -1 if epoch is None else epoch
@@ -56,7 +65,11 @@ def _newest_results(
 
 
 def _write_cell(figures: Sequence[_Figure], *, several: bool) -> str:
-    """Write `0.94`, `0.94 (epoch 1)`, `clean 0.94, noisy 0.82 (epoch 1)`."""
+    """Write `0.94`, `0.94 (epoch 1)`, `clean 0.94, noisy 0.82 (epoch 1)`.
+
+    `several`: the tasks are named. Where their epochs differ, each has its own: `clean 0.94 (epoch
+    1), noisy 0.8 (epoch 0)`. `figures` has at least one.
+    """
     epochs = {epoch for _, epoch, _ in figures}
     share_epoch = len(epochs) == 1
     texts = []
@@ -77,7 +90,14 @@ def with_columns(
 ) -> tuple[str, list[str]]:
     """Put columns into the machine's table: the new text, and the columns that were added.
 
-    `before`: the columns that it was given before, which are not added again where they are gone.
+    They stand behind `val_loss`, in the order of `columns`; the cells of all rows are empty:
+
+        | run | description | val_loss | accuracy | status | notes |
+        |-----|-------------|----------|----------|--------|-------|
+        | …   | front cam   | 0.028    |  | keep | |
+
+    `before`: the columns that it was given before, which are not added again where they are gone. A
+    text without the machine's table comes back as it is, with an empty list.
     """
     ours = {*columns, *before}  # a column added just before a death is not noted yet
     table = _find_table(text, ours)
@@ -99,20 +119,29 @@ def with_columns(
 
 
 def _find_table(text: str, ours: Collection[str]) -> list[tuple[int, str]]:
-    """Find the machine's table: (offset, text) of each of its lines. Empty: there is none."""
+    """Find the machine's table: (offset, text) of each of its lines. Empty: there is none.
+
+    The first such table counts: a person may have put others above it.
+    """
     table: list[tuple[int, str]] = []
     for line in lines(text):
         content = text[line.start : line.stop]
         if content.startswith("|"):
             table.append((line.start, content))
-        elif _is_ours(table, ours):
+            continue
+        if _is_ours(table, ours):
             return table
-        else:
-            table = []
-    return table if _is_ours(table, ours) else []
+        table = []
+    # the table may end with the file
+    if _is_ours(table, ours):
+        return table
+    return []
 
 
 def _new_cell(column: str, number: int) -> str:
+    """Write the cell that a line of the table gets, with the bar behind it: of the head (line 0),
+    of the rule (line 1), or an empty one.
+    """
     if number == 0:
         return f" {column} |"
     if number == 1:
@@ -121,6 +150,7 @@ def _new_cell(column: str, number: int) -> str:
 
 
 def _header(content: str) -> list[str]:
+    """Read the cells of a table's first line, in lower case: of the new table `run`, `description` and so on."""
     return [cell.strip().casefold() for cell in _BAR.split(content)[1:-1]]
 
 
@@ -133,5 +163,7 @@ def _is_ours(table: Sequence[tuple[int, str]], ours: Collection[str]) -> bool:
 
 
 def given(fields: Mapping[str, str]) -> set[str]:
-    """Read the columns that the machine has added from the fields that it noted with a log."""
+    """Read the columns that the machine has added from the fields that it noted with a log:
+    `{"table.columns": "accuracy|f1"}`. Empty: it added none.
+    """
     return {column for column in fields.get("table.columns", "").split("|") if column}

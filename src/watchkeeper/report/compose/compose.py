@@ -51,7 +51,7 @@ def compose(
 
 
 def compose_mode(about: About) -> list[Value]:
-    """Say what kind of run it is, and what it is for."""
+    """Say what kind of run it is, and what it is for; `pending` for what nobody has said."""
     return [
         Value("run_type", about.run_type or PENDING),
         Value("objective", about.objective or PENDING),
@@ -78,6 +78,9 @@ def compose_config(view: LogView) -> list[Value]:
 
 
 def _root_of(about: About) -> Value:
+    """State the folder to which the paths in this log are relative, and on which machine it
+    lies.
+    """
     note = ""
     if about.host:
         note = f"on {about.host}; the paths in this log are from here"
@@ -85,6 +88,7 @@ def _root_of(about: About) -> Value:
 
 
 def _configs_of(view: LogView, intended: Intended | None) -> Value:
+    """State the configurations of the first attempt: `lr.yaml, data.yaml`, or `n/a`."""
     if intended is None or not intended.configs:
         return Value("config", NONE)
     names = ", ".join(map(view.path, intended.configs))
@@ -92,6 +96,9 @@ def _configs_of(view: LogView, intended: Intended | None) -> Value:
 
 
 def _dataset_of(about: About) -> Value:
+    """State the dataset, with its size, splits and address behind it; `pending` if nobody named
+    it.
+    """
     if not about.dataset:
         return Value("dataset", PENDING)
     return Value("dataset", about.dataset, quoted=True, note=about.dataset_facts)
@@ -112,7 +119,12 @@ def _code_of(intended: Intended) -> list[Value]:
 
 
 def compose_wandb(view: LogView) -> list[Value]:
-    """Say where the W&B run lies, and its page or how to sync it. Empty: the work has not ended."""
+    """Say where the W&B run lies, and its page or how to sync it. Empty: the work has not ended.
+
+    - local: `r8/wandb/offline-run-20260311_150000-def456`
+    - synced: pending — run watchkeeper wandb sync --entity ENTITY --project PROJECT r8/wandb/…
+    - notes: pending
+    """
     if view.last_judged is None:
         return []
     judged = view.last_with_wandb or view.last_judged
@@ -149,11 +161,16 @@ def _run_of_wandb(view: LogView, attempt: int, learned: Learned) -> list[Value]:
 def compose_hub(view: LogView) -> list[Value]:
     """Say what of this work was published, and where: the newest upload in full, of the others the
     repositories. Empty: nothing was.
+
+        - repo: https://huggingface.co/demo/front-cam
+        - uploaded checkpoints: 2000, 4000, params only
+        - includes: MODEL_PASSPORT.json, SIGNOFF.json
+        - signoff verdict: `pass`
     """
-    uploads = [one for one in view.history.published if one.attempt in view.attempts]
+    uploads = [upload for upload in view.history.published if upload.attempt in view.attempts]
     if not uploads:
         return []
-    uploads.sort(key=lambda one: (one.time, one.repo))
+    uploads.sort(key=lambda upload: (upload.time, upload.repo))
     newest = uploads[-1]
     values = [
         Value("repo", newest.url, note=_proposal_of(newest)),
@@ -161,14 +178,17 @@ def compose_hub(view: LogView) -> list[Value]:
         Value("includes", ", ".join(newest.includes) or NONE),
         Value("signoff verdict", newest.verdict or NONE, quoted=True, note=newest.why),
     ]
-    others = dict.fromkeys(one.url for one in uploads if one.url != newest.url)
+    others = dict.fromkeys(upload.url for upload in uploads if upload.url != newest.url)
     if others:
         values.append(Value("uploaded before to", ", ".join(others)))
     return values
 
 
 def _proposal_of(upload: Published) -> str:
-    return f"proposed: {upload.pull_request}" if upload.pull_request else ""
+    """Name the pull request of an upload that awaits its repository's owner. "": it has none."""
+    if not upload.pull_request:
+        return ""
+    return f"proposed: {upload.pull_request}"
 
 
 def _checkpoints_of(upload: Published) -> str:
@@ -178,16 +198,26 @@ def _checkpoints_of(upload: Published) -> str:
 
 
 def _attempt_of(view: LogView, upload: Published) -> str:
-    return "" if upload.attempt == view.attempts[-1] else f"of attempt {upload.attempt}"
+    """Name the attempt whose checkpoints were uploaded. "": the newest, of which the page is."""
+    if upload.attempt == view.attempts[-1]:
+        return ""
+    return f"of attempt {upload.attempt}"
 
 
 def _segments(view: LogView, attempt: int, learned: Learned) -> list[str]:
-    """The folders of a W&B run, with those that earlier attempts left of the same run."""
+    """The folders of a W&B run, with those that earlier attempts left of the same run, the oldest
+    first.
+
+    An attempt that resumes a run offline leaves a further folder with the same id; all of them
+    together are the run that is synced.
+    """
     folders: dict[str, None] = {}
     for number in view.attempts:
         judged = view.history.judged.get(number)
-        before = judged.learned if judged is not None and number < attempt else None
-        if before is not None and _id_of(before.wandb) == _id_of(learned.wandb):
+        if judged is None or judged.learned is None or number >= attempt:
+            continue
+        before = judged.learned
+        if _id_of(before.wandb) == _id_of(learned.wandb):
             folders |= dict.fromkeys((*before.wandb_earlier, before.wandb))
     return list(folders | dict.fromkeys((*learned.wandb_earlier, learned.wandb)))
 

@@ -28,6 +28,7 @@ def visible(text: str) -> str:
 
 
 def _show_character(character: str) -> str:
+    """Write one character as it is, or as an escape. Spaces of every width stay."""
     if character.isprintable() or unicodedata.category(character) == "Zs":
         return character
     number = ord(character)
@@ -37,13 +38,21 @@ def _show_character(character: str) -> str:
 
 
 def plain_markdown(text: str) -> str:
-    """Escape a text so that Markdown shows it as it is: no HTML tag, no link, no image."""
+    r"""Escape a text so that Markdown shows it as it is: no HTML tag, no link, no image.
+
+    `<script>` becomes `\<script>`, and `[words](address)` becomes `[words]\(address)`. Anything
+    else, such as `*`, stays: it can change how a text looks, but cannot act.
+    """
     escaped = _TAG.sub(lambda match: f"{match[1] * 2}\\<", visible(text))
     return escaped.replace("](", "]\\(")
 
 
 def make_inert(page: Page) -> Page:
-    """Make every text of a page harmless. What comes from jobs becomes plain text besides."""
+    """Make every text of a page harmless. What comes from jobs becomes plain text besides.
+
+    An experiment's summary is its user's own text, and may hold a link; the output of a job, a note
+    of a host or the name of a file may be anyone's.
+    """
     sections = {}
     for kind, values in page.sections.items():
         make_value_inert = _make_own_inert if kind in _OWN else _make_foreign_inert
@@ -58,6 +67,7 @@ def make_inert(page: Page) -> Page:
 
 
 def _make_job_inert(job: JobBlock) -> JobBlock:
+    """Make the block of an execution harmless: all of it comes from the job or its cluster."""
     fields = [_make_foreign_inert(value) for value in job.fields]
     return msgspec.structs.replace(job, fields=fields, qualifier=plain_markdown(job.qualifier))
 

@@ -15,7 +15,16 @@ from watchkeeper.report.compose.page import PENDING, JobBlock, Value
 
 
 def compose_jobs(view: LogView) -> list[JobBlock]:
-    """Compose a block for each execution, the oldest first."""
+    """Compose a block for each execution, the oldest first. Empty: there is no attempt yet.
+
+    ## Job (resumed)
+    - execution_id: 70455
+    - submitted/start: `2026-03-12T15:00:00Z`
+    - start_human: `Thursday, Mar 12th, 2026`
+    - resumed from: `r8/artifacts/epoch_0`
+    - reason: attempt 1 TIMEOUT: the time limit was reached
+    - node: gpu-07
+    """
     blocks: list[JobBlock] = []
     for execution in view.executions:
         # A log that someone else began has the first execution already.
@@ -33,6 +42,7 @@ def compose_jobs(view: LogView) -> list[JobBlock]:
 
 
 def _compose_start(view: LogView, execution: Execution) -> list[Value]:
+    """State the job's id (`pending` until it is known) and when it began, once it has."""
     values = [Value("execution_id", execution.job_id or PENDING)]
     begun = execution.begun
     if begun is not None:
@@ -42,7 +52,11 @@ def _compose_start(view: LogView, execution: Execution) -> list[Value]:
 
 
 def _compose_resumption(view: LogView, execution: Execution) -> list[Value]:
-    """Say where a later block's execution resumed, and why."""
+    """Say where a later block's execution resumed, and why.
+
+    A requeued script starts from its first line; what it then resumes from is up to it. An attempt
+    of ours says its checkpoint, what was changed for it (`batch_size 4`), and how its code differs.
+    """
     if execution.index:
         return [
             Value("resumed from", "n/a: the scheduler started the script again"),
@@ -65,7 +79,9 @@ def _compose_resumption(view: LogView, execution: Execution) -> list[Value]:
 
 
 def _reason_of(view: LogView, execution: Execution) -> str:
-    """Say why an attempt follows the one before it."""
+    """Say why an attempt follows the one before it: the reason of an automatic retry, else how that
+    one ended (`attempt 1 FAILED: out of memory`).
+    """
     if execution.intended is not None and execution.intended.automatic:
         return execution.intended.reason
     before = view.history.judged.get(execution.number - 1)
@@ -78,39 +94,58 @@ def _reason_of(view: LogView, execution: Execution) -> str:
 
 
 def _compose_code_since(view: LogView, intended: Intended) -> list[Value]:
-    """State a later attempt's code, as far as it differs from that of the attempt before."""
+    """State a later attempt's code, as far as it differs from that of the attempt before.
+
+    The commit where it is another, and the files of code that the script names and that changed.
+    Empty: nothing changed, or the attempt before is not known.
+    """
     before = view.history.intended.get(intended.attempt - 1)
     if before is None:
         return []
     values = []
     if intended.git_sha and _code_of(intended) != _code_of(before):
         values.append(compose_commit(intended))
-    names = sorted(before.code.keys() | intended.code.keys())
-    changed = [name for name in names if before.code.get(name) != intended.code.get(name)]
+    changed = []
+    for name in sorted(before.code.keys() | intended.code.keys()):
+        if before.code.get(name) != intended.code.get(name):
+            changed.append(name)
+    # An older event has no code, which is no change of all of it.
     if changed and before.code:
         values.append(Value("code changed since", list_names(tuple(changed))))
     return values
 
 
 def _code_of(intended: Intended) -> tuple[str, str]:
+    """The commit, and in words what ran beside it: equal where a person would call the code the
+    same.
+    """
     return intended.git_sha, describe_uncommitted(intended)
 
 
 def compose_commit(intended: Intended) -> Value:
-    """State the commit that an attempt ran, and what it ran beside it."""
+    """State the commit that an attempt ran, and what it ran beside it: `- commit: `4f2c1aa` (not in
+    the commit: train.py; kept with the attempt)`.
+    """
     note = describe_uncommitted(intended)
     return Value("commit", intended.git_sha, quoted=True, note=note)
 
 
 def _compose_commit_of_continued(view: LogView, execution: Execution) -> list[Value]:
-    """State our first commit in a log that someone else began: its Config has theirs."""
-    is_our_first = view.continued and execution.number == view.attempts[0] and not execution.index
-    if not is_our_first or execution.intended is None or not execution.intended.git_sha:
+    """State our first commit in a log that someone else began: its Config has theirs.
+
+    Empty: we began the log, it is not our first execution, or no commit is known.
+    """
+    if not view.continued:
         return []
-    return [compose_commit(execution.intended)]
+    is_our_first = execution.number == view.attempts[0] and not execution.index
+    intended = execution.intended
+    if not is_our_first or intended is None or not intended.git_sha:
+        return []
+    return [compose_commit(intended)]
 
 
 def _compose_end(view: LogView, execution: Execution) -> list[Value]:
+    """State when it ended, for programs and for people, and its runtime. Empty: it has not."""
     if execution.ended is None:
         return []
     values = [
@@ -136,7 +171,11 @@ def _compose_place(execution: Execution) -> list[Value]:
 
 
 def _compose_wandb(view: LogView, execution: Execution) -> list[Value]:
-    """State the pages of the attempt's W&B run, in the block of the execution that ended it."""
+    """State the pages of the attempt's W&B run, in the block of the execution that ended it.
+
+    The team's page and the public copy, each once it was synced. Empty: there is none, or the
+    attempt has no verdict yet.
+    """
     if execution.judged is None:
         return []
     pages = {

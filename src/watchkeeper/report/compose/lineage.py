@@ -14,21 +14,21 @@ def maker(
     intended: Mapping[int, Intended], judged: Mapping[int, Judged], subject: str, used: str
 ) -> int | None:
     """Return the attempt that made the checkpoint `subject` with the fingerprint `used`. None: no
-    attempt had it.
+    attempt had it, or the fingerprint is not known ("").
 
     Several attempts may have had it: the first that did not find it when it started made it.
     """
-    had = [
-        number
-        for number, verdict in sorted(judged.items())
-        if used and verdict.fingerprints.get(subject) == used
-    ]
-    made = [
-        number
-        for number in had
-        if number not in intended or intended[number].found.get(subject) != used
-    ]
-    return next(iter(made or had), None)
+    if not used:
+        return None
+    had = []
+    for number, verdict in sorted(judged.items()):
+        if verdict.fingerprints.get(subject) == used:
+            had.append(number)
+    for number in had:
+        started_with_it = number in intended and intended[number].found.get(subject) == used
+        if not started_with_it:
+            return number
+    return next(iter(had), None)
 
 
 def read_from(

@@ -25,6 +25,13 @@ ROSE = 0.05  # of the lowest validation loss: so much above it at the end is a r
 def reading(train: Sequence[Point], val: Sequence[Point] = ()) -> str:
     """Say in one sentence how the loss went: it plateaued, diverged, is still falling, or was never
     logged.
+
+        the training loss plateaued from about step 50 on
+        diverged: the training loss is not finite from step 900 on
+        the validation loss was logged only 2 times: too few values to describe a curve
+
+    `train` and `val` are points in any order. Where there is a training loss the sentence is on
+    that, and the validation loss only adds that it rose again.
     """
     if train:
         name, curve = "the training loss", sorted(train)
@@ -48,6 +55,9 @@ def milestones(train: Sequence[Point]) -> list[Point]:
     """Return the losses at the quarters of the way, each as it was logged: the last value at or
     before the quarter's step. Empty: the curve has fewer than eight values, and its ends say as
     much.
+
+    A curve from step 0 to 12000 has them at 3000, 6000 and 9000. Where values lie far apart, two
+    quarters may share one, which is given once.
     """
     curve = [point for point in sorted(train) if math.isfinite(point[0])]
     if len(curve) < 2 * QUARTERS:
@@ -63,7 +73,10 @@ def milestones(train: Sequence[Point]) -> list[Point]:
 
 
 def _parts(curve: Sequence[Point]) -> list[Point]:
-    """Return the curve itself, or its segments: (last step, median loss) of each."""
+    """Return the curve itself, or its segments: (last step, median loss) of each.
+
+    A curve of twenty values or more is cut into ten parts with equally many values.
+    """
     if len(curve) < 2 * SEGMENTS:
         return list(curve)
     size = len(curve) / SEGMENTS
@@ -76,10 +89,16 @@ def _parts(curve: Sequence[Point]) -> list[Point]:
 
 
 def _shape(parts: Sequence[Point]) -> str:
+    """Say how a curve went. The first of these that is true: it diverged, never fell, turned, was
+    still falling, plateaued.
+
+    `parts` has at least three points, in order of the steps, and all losses are finite.
+    """
     losses = [loss for _, loss in parts]
     first, last, low = losses[0], losses[-1], min(losses)
     turned = parts[losses.index(low)][0]
     fall = first - low
+    # `abs`: a loss may be negative, as a log-likelihood is
     if last > first + FELL * abs(first):
         return f"diverged after step {turned:.0f}: it ended above where it started"
     if fall <= FELL * abs(first):
@@ -88,15 +107,16 @@ def _shape(parts: Sequence[Point]) -> str:
         return f"turned after step {turned:.0f}: it lost more than half of its fall again"
     fifth = losses[-1 - max(1, len(losses) // 5)] - last
     if fifth >= LEFT * fall:
-        return (
-            f"was still falling at the end: the last fifth brought {100 * fifth / fall:.0f} % "
-            "of the fall"
-        )
+        share = 100 * fifth / fall
+        return f"was still falling at the end: the last fifth brought {share:.0f} % of the fall"
     settled = next(step for step, loss in parts if loss <= low + LEFT * fall)
     return f"plateaued from about step {settled:.0f} on"
 
 
 def _validation(val: Sequence[Point]) -> str:
+    """Say what the validation loss adds: that it rose again, or was not always finite. "": nothing,
+    or there are too few values.
+    """
     finite = [(step, loss) for step, loss in val if math.isfinite(loss)]
     if len(finite) < len(val):
         return "; the validation loss was not always finite"

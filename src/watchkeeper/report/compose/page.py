@@ -46,13 +46,18 @@ class Value(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """The key in its dialect-free form."""
+        """The key in its dialect-free form: `submitted_start` of `submitted/start`."""
         return name_of(self.key)
 
     def line(self) -> str:
-        """Print `- key: value`, without a line end."""
+        """Print `- key: value`, without a line end: `- end: `2026-03-12T03:00:10Z` (by its
+        record)`.
+
+        `pending` is never quoted: it is no value. A value with a backtick in it stays bare.
+        """
         shown = self.value
-        if self.quoted and self.value not in ("", PENDING) and "`" not in self.value:
+        can_be_quoted = self.value not in ("", PENDING) and "`" not in self.value
+        if self.quoted and can_be_quoted:
             shown = f"`{self.value}`"
         line = f"- {self.key}: {shown}".rstrip()
         if self.note:
@@ -71,7 +76,7 @@ class JobBlock(msgspec.Struct, frozen=True):
 
     @property
     def heading(self) -> str:
-        """The block's heading, without its `##`."""
+        """The block's heading, without its `##`: `Job`, `Job (resumed)`."""
         if self.qualifier:
             return f"{HEADINGS['job']} ({self.qualifier})"
         return HEADINGS["job"]
@@ -90,7 +95,9 @@ class Page(msgspec.Struct, frozen=True):
     adopted: bool = False
 
     def fields(self) -> Iterator[tuple[str, Value]]:
-        """Yield every field with its id: `config.dataset`, `job.1.node`."""
+        """Yield every field with its id: `config.dataset`, `job.1.node`. The journal names fields
+        by these ids (`documented`), so that they must not change.
+        """
         for kind, values in self.sections.items():
             for value in values:
                 yield f"{kind}.{value.name}", value
@@ -121,11 +128,16 @@ class Change(msgspec.Struct, frozen=True):
 
 
 def print_page(page: Page) -> Change:
-    """Print the page as a new file."""
+    """Print the page as a new file: the title, then its sections in the order of `HEADINGS`.
+
+    A page without a job has no Job section; Status is always there, as the place for what follows.
+    The change says that every field and line was written, and that nothing was kept.
+    """
     parts = [f"# {page.title}\n"]
     for kind, heading in HEADINGS.items():
         if kind == "job":
-            parts += [_print_section(job.heading, _lines_of(job.fields)) for job in page.jobs]
+            for job in page.jobs:
+                parts.append(_print_section(job.heading, _lines_of(job.fields)))
         elif kind == "status":
             status = [f"- {line}" for line in page.status]
             parts.append(_print_section(heading, status))
@@ -135,16 +147,20 @@ def print_page(page: Page) -> Change:
     return Change("\n".join(parts), fields, list(page.status), {})
 
 
-def _lines_of(values: Iterable[Value]) -> Iterator[str]:
-    return (value.line() for value in values)
+def _lines_of(values: Iterable[Value]) -> list[str]:
+    """Print fields, each on its line."""
+    return [value.line() for value in values]
 
 
 def _print_section(heading: str, lines: Iterable[str]) -> str:
+    """Print a heading and its lines; the last one ends with a newline."""
     return "\n".join([f"## {heading}", *lines, ""])
 
 
 def format_number(value: Number) -> str:
-    """Print a figure: `0.0285`, `12`, `NaN`."""
+    """Print a figure to six digits: `0.0285`, `12`, `1e-06`; `NaN` and infinities as they are
+    spelled.
+    """
     if isinstance(value, float):
         return f"{value:.6g}"
     return str(value)

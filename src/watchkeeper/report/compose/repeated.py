@@ -8,14 +8,18 @@ NOT_FAITHFUL = "a resume that is not faithful"
 
 
 def describe(learned: Learned | None) -> str:
-    """Describe every repetition. "": no step was repeated."""
+    """Describe every repetition: `steps 400 to 450 were repeated; the largest difference of
+    train_loss is 0.002 at step 431 (0.35, then 0.352)`. "": no step was repeated.
+    """
     if learned is None:
         return ""
     return "; ".join(map(_describe, learned.repeated))
 
 
 def describe_unfaithful(learned: Learned | None) -> str:
-    """Describe the repetitions that gave other losses. "": there are none."""
+    """Describe the repetitions that gave other losses: a difference over 2 % of the larger one,
+    say. "": there are none.
+    """
     if learned is None:
         return ""
     unfaithful = [repeated for repeated in learned.repeated if not repeated.faithful]
@@ -23,6 +27,9 @@ def describe_unfaithful(learned: Learned | None) -> str:
 
 
 def _describe(repeated: Repeated) -> str:
+    """Describe one repetition. `first` and `last` are training steps; the losses are those of the
+    step with the largest difference, None where no step has one from both executions.
+    """
     if repeated.first == repeated.last:
         text = f"step {repeated.first} was repeated"
     else:
