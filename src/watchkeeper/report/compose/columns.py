@@ -150,7 +150,9 @@ def _new_cell(column: str, number: int) -> str:
 
 
 def _header(content: str) -> list[str]:
-    """Read the cells of a table's first line, in lower case: of the new table `run`, `description` and so on."""
+    """Read the cells of a table's first line, in lower case: `run`, `description`, `val_loss` and
+    so on.
+    """
     return [cell.strip().casefold() for cell in _BAR.split(content)[1:-1]]
 
 

@@ -426,8 +426,7 @@ class LogView:
 
     @property
     def first_intended(self) -> Intended | None:
-        """The purpose of its first attempt. None: it has no attempt, or its purpose is not known.
-        """
+        """The purpose of its first attempt. None: it has no attempt, or the journal no purpose."""
         if not self.attempts:
             return None
         return self.history.intended.get(self.attempts[0])

@@ -65,7 +65,12 @@ class Stamp(msgspec.Struct, frozen=True):
     zone: str = ""
 
     def seconds_until(self, other: Stamp) -> float | None:
-        """The seconds from this time to the other; None where the text does not say."""
+        """The seconds from this time to the other, negative where the other is earlier; None where
+        the text does not say.
+
+        Of two different days without a time, whole days count. Of one day without a time, or of a
+        time with a zone and one without, the order is not known.
+        """
         if self.time is None or other.time is None:
             if self.day is None or other.day is None or self.day == other.day:
                 return None
@@ -73,15 +78,25 @@ class Stamp(msgspec.Struct, frozen=True):
         is_local, other_is_local = self.time.tzinfo is None, other.time.tzinfo is None
         if is_local != other_is_local:
             return None
+        # `CET` and `EST` have letters, but no offset that could be trusted
         if is_local and self.zone != other.zone:
             return None
         return (other.time - self.time).total_seconds()
 
 
 def stamp(text: str) -> Stamp | None:
-    """The first time in the text; None if there is none."""
+    """The first time in the text that is written as the format asks; None if there is none.
+
+        2026-03-11 15:00 UTC            with a zone
+        2026-03-11T15:00:00+01:00
+        ended 2026-03-11 24:00          midnight at the end of that day
+        2026-03-11                      a day alone
+        2026-02-30 15:00                `Stamp(None)`: there is no such day
+
+    Letters for a zone other than UTC are kept in `zone`, and give no offset.
+    """
     match = _STAMP.search(text)
-    if not match:
+    if match is None:
         return None
     try:
         return _stamp_of(match)
@@ -90,7 +105,8 @@ def stamp(text: str) -> Stamp | None:
 
 
 def _stamp_of(match: re.Match[str]) -> Stamp:
-    """The time that was matched.
+    """The time that was matched. A second number after the time, as in `15:00-16:00`, is the end of
+    a range and does not count.
 
     Raises:
         ValueError, OverflowError: there is no such day or hour.
@@ -112,15 +128,18 @@ def _stamp_of(match: re.Match[str]) -> Stamp:
 
 
 def _hour(hour: int, half: str) -> int:
-    """The hour of the day, from that of its half."""
+    """The hour of the day, from that of its half: 15 for `3` and `pm`, 0 for `12` and `am`."""
     if half[0] in "pP":
         return hour % 12 + 12
     return hour % 12
 
 
 def moment(text: str, day: date | None = None) -> Stamp | None:
-    """The first time in the text, in any spelling: `2026/03/11 3:05 pm`, `Mar 11, 2026`,
-    `20260311_150500`; of a given day also `15:42` and `03-11 15:42`. None if there is none.
+    """The first time in the text, in any spelling: `2026-03-11 15:00`, `2026/03/11 3:05 pm`, `Mar
+    11, 2026`, `11 March 2026 at 15:00`, `20260311_150500`.
+
+    Of a given day also `15:42`, `03-11 15:42` and `Mar 11 15:42`, which do not say of which year or
+    day they are. None if there is none.
     """
     at = stamp(text)
     if at is None:
@@ -131,7 +150,11 @@ def moment(text: str, day: date | None = None) -> Stamp | None:
 
 
 def opening(text: str, day: date | None = None) -> tuple[Stamp, str] | None:
-    """The time that a line opens with and what stands behind it; None where it opens with none."""
+    """The time that a line opens with and what stands behind it; None where it opens with none.
+
+    `[2026-03-11 15:00] running` gives the time and `running`; so do `**15:00**: running` and
+    `Wednesday, Mar 11th, 15:00 running` on a known `day`. `running since 15:00` opens with none.
+    """
     bare = text.lstrip(" \t[(*_`~")
     for pattern in (_STAMP, _OTHER_STAMP, _COMPACT, _NAMED_MONTH, _HUMAN, _SHORT_DAY, _CLOCK):
         match = pattern.match(bare)
@@ -152,6 +175,9 @@ def opening(text: str, day: date | None = None) -> tuple[Stamp, str] | None:
 def _human_opening(text: str, rest: str, day: date | None) -> tuple[Stamp, str] | None:
     """The time of a line that opens with a date for people, with the clock behind it if there is
     one; None: it is no such date.
+
+    `text` is the date, `Wednesday, Mar 11th`, and `rest` what follows, `, 15:00 running`. Without a
+    year of its own, the date is of the year of `day`.
     """
     shown = human_date(text)
     if shown is None:
@@ -167,12 +193,17 @@ def _human_opening(text: str, rest: str, day: date | None) -> tuple[Stamp, str] 
 
 
 def _behind(text: str) -> str:
+    """What stands behind a time: without the end of a range (`– 16:00`), the marks that close it,
+    and the sign before the words.
+    """
     text = re.sub(r"^ ?[-–] ?\d{1,2}:\d{2}(?::\d{2})?(?: ?(?:Z|[A-Z]{2,5})(?![A-Za-z]))?", "", text)
     return text.lstrip(" \t])*_`~").lstrip("—–-:|, \t")
 
 
 def _other(text: str, day: date | None) -> Stamp | None:
-    """The first time in another spelling than that of `stamp`; None if there is none."""
+    """The first time in another spelling than that of `stamp`; None if there is none. Spellings
+    that need the day are only tried where it is known.
+    """
     for pattern in (_OTHER_STAMP, _COMPACT):
         match = pattern.search(text)
         if match:
@@ -189,18 +220,25 @@ def _other(text: str, day: date | None) -> Stamp | None:
 
 
 def _of_named_month(match: re.Match[str], day: date | None) -> Stamp | None:
-    """The time with a month's name; None: it is no month, or nothing says of which year."""
+    """The time with a month's name: `Mar 11, 2026`, `11 March 15:00`; None: it is no month (`step
+    11`), or nothing says of which year.
+    """
     month = _named(match["month"] or match["month2"], MONTHS)
+    if month is None:
+        return None
     year = match["year"]
     if year is None and day is not None:
         year = str(day.year)
-    if month is None or not year:
+    if not year:
         return None
     parts = [year, str(month + 1), match["day"] or match["day2"], match["hour"], match["minute"]]
     return _made([part for part in parts if part], text=match[0])
 
 
 def _of_day(text: str, day: date) -> Stamp | None:
+    """The time that a text begins with, of a known day: `15:42`, or `03-11 15:42` of its year.
+    None: it begins with none.
+    """
     match = _SHORT_DAY.match(text)
     if match:
         return _made([str(day.year), *match.groups()], text=match[0])
@@ -213,7 +251,10 @@ def _of_day(text: str, day: date) -> Stamp | None:
 
 def _made(parts: list[str], text: str) -> Stamp:
     """A stamp of year, month, day and the time, with the half of the day and the zone that the text
-    names.
+    names. `Stamp(None)`: there is no such time.
+
+    `["2026", "03", "11", "3", "05"]` and `2026/03/11 3:05 pm` give 15:05 of that day. Parts that
+    are no numbers are passed over.
     """
     numbers = [int(part) for part in parts if part.isdigit()]
     zone = _zone_in(text)
@@ -233,7 +274,7 @@ def _made(parts: list[str], text: str) -> Stamp:
 
 
 def _zone_in(text: str) -> str:
-    """The zone that a text ends in; "": it names none."""
+    """The zone that a text ends in, `UTC`, `CET` or `Z`; "": it names none."""
     zone = re.search(r"(?<![A-Za-z])(Z|[A-Z]{2,5})\s*$", text)
     if zone is None or zone[1].upper() in ("AM", "PM"):
         return ""
@@ -241,6 +282,9 @@ def _zone_in(text: str) -> str:
 
 
 def _zone(text: str) -> timezone | None:
+    """The offset of a zone: of `Z`, `UTC`, `GMT`, `+01:00`, `-0530`. None: other letters, which may
+    mean several zones, or none.
+    """
     if text in ("Z", "UTC", "GMT"):
         return UTC
     if text[:1] in ("+", "-"):
@@ -261,7 +305,10 @@ class HumanDate(msgspec.Struct, frozen=True):
     year: int | None
 
     def on(self, year: int | None = None) -> date | None:
-        """The day, in its own year or the one given; None if there is no such day."""
+        """The day, in its own year or the one given; None if there is no such day (`Feb 30th`).
+
+        Without either year, the day is that of some year: only whether it exists is of use.
+        """
         # 2000 is a leap year: only what is impossible in every year is impossible
         year = self.year or year or 2000
         if not 1 <= year <= 9999:
@@ -272,7 +319,11 @@ class HumanDate(msgspec.Struct, frozen=True):
 
 
 def human_date(text: str) -> HumanDate | None:
-    """The first `Wednesday, Feb 25th[, 2026]` in the text; None if there is none."""
+    """The first `Wednesday, Feb 25th[, 2026]` in the text; None if there is none.
+
+    Names may be cut short and the ordinal left out: `Wed Feb 25`, `Mon, Sept 1st`. The day need not
+    exist, and the weekday may be wrong: `HumanDate.on` and lint say so.
+    """
     for match in _HUMAN.finditer(text):
         weekday, month = _named(match[1], WEEKDAYS), _named(match[2], MONTHS)
         if weekday is None or month is None:
@@ -293,7 +344,9 @@ def human_date(text: str) -> HumanDate | None:
 
 
 def _named(word: str, names: tuple[str, ...]) -> int | None:
-    """Which of these days or months a word names, in full or cut short; None: none of them."""
+    """Which of these days or months a word names, in full or cut short, from 0: 1 for `tue` and
+    `Tuesday` among weekdays. None: none of them.
+    """
     folded = word.casefold()
     for index, name in enumerate(names):
         if name[:3].casefold() == folded[:3] and _is_short_for(folded, index, name):
@@ -302,6 +355,10 @@ def _named(word: str, names: tuple[str, ...]) -> int | None:
 
 
 def _is_short_for(word: str, index: int, name: str) -> bool:
+    """Whether a word in lower case is the beginning of a name: `febr` of February, and `sept`,
+    which is no longer than people cut it. `index` is that of the name, whose first letters are
+    equal.
+    """
     full = name
     if len(name) == 3:
         full = datetime(2000, index + 1, 1).strftime("%B")  # noqa: DTZ001
@@ -309,7 +366,7 @@ def _is_short_for(word: str, index: int, name: str) -> bool:
 
 
 def weekday_like(day: date, written: str) -> str:
-    """The day's weekday, as long as the one that was written: `Tue` for `Mon`."""
+    """The day's weekday, as long as the one that was written: `Tue` for `Mon`, else in full."""
     name = WEEKDAYS[day.weekday()]
     if len(written) == 3:
         return name[:3]
@@ -317,14 +374,14 @@ def weekday_like(day: date, written: str) -> str:
 
 
 def ordinal(day: int) -> str:
-    """`st`, `nd`, `rd` or `th`."""
+    """The letters behind the number of a day: `st`, `nd`, `rd` or `th` (11th, 12th, 13th)."""
     if day % 100 in (11, 12, 13):
         return "th"
     return {1: "st", 2: "nd", 3: "rd"}.get(day % 10, "th")
 
 
 def human(day: date) -> str:
-    """`Wednesday, Feb 25th, 2026`."""
+    """A day as run logs write it for people: `Wednesday, Feb 25th, 2026`."""
     return (
         f"{WEEKDAYS[day.weekday()]}, {MONTHS[day.month - 1]} {day.day}{ordinal(day.day)}, "
         f"{day.year}"
@@ -332,8 +389,13 @@ def human(day: date) -> str:
 
 
 def runtime(text: str) -> float | None:
-    """The seconds of `12:30:00`, `1-00:00:29`, `6h 30m` or `6.5 hours`; None for anything else, and
-    for `6:30`: of what.
+    """The seconds of a written runtime; None for anything else, and for `6:30`, which may be of
+    hours or minutes.
+
+        12:30:00, 36:00:00 (limit)     45000.0, 129600.0
+        1-00:00:29                     86429.0, as Slurm writes a day and 29 seconds
+        6h 30m, 6.5 hours              23400.0
+        about 3 h                      None: it does not begin with a number
     """
     text = text.strip().strip("`")
     match = _RUNTIME.match(text)
@@ -344,20 +406,21 @@ def runtime(text: str) -> float | None:
 
 
 def _spans(text: str) -> float | None:
-    """The seconds of `6h 30m`; None: the text begins with no such span."""
+    """The seconds of `6h 30m` or `2 days, 3 h`; None: the text begins with no such span."""
     total, at = 0.0, 0
     part = _SPANS.match(text)
     while part:
-        total += float(part[1]) * _IN_SECONDS[part[2][0].casefold()]
+        unit = part[2][0].casefold()
+        total += float(part[1]) * _IN_SECONDS[unit]
         at = part.end()
         part = _SPANS.match(text, at)
-    if at:
-        return total
-    return None
+    if not at:
+        return None
+    return total
 
 
 def has_day(at: Stamp | None) -> TypeGuard[Stamp]:
-    """Whether there is a time, and it names its day."""
+    """Whether there is a time, and it names its day: times without one cannot be ordered."""
     return at is not None and at.day is not None
 
 

@@ -65,13 +65,13 @@ class Row(msgspec.Struct, frozen=True):
     links: tuple[str, ...] = ()
 
     def means(self, names: Iterable[str]) -> bool:
-        """Whether the row is that of a log with one of these names."""
+        """Whether the row is that of a log with one of these names: those of `names_of`."""
         return not ({_spelled(self.run), *self.names}.isdisjoint(_spelled(name) for name in names))
 
 
 def names_of(day: str, task: str, stem: str) -> tuple[str, ...]:
     """What a table may call a log: the document's `<task>_<date>`, the file's own name, its task
-    alone.
+    alone. `day` is "" where the log's name has none; `stem` is that name without `.md`.
     """
     if day:
         return (f"{task}_{day}", f"{day}_{task}", stem, task)
@@ -113,13 +113,24 @@ class _Line(msgspec.Struct, frozen=True):
 
 
 def parse_experiments(text: str) -> list[Row]:
-    """The rows of tables that compare runs: a column names a run, or a cell links to its log."""
+    """The rows of tables that compare runs: a column names a run, or a cell links to its log.
+
+        | run | val_loss | status |
+        |-----|----------|--------|
+        | [train_2026-03-11](arm/2026-03-11_train.md) | 0.028 | keep |
+
+    is one row, of the run `train_2026-03-11`, with the link `arm/2026-03-11_train.md`. Any text may
+    be given: other tables, and rows without a run, are passed over.
+    """
     return [_row(line) for line in _rows(text)]
 
 
 def _row(line: _Line) -> Row:
     """A row, and which log it means: what its run's cell says, else a link or a dated name in any
     other that is no note.
+
+    A task in one cell and a day in another are a name as well: `| train | 2026-03-11 |` means
+    `train_2026-03-11`.
     """
     cells = dict(zip(line.header, (cell.text for cell in line.cells), strict=False))
     run = cells.get("run", "")
@@ -133,17 +144,29 @@ def _row(line: _Line) -> Row:
 
 
 def _cells_that_may_name(cells: Mapping[str, str]) -> list[str]:
-    """The first cell of a row, and each other one whose words are not of any run."""
+    """The first cell of a row, and each other one whose words are not of any run.
+
+    A note may well say `better than train_2026-03-10`.
+    """
     first = next(iter(cells), "")
-    return [text for name, text in cells.items() if name == first or name not in _WORDS]
+    texts = []
+    for name, text in cells.items():
+        if name == first or name not in _WORDS:
+            texts.append(text)
+    return texts
 
 
 def _days_in(texts: Iterable[str]) -> list[str]:
+    """The days that stand alone in a cell, without marks: `2026-03-11` of `**2026-03-11**`."""
     return [text.strip("`*") for text in texts if _DAY.fullmatch(text)]
 
 
 def _meant(texts: Iterable[str]) -> tuple[list[str], set[str]]:
-    """The links to logs in some cells, and every name of a log that stands there."""
+    """The links to logs in some cells, and every name of a log that stands there, as it is
+    compared.
+
+    Of a long cell only the first `_MOST_LETTERS` are read.
+    """
     links: list[str] = []
     names: set[str] = set()
     for text in texts:
@@ -155,7 +178,11 @@ def _meant(texts: Iterable[str]) -> tuple[list[str], set[str]]:
 
 @lru_cache(maxsize=_MOST_KNOWN)
 def _meant_by(text: str) -> tuple[tuple[str, ...], frozenset[str]]:
-    """The same of one cell. A table of many runs is read again and again while they run."""
+    """The same of one cell. A table of many runs is read again and again while they run.
+
+    `[train](arm/2026-03-11_train.md#status)` has the link `arm/2026-03-11_train.md`; a link to
+    anything else than a `.md` is of no log.
+    """
     targets = [_path(match[2]) for match in _LINK.finditer(text)]
     links = tuple(target for target in targets if target.endswith(".md"))
     dated = [match[0] for match in _DATED.finditer(text)]
@@ -163,20 +190,28 @@ def _meant_by(text: str) -> tuple[tuple[str, ...], frozenset[str]]:
 
 
 def _path(target: str) -> str:
+    """The file that a link points to, without the part of the page and as a path is spelled:
+    `arm/a b.md` of `./arm/a%20b.md#results`.
+    """
     return target.split("#", maxsplit=1)[0].replace("%20", " ").removeprefix("./")
 
 
 def same_log(path: str, other: str) -> bool:
     """Whether two paths may be one log's: a table names it from its folder, from the repository, or
     by its file alone.
+
+    `arm/2026-03-11_train.md` and `run_logs/arm/2026-03-11_train.md` may, `arm/a.md` and `leg/a.md`
+    may not.
     """
-    return path == other or path.endswith(f"/{other}") or other.endswith(f"/{path}")
+    if path == other:
+        return True
+    return path.endswith(f"/{other}") or other.endswith(f"/{path}")
 
 
 @lru_cache(maxsize=_MOST_KNOWN)
 def _spelled(name: str) -> str:
     """A run's name as it is compared: without folder, ending, marks and case; a space as an
-    underscore.
+    underscore. `arm/Train Long_2026-03-11.md` is compared as `train_long_2026-03-11`.
     """
     bare = name.replace("%20", " ").strip("`*_~ ").split("#")[0]
     bare = PurePosixPath(bare).name.removesuffix(".md")
@@ -189,7 +224,8 @@ def with_rows(
     """The table with these runs in it, and what was written: run → column → value.
 
     `written`: run → column → every value that the machine gave it before. A cell that a person has
-    filled stays, and so does the absence of a row that a person took out.
+    filled stays, and so does the absence of a row that a person took out. The text is the same
+    where nothing is new, and a table is begun where there is none.
     """
     rows = _Rows(text)
     edits: list[Edit] = []
@@ -198,16 +234,18 @@ def with_rows(
     columns = _header(text) or list(HEAD)
     for entry in entries:
         before = written.get(entry.run, {})
+        was_written = "run" in before
         line = rows.line_of(entry)
         if line is not None:
             filled = _fill(line, entry, before)
             edits += [edit for _, edit in filled]
             values = {column: entry.cells[column] for column, _ in filled}
-            if "run" not in before:
+            if not was_written:
+                # A person's row is the run's from now on: if it goes, it was removed.
                 values = {"run": entry.run, **values}
             if values:
                 noted[entry.run] = values
-        elif "run" not in before:
+        elif not was_written:
             new.append(_new_row(entry, columns))
             kept = {column: value for column, value in entry.cells.items() if column in columns}
             noted[entry.run] = {"run": entry.run, **kept}
@@ -215,21 +253,27 @@ def with_rows(
 
 
 def _fill(line: _Line, entry: Entry, before: Mapping[str, set[str]]) -> list[tuple[str, Edit]]:
-    """The cells of a row that the machine may bring up: (column, edit) of each. `before` are the
-    values that it gave them.
+    """The cells of a row that the machine may bring up: (column, edit) of each.
+
+    It may fill an open cell (empty, `pending`, `-`) and one that holds what it wrote; `before` are
+    the values that it gave them.
     """
     filled = []
     for column, value in entry.cells.items():
         cell = line.cell(column)
         if cell is None or value in ("", cell.text):
             continue
-        if _OPEN.fullmatch(cell.text) or cell.text in before.get(column, set()):
+        is_open = _OPEN.fullmatch(cell.text) is not None
+        if is_open or cell.text in before.get(column, set()):
             ahead, behind = cell.around
             filled.append((column, Edit(cell.start, cell.end, ahead + _escaped(value) + behind)))
     return filled
 
 
 def _new_row(entry: Entry, columns: Iterable[str]) -> str:
+    """A row for a run in a table with these columns: `| [train_2026-03-11](arm/2026-03-11_train.md)
+    | front cam | 0.028 | | |`. What the table has no column for is left out.
+    """
     cells = {"run": f"[{entry.run}]({entry.link})", **entry.cells}
     return _table_row(_escaped(cells.get(column, "")) for column in columns)
 
@@ -254,6 +298,8 @@ class _Rows:
     def line_of(self, entry: Entry) -> _Line | None:
         """The row of a run: by a link to its log, else by one of its names, the document's before a
         person's. None: there is none.
+
+        A row that links to another log of the same name, in another folder, is that one's.
         """
         link = _path(entry.link)
         file = _file_of(link)
@@ -271,12 +317,13 @@ class _Rows:
 
 
 def _file_of(link: str) -> str:
+    """The file's name at the end of a link: `2026-03-11_train.md` of `arm/2026-03-11_train.md`."""
     return link.rpartition("/")[2]
 
 
 def _with_new(text: str, new: list[str]) -> str:
     """The text with these rows behind the last of the table that compares runs; without one, a
-    table is begun.
+    table is begun. Line ends are those of the text.
     """
     if not new:
         return text
@@ -293,7 +340,11 @@ def _with_new(text: str, new: list[str]) -> str:
 
 
 def _with_table(text: str, rows: list[str], newline: str) -> str:
-    """The text with a table of these rows at its end."""
+    """The text with a table of these rows at its end; an empty one gets a title as well.
+
+    | run | description | val_loss | status | notes |
+    |-----|-------------|----------|--------|-------|
+    """
     rule = "|".join("-" * (len(column) + 2) for column in HEAD)
     table = [_table_row(HEAD), f"|{rule}|", *rows]
     if not text.strip():
@@ -306,7 +357,7 @@ def _with_table(text: str, rows: list[str], newline: str) -> str:
 
 def _of_main_table(text: str) -> list[_Line]:
     """The lines of the table that new rows go into: of those with a run's column the one with most
-    of the document's.
+    of the document's. Empty: no table has such a column, or none has a row or a rule.
     """
     known = [line for line in _table_lines(text) if "run" in line.header]
     if not known:
@@ -316,21 +367,30 @@ def _of_main_table(text: str) -> list[_Line]:
 
 
 def _rows(text: str) -> Iterator[_Line]:
+    """The lines of tables that are rows of a run: their cell of the run is filled, and they are not
+    the rule below the head. Without a column of the run, the first cell counts.
+    """
     for line in _table_lines(text):
         run = line.cell("run")
         if run is None and line.cells:
             run = line.cells[0]
-        if run is not None and run.text and not set(run.text) <= set("-: "):
+        if run is None or not run.text:
+            continue
+        is_rule = set(run.text) <= set("-: ")
+        if not is_rule:
             yield line
 
 
 def _header(text: str) -> list[str] | None:
+    """The columns of the table that new rows go into. None: there is no such table."""
     return next((line.header for line in _of_main_table(text)), None)
 
 
 def _table_lines(text: str) -> Iterator[_Line]:
     """The lines below the header of each table that names runs in one of its columns, and any that
     links to a log.
+
+    A table ends with the first line that does not begin with a bar.
     """
     header: list[str] | None = None
     table = 0
@@ -348,7 +408,9 @@ def _table_lines(text: str) -> Iterator[_Line]:
 
 
 def _named(header: list[str]) -> list[str]:
-    """The columns under the names that the machine knows: the one that names the run is `run`."""
+    """The columns under the names that the machine knows: the one that names the run is `run`, and
+    `val loss` is `val_loss`. Any other keeps a person's name, in lower case.
+    """
     columns = []
     for name in header:
         known = name.replace(" ", "_")
@@ -361,16 +423,23 @@ def _named(header: list[str]) -> list[str]:
 
 
 def _cells(content: str, start: int) -> list[_Cell]:
-    """The cells of a row, without the space around their text."""
+    """The cells of a row, without the space around their text.
+
+    Of `| a | b \\| c |  |` these are `a`, `b | c` and an empty one. `start` is the offset of the
+    line, which holds a bar; what stands behind its last bar is a cell too.
+    """
     at = content.index("|") + 1
     cells = []
     while at < len(content):
         match = _CELL.match(content, at)
-        if match is None or (not match[2] and not match[1].strip()):
+        if match is None:
+            break
+        has_bar = bool(match[2])
+        if not has_bar and not match[1].strip():
             break
         cells.append(_cell(match[1], start + at))
         at = match.end()
-        if not match[2]:
+        if not has_bar:
             break
     return cells
 
@@ -389,7 +458,7 @@ def _cell(raw: str, start: int) -> _Cell:
 
 
 def _name(cell: str) -> str:
-    """The run that a cell names, without marks and link."""
+    """The run that a cell names, without marks and link: `train` of `**[train](arm/a.md)**`."""
     bare = cell.strip("`*~ ")
     link = re.fullmatch(r"\[([^\]]*)\]\([^)]*\)", bare)
     if link:
@@ -398,4 +467,5 @@ def _name(cell: str) -> str:
 
 
 def _escaped(value: str) -> str:
+    """A value as the text of a cell: on one line, and with its bars escaped."""
     return re.sub(r"(?<!\\)\|", r"\\|", " ".join(value.split()))
