@@ -119,7 +119,9 @@ class Section(msgspec.Struct, frozen=True):
     sections: list[Section]
 
     def bullets(self) -> Iterator[Bullet]:
-        """The outer bullets and bold lines, those under unknown subheadings included."""
+        """The outer bullets and bold lines, those under unknown subheadings included, in the order
+        of the text. What is nested below a bullet is among its children.
+        """
         yield from (node for node in self.nodes if not isinstance(node, Verbatim))
         for section in self.sections:
             if not section.kind:
@@ -130,9 +132,16 @@ class Section(msgspec.Struct, frozen=True):
         return (node for node in self.bullets() if isinstance(node, Field))
 
     def field(self, *names: str) -> Field | None:
-        """The first field of one of these names, the earlier name winning."""
+        """The first field of one of these names, the earlier name winning. None: there is none.
+
+        `names` are in the form of `name_of`: `execution_id`.
+        """
         fields = list(self.fields())
-        return next((field for name in names for field in fields if field.name == name), None)
+        for name in names:
+            for field in fields:
+                if field.name == name:
+                    return field
+        return None
 
 
 class Document(msgspec.Struct, frozen=True):
@@ -149,44 +158,58 @@ class Document(msgspec.Struct, frozen=True):
         return _walk(self.sections)
 
     def of(self, kind: str) -> list[Section]:
-        """The sections of a kind, in the order of the text."""
+        """The sections of a kind, in the order of the text. "": those of no kind."""
         return [section for section in self.walk() if section.kind == kind]
 
     def all_nodes(self) -> Iterator[Node]:
         """Every node at every depth, in the order of the text."""
-        for part in (self.preamble, self.nodes, *(section.nodes for section in self.walk())):
-            yield from deep(part)
+        yield from deep(self.preamble)
+        yield from deep(self.nodes)
+        for section in self.walk():
+            yield from deep(section.nodes)
 
     def pieces(self) -> Iterator[Span]:
-        """The spans that tile the text."""
-        yield from (node.span for node in deep(self.preamble))
+        """The spans that tile the text: one after the other they are all of it, none overlapping
+        another.
+        """
+        for node in deep(self.preamble):
+            yield node.span
         if self.title:
             yield self.title.span
-        yield from (node.span for node in deep(self.nodes))
+        for node in deep(self.nodes):
+            yield node.span
         for section in self.walk():
             yield section.heading.span
-            yield from (node.span for node in deep(section.nodes))
+            for node in deep(section.nodes):
+                yield node.span
 
     def print_back(self) -> str:
         """The text, from its pieces."""
         return "".join(self.text[span.start : span.end] for span in self.pieces())
 
     def slice(self, section: Section) -> str:
-        """The text of a section, with the headings below it."""
-        spans = [section.heading.span]
+        """The text of a section: its heading, what stands below it, and the headings below it with
+        theirs.
+        """
+        end = section.heading.span.end
         for part in (section, *_walk(section.sections)):
-            spans += [part.heading.span, *(node.span for node in deep(part.nodes))]
-        return self.text[spans[0].start : spans[-1].end]
+            end = part.heading.span.end
+            for node in deep(part.nodes):
+                end = node.span.end
+        return self.text[section.heading.span.start : end]
 
 
 def _walk(sections: list[Section]) -> Iterator[Section]:
+    """Sections and all below them, in the order of the text. A heading has at most six levels."""
     for section in sections:
         yield section
         yield from _walk(section.sections)
 
 
 def deep(nodes: Iterable[Node]) -> Iterator[Node]:
-    """Nodes and all below them, in the order of the text."""
+    """Nodes and all below them, in the order of the text: a bullet, then its children, then the
+    next.
+    """
     # Not recursive: a hostile file can nest its bullets deeper than Python's stack.
     waiting = list(nodes)[::-1]
     while waiting:
@@ -226,7 +249,9 @@ class Line(msgspec.Struct, frozen=True, gc=False):
 
 
 def lines(text: str) -> Iterator[Line]:
-    """The lines of a text; CRLF is a newline, a lone CR is not."""
+    """The lines of a text; CRLF is a newline, a lone CR is not. Of an empty text there are none,
+    and a last line without a newline is one.
+    """
     start = number = 0
     while start < len(text):
         number += 1
@@ -264,8 +289,14 @@ _KINDS = (
 
 
 def kind_of(heading: str) -> tuple[str, str]:
-    """The kind of a heading and its qualifier: `("job", "resumed")` for `Job (resumed)`; `("", …)`
-    for one of no kind.
+    """The kind of a heading and its qualifier.
+
+        Job (resumed)              `("job", "resumed")`
+        3. Final results — clean   `("results", "")`
+        📈 **Status**: completed   `("status", "")`
+        Notes                      `("", "")`: of no kind
+
+    A heading in other words (`Progress`) is of no kind here: `facts.sections` knows them.
     """
     head, _, rest = heading.partition("(")
     qualifier = rest.rpartition(")")[0] or rest
@@ -278,7 +309,7 @@ def kind_of(heading: str) -> tuple[str, str]:
 
 def name_of(key: str) -> str:
     """A key in its dialect-free form: lower case, anything but letters, digits and `@` becomes one
-    underscore.
+    underscore: `submitted_start` of `Submitted/start`, `loss@5k` of `loss@5k`.
     """
     return re.sub(r"[^\w@]+", "_", key.strip().casefold()).strip("_")
 
@@ -286,6 +317,10 @@ def name_of(key: str) -> str:
 def _read_value(raw: str) -> tuple[str, int, bool]:
     """The value in `raw` (no space around it), where its own part of `raw` ends, and whether it is
     in backticks.
+
+        `out/a` (a note)     `out/a`, 7, True
+        out/a (a note)       all of it, False: without backticks the note is part of the value
+        `a` and `b`          all of it, False
     """
     ticks = len(raw) - len(raw.lstrip("`"))
     closing = _closing_ticks(raw, ticks)
@@ -301,7 +336,7 @@ def _read_value(raw: str) -> tuple[str, int, bool]:
 
 def _closing_ticks(raw: str, ticks: int) -> tuple[int, int] | None:
     """Where the backticks that close a value begin and end; None: it opens with none, or nothing
-    closes it.
+    closes it. As in Markdown, two of them are closed by two.
     """
     if not ticks:
         return None
@@ -312,7 +347,9 @@ def _closing_ticks(raw: str, ticks: int) -> tuple[int, int] | None:
 
 
 def _quote(value: str) -> str:
-    """The value as a code span that reads back as it is."""
+    """The value as a code span that reads back as it is: with more backticks around it than it
+    holds.
+    """
     runs = {len(run) for run in re.findall("`+", value)}
     ticks = 1
     while ticks in runs:
@@ -325,6 +362,8 @@ def _quote(value: str) -> str:
 def value_edit(text: str, field: Field, value: str) -> Edit:
     """The splice that gives the field this value; backticks and a note behind them stay.
 
+    `text` is that of the field's page. "" empties the field, its note included.
+
     Raises:
         ValueError: a value is one line, without space around it.
     """
@@ -336,6 +375,7 @@ def value_edit(text: str, field: Field, value: str) -> Edit:
     if not value:
         return Edit(field.raw_span.start, field.raw_span.end, "")
     shown = value
+    # A value that would be read otherwise without backticks gets them.
     if field.quoted or _read_value(value)[0] != value:
         shown = _quote(value)
     is_behind_colon = span.start == span.end and text[span.start - 1] not in " \t"
@@ -345,7 +385,9 @@ def value_edit(text: str, field: Field, value: str) -> Edit:
 
 
 def apply(text: str, edits: Iterable[Edit]) -> str:
-    """The text after the edits; of two that overlap the first in the text is made."""
+    """The text after the edits; of two that overlap the first in the text is made, and of two equal
+    ones one. The order in which they are given does not matter.
+    """
     parts, at = [], 0
     for edit in sorted(set(edits)):
         if edit.start >= at:
@@ -364,11 +406,25 @@ def set_field(text: str, field: Field, value: str) -> str:
 
 
 def parse(text: str) -> Document:
-    """Read a run log. Any text is one."""
+    """Read a run log. Any text is one: what is not understood is kept as it stands.
+
+        # train_front_cam — front camera, default learning rate
+        ## Job (resumed)
+        - execution_id: `12346` (on the new node)
+        ## Status
+        - 2026-03-11 15:20 — running, step 2400
+
+    has the title `train_front_cam — …`, a section of the kind `job` with the qualifier `resumed`
+    and the field `execution_id`, and one of the kind `status` with a line of that time.
+    """
     return _Parser(text).run()
 
 
 class _Parser:
+    """Reads a page line by line; what is open is the title or a section, and the bullets within
+    it.
+    """
+
     def __init__(self, text: str) -> None:
         self.text = text
         self.document = Document(text, [], None, [], [])
@@ -382,6 +438,9 @@ class _Parser:
         self.any_heading = False
 
     def run(self) -> Document:
+        """Read all lines. A block of code or a comment takes its own lines from those that are
+        left.
+        """
         todo = lines(self.text)
         for line in todo:
             self.read_line(line, todo)
@@ -414,13 +473,16 @@ class _Parser:
             self.keep(Verbatim(line.span(), kind), content)
 
     def comment(self, line: Line, todo: Iterator[Line], content: str) -> None:
+        """Keep a comment: this line, or all up to the one with `-->`."""
         if "-->" in content:
             self.keep(Verbatim(line.span(), "comment"), content)
         else:
             self.block(line, todo, "comment", lambda rest: "-->" in rest)
 
     def place_heading(self, heading: Heading) -> None:
-        """Take a heading as the title, or open a section."""
+        """Take a heading as the title, or open a section. The first heading is the title, if it is
+        of the first level and of no kind: `# Results` begins a section.
+        """
         self.bullets.clear()
         is_title = heading.level == 1 and not kind_of(heading.text)[0]
         if is_title and not self.any_heading:
@@ -441,6 +503,9 @@ class _Parser:
             self.bullets.pop()
 
     def heading(self, line: Line, content: str) -> Heading | None:
+        """The heading that a line is: `## Job (resumed) ##` of level 2 with the text `Job
+        (resumed)`. None: it is none.
+        """
         match = _HEADING.match(content)
         if not match:
             return None
@@ -454,6 +519,9 @@ class _Parser:
         return Heading(line.span(), len(match[1]), body, line.span(start, start + len(body)))
 
     def open(self, heading: Heading) -> None:
+        """Open a section: below the last open one of a higher level, `### Job` below `## Jobs`. It
+        is in Status where any section around it is.
+        """
         kind, qualifier = kind_of(heading.text)
         while self.sections and self.sections[-1].heading.level >= heading.level:
             self.sections.pop()
@@ -469,6 +537,9 @@ class _Parser:
     def block(
         self, line: Line, todo: Iterator[Line], kind: str, closes: Callable[[str], bool]
     ) -> None:
+        """Keep the lines from this one to the one that `closes`, or to the end of the page, as
+        one piece.
+        """
         last, closed = line, False
         for rest in todo:
             last = rest
@@ -479,6 +550,7 @@ class _Parser:
         self.keep(Verbatim(span, kind, closed), self.text[line.start : line.stop])
 
     def keep(self, node: Verbatim, content: str) -> None:
+        """Keep lines as they stand, below the bullet that they are indented under."""
         self.close_bullets(_depth(content))
         self.innermost().append(node)
 
@@ -499,7 +571,12 @@ class _Parser:
         return True
 
     def bullet_in(self, line: Line, content: str) -> Bullet | None:
-        """The bullet or bold line that a line is; None: it is neither."""
+        """The bullet or bold line that a line is; None: it is neither.
+
+        - 2026-03-11 15:20 — running    a line of Status, in any section
+        - node: gpu-07, **Node**: gpu-07    a field
+        - looks good                    an item
+        """
         depth = _depth(content)
         match = _BULLET.match(content)
         if match is None:
@@ -521,6 +598,12 @@ class _Parser:
         return Item(line.span(), depth, words, words_span, [])
 
     def field(self, line: Line, content: str, at: int, depth: int, *, plain: bool) -> Field | None:
+        """The field that begins at the offset `at` of a line; None: there is no key, or it has no
+        letter.
+
+        With `plain` a key need not be bold: a line of text, `Note: …`, is no field, and a bullet
+        is.
+        """
         match = _BOLD.match(content, at)
         if match is None and plain:
             match = _PLAIN.match(content, at)
@@ -552,10 +635,14 @@ def _opening_fence(content: str, bare: str) -> str:
 
 
 def _closes(content: str, mark: str) -> bool:
+    """Whether a line ends a block of code that these marks began: nothing but as many of them, or
+    more.
+    """
     bare = content.strip()
     return len(bare) >= len(mark) and set(bare) == {mark[0]}
 
 
 def _depth(content: str) -> int:
+    """How far a line is indented, in columns; a tab reaches to the next multiple of four."""
     content = content.lstrip("\ufeff")
     return len(content[: len(content) - len(content.lstrip(" \t"))].expandtabs(4))

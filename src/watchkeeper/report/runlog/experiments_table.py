@@ -423,9 +423,9 @@ def _named(header: list[str]) -> list[str]:
 
 
 def _cells(content: str, start: int) -> list[_Cell]:
-    """The cells of a row, without the space around their text.
+    r"""The cells of a row, without the space around their text.
 
-    Of `| a | b \\| c |  |` these are `a`, `b | c` and an empty one. `start` is the offset of the
+    Of `| a | b \| c |  |` these are `a`, `b | c` and an empty one. `start` is the offset of the
     line, which holds a bar; what stands behind its last bar is a cell too.
     """
     at = content.index("|") + 1

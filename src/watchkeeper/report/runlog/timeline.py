@@ -56,7 +56,7 @@ class Entry(msgspec.Struct, frozen=True):
 
     @property
     def file(self) -> str:
-        """The name with its ending, which people leave out."""
+        """The name with its ending, which people leave out: `2026-02-20_train.md`."""
         if self.name.endswith(".md"):
             return self.name
         return f"{self.name}.md"
@@ -72,7 +72,14 @@ class Timeline(msgspec.Struct, frozen=True):
 
 
 def parse_timeline(text: str) -> Timeline:
-    """Read a timeline. Any text is one; lines that are no entries are their owner's."""
+    """Read a timeline. Any text is one; lines that are no entries are their owner's.
+
+        # Arm Timeline
+        1. `2026-02-20_train.md` — Friday, Feb 20th
+
+    has the title `Arm Timeline` and one entry: number 1, name `2026-02-20_train.md`, words `Friday,
+    Feb 20th`.
+    """
     reader = _Reader(text)
     for line in lines(text):
         reader.feed(line)
@@ -111,6 +118,7 @@ class _Reader:
             self.title_line = line.number
 
     def _feed_entry(self, line: Line, content: str) -> None:
+        """Read a line that is no heading: an entry, or a list's line with a `.md` that is none."""
         is_numbered = _NUMBERED.match(content) is not None
         if is_numbered:
             self.position += 1
@@ -131,14 +139,20 @@ class _Reader:
         for entry in self.entries:
             if entry.form == "numbered" or entry.group not in numbered:
                 kept.append(entry)
-            elif entry.form == "bullet" and self.text[entry.span.start] not in " \t":
+                continue
+            is_indented = self.text[entry.span.start] in " \t"
+            if entry.form == "bullet" and not is_indented:
                 odd.append(entry.span)
         odd.sort(key=lambda span: span.start)
         return Timeline(self.title, self.title_line, kept, odd)
 
 
 def _entry(text: str, line: Line, group: int, position: int) -> Entry | None:
-    """The entry that a line is; None: it is no row, number or bullet that names a log."""
+    """The entry that a line is; None: it is no row, number or bullet that names a log.
+
+    `group` is the list that the line is in, and `position` its place among the numbered lines
+    there.
+    """
     content = text[line.start : line.stop]
     if content.lstrip().startswith("|"):
         return _row(text, line, group, position)
@@ -172,7 +186,11 @@ def _entry(text: str, line: Line, group: int, position: int) -> Entry | None:
 
 def _words_beside(content: str, start: int, first: int, last: int) -> tuple[str, int]:
     """The words beside a name, and where they begin: those behind it, unless the date alone stands
-    before it. `start` is where the bullet ends, `first` to `last` is the name.
+    before it.
+
+    ``1. `2026-02-20_train.md` — Friday, Feb 20th`` and ``- Friday, Feb 20th: `2026-02-20_train.md`
+    good`` both have `Friday, Feb 20th`. `start` is where the bullet ends, `first` to `last` is the
+    name. "": there are none, and a date goes at the end of the line.
     """
     behind = content[last:].strip().lstrip("—–-:) \t`*")
     before = content[start:first].strip().rstrip("—–-:( \t`*[")
@@ -187,17 +205,26 @@ def _words_beside(content: str, start: int, first: int, last: int) -> tuple[str,
 
 
 def _named(content: str, at: int) -> tuple[str, int, int] | None:
-    """The first log that a line names, and where the name begins and ends."""
+    """The first log that a line names, and where the name begins and ends. None: it names none.
+
+    A link's target counts, `[train](2026-02-20_train.md)`, code, and a bare name. Without `.md`, as
+    code or bare, only a name with a date is one: other words in code may be anything.
+    """
     for match in _NAME.finditer(content, at, at + _MOST_LETTERS):
         which = match.lastgroup or ""
         name = match[which]
-        if name.endswith(".md") or (which != "link" and _STEM.fullmatch(name)):
+        is_dated = which != "link" and _STEM.fullmatch(name) is not None
+        if is_dated or name.endswith(".md"):
             return name, match.start(which), match.end(which)
     return None
 
 
 def _row(text: str, line: Line, group: int, position: int) -> Entry | None:
-    """The entry that a table's row is; None: it names no log."""
+    """The entry that a table's row is; None: it names no log.
+
+    `| 2026-02-20 | train | Friday, Feb 20th |` names it by day and task, and its words are the cell
+    with a date for people. Such an entry has no number.
+    """
     if _RULE.fullmatch(text[line.start : line.stop]):
         return None
     cells = cells_of(text, line.span(end=line.stop))
@@ -224,7 +251,7 @@ def _row(text: str, line: Line, group: int, position: int) -> Entry | None:
 
 
 def _named_in_cells(line: Line, cells: Iterable[Cell]) -> tuple[str, Span] | None:
-    """The first log that a cell names, and where."""
+    """The first log that a cell names, and where. None: no cell does."""
     for cell in cells:
         name = _named(cell.text, 0)
         if name is not None:
@@ -234,9 +261,16 @@ def _named_in_cells(line: Line, cells: Iterable[Cell]) -> tuple[str, Span] | Non
 
 
 def _dated_task(cells: Iterable[Cell]) -> tuple[str, Span] | None:
-    """The log that a row names by its day in one cell and its task in another."""
-    days = [cell for cell in cells if _DAY.fullmatch(cell.text)]
-    tasks = [cell for cell in cells if _TASK.fullmatch(cell.text) and cell not in days]
+    """The log that a row names by its day in one cell and its task in another, and the place of the
+    task: `| 2026-02-20 | train |` is `2026-02-20_train`. None: it has not both.
+    """
+    days = []
+    tasks = []
+    for cell in cells:
+        if _DAY.fullmatch(cell.text):
+            days.append(cell)
+        elif _TASK.fullmatch(cell.text):
+            tasks.append(cell)
     if not days or not tasks:
         return None
     day, task = days[0].text.strip("`*"), tasks[0].text.strip("`")
@@ -246,6 +280,9 @@ def _dated_task(cells: Iterable[Cell]) -> tuple[str, Span] | None:
 def names(text: str, name: str) -> bool:
     """Whether a timeline names a log, in whatever form: its file, its name without the ending, or
     its date and task in one line.
+
+    `2026-02-20_train_long.md` is named by `2026-02-20: Train long`, and not by
+    `2026-02-20_train_long-2.md`.
     """
     stem = name.removesuffix(".md")
     if re.search(rf"(?<![\w-]){re.escape(stem)}(?![\w-])", text):
@@ -261,8 +298,12 @@ def names(text: str, name: str) -> bool:
 
 def with_entry(text: str, name: str, day: date, group: str) -> str | None:
     """The timeline with a log named beside its last entry, in that entry's form; None where it
-    names it already. An empty text is begun, with a title from the folder's name (`group`, "" for
-    the logs that are in no group).
+    names it already.
+
+    Below ``2. `2026-02-20_train.md` — Friday, Feb 20th`` goes ``3. `2026-02-21_long.md` — Saturday,
+    Feb 21st``; in a timeline with the newest on top, above it. An empty text is begun, with a title
+    from the folder's name (`group`, "" for the logs that are in no group). `name` is the log's
+    file, and `day` the day of its first submission.
     """
     entries = parse_timeline(text).entries
     if any(entry.file.rpartition("/")[2] == name for entry in entries):
@@ -291,15 +332,19 @@ def with_entries(text: str, logs: Sequence[tuple[str, date]], group: str) -> str
 
 
 def _grows_below(entries: list[Entry]) -> bool:
-    """Whether a new entry belongs below the last one, whatever is added there."""
+    """Whether a new entry belongs below the last one, whatever is added there: the page has several
+    lists, or its numbers rise.
+    """
     return len({entry.group for entry in entries}) > 1 or _is_counted_up(entries)
 
 
 def _with_lines_below(
     text: str, entries: list[Entry], logs: deque[tuple[str, date]], group: str
 ) -> str:
-    """The timeline with lines below its last entry, for the logs that it does not name. Takes the
-    logs that it has seen to; a line that would not be read as an entry is left for `with_entry`.
+    """The timeline with lines below its last entry, for the logs that it does not name.
+
+    Takes the logs that it has seen to from `logs`; a line that would not be read as an entry is
+    left for `with_entry`.
     """
     named = {entry.file.rpartition("/")[2] for entry in entries}
     beside = entries[-1]
@@ -331,6 +376,9 @@ def _read_alone(line: str, beside: Entry, position: int) -> Entry | None:
 
 
 def _with_first_entry(text: str, entry: str, group: str) -> str:
+    """The timeline with an entry where it has none: below a title of its own, or at the end of what
+    people have written.
+    """
     if not text.strip():
         words = filter(None, re.split(r"[_\s]+", group))
         title = " ".join([*(word[0].upper() + word[1:] for word in words), "Timeline"])
@@ -345,18 +393,24 @@ def _with_first_entry(text: str, entry: str, group: str) -> str:
 
 
 def _newline_of(text: str) -> str:
+    """The line end that a page uses: CRLF where it has one anywhere."""
     if "\r\n" in text:
         return "\r\n"
     return "\n"
 
 
 def _short(day: date) -> str:
+    """A day as timelines write it: `Friday, Feb 20th`."""
     return human(day).rpartition(",")[0]
 
 
 def _newest_first(entries: list[Entry]) -> bool:
-    """Whether the newest entry stands on top, and a new one belongs there."""
-    if len({entry.group for entry in entries}) != 1 or _is_counted_up(entries):
+    """Whether the newest entry stands on top, and a new one belongs there.
+
+    So it is in a single list whose dates fall, at least once, and whose numbers do not rise.
+    """
+    groups = {entry.group for entry in entries}
+    if len(groups) != 1 or _is_counted_up(entries):
         return False
     days = []
     for entry in entries:
@@ -368,10 +422,12 @@ def _newest_first(entries: list[Entry]) -> bool:
 
 
 def _is_counted_up(entries: list[Entry]) -> bool:
+    """Whether a number is higher than the one above it. Lists of ones are not counted up."""
     return any(entry.number and entry.number < below.number for entry, below in pairwise(entries))
 
 
 def _with_line(text: str, beside: Entry, new: str, *, above: bool) -> str:
+    """The text with a line above or below an entry, and what a person wrote below it."""
     newline = _newline_of(text)
     at = beside.span.start
     if not above:
@@ -387,7 +443,11 @@ def _with_line(text: str, beside: Entry, new: str, *, above: bool) -> str:
 
 
 def _like(text: str, entry: Entry, name: str, day: date, group: str, *, above: bool) -> str:
-    """A line for another log in the form of this one."""
+    """A line for another log in the form of this one, without a line end.
+
+    Where the entry names its log from the folder above, `arm/2026-02-20_train.md` in the timeline
+    of `arm`, so does the new one. `above`: the line goes above the entry.
+    """
     line = text[entry.span.start : entry.span.end].rstrip("\r\n")
     folder = entry.name.rpartition("/")[0]
     if group and folder.rpartition("/")[2] == group:
@@ -398,7 +458,11 @@ def _like(text: str, entry: Entry, name: str, day: date, group: str, *, above: b
 
 
 def _as_list(entry: Entry, line: str, name: str, day: date, *, above: bool) -> Iterator[Edit]:
-    """A list's entry for another log: its number, name and date."""
+    """A list's entry for another log, as edits of the line: its number, name and date.
+
+    A date like `2026-02-20` behind the name stays of that form; anything else becomes `Friday, Feb
+    20th`.
+    """
     start = entry.span.start
     if entry.form == "numbered":
         number = str(_next_number(entry, above=above))
@@ -418,7 +482,10 @@ def _as_list(entry: Entry, line: str, name: str, day: date, *, above: bool) -> I
 
 
 def _next_number(entry: Entry, *, above: bool) -> int:
-    """The number beside this one. A list whose every number is 1 is counted by whoever shows it."""
+    """The number beside this one. A list whose every number is 1 is counted by whoever shows it.
+
+    A list that is counted down, `3. 2. 1.`, gets the next higher one above.
+    """
     if entry.number == 1 and entry.position > 1:
         return 1
     if above and entry.number <= 1:
@@ -427,7 +494,9 @@ def _next_number(entry: Entry, *, above: bool) -> int:
 
 
 def _renamed(entry: Entry, line: str, name: str) -> Iterator[Edit]:
-    """The name in place of the other's; of a link, in both its text and its target."""
+    """The name in place of the other's; of a link, in both its text and its target:
+    `[2026-02-20_train](2026-02-20_train.md)`. The ending and the marks of code stay as they were.
+    """
     start = entry.span.start
     first, last = entry.name_span.start - start, entry.name_span.end - start
     shown = name
@@ -448,21 +517,28 @@ def _renamed(entry: Entry, line: str, name: str) -> Iterator[Edit]:
 def _as_table(entry: Entry, line: str, name: str, day: date) -> Iterator[Edit]:
     """A row's cells for another log: its name, date and number; what a person wrote of the other
     one is left out.
+
+    `| 3 | 2026-02-20_train.md | 2026-02-20 | great |` becomes `| 4 | 2026-02-21_b.md | 2026-02-21 |
+    |`.
     """
     named_at = entry.name_span.start - entry.span.start
     is_named = False
     for cell in cells_of(line, Span(0, len(line), 1, 1)):
         first, last = cell.span.start, cell.span.end
-        if not is_named and first <= named_at < max(last, first + 1):
+        holds_name = first <= named_at < max(last, first + 1)
+        if holds_name and not is_named:
             is_named = True
             yield from _renamed_cell(entry, cell, line, name)
-        else:
-            text = _cell_of_another_log(cell.text, day)
-            if text != cell.text:
-                yield Edit(first, last, text)
+            continue
+        text = _cell_of_another_log(cell.text, day)
+        if text != cell.text:
+            yield Edit(first, last, text)
 
 
 def _renamed_cell(entry: Entry, cell: Cell, line: str, name: str) -> Iterator[Edit]:
+    """The cell with the name: the file's, or the task alone in a table that has the day in a cell
+    of its own.
+    """
     if entry.name in cell.text:
         yield from _renamed(entry, line, name)
         return
@@ -471,10 +547,14 @@ def _renamed_cell(entry: Entry, cell: Cell, line: str, name: str) -> Iterator[Ed
 
 
 def _cell_of_another_log(text: str, day: date) -> str:
-    """What stands in the cell of the next log: its date in the same form, or the next number."""
+    """What stands in the cell of the next log: its date in the same form, or the next number. "":
+    a cell with a person's words.
+    """
     shown = human_date(text)
     if shown is not None:
-        return human(day) if shown.year else _short(day)
+        if shown.year:
+            return human(day)
+        return _short(day)
     if _DAY.fullmatch(text):
         return text.replace(text.strip("`*"), day.isoformat())
     if text.isdigit():
