@@ -73,46 +73,61 @@ class Repeat(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_faithful(self) -> bool:
-        """Whether what was done again came out the same, within the tolerance. True as well where
-        nothing can be compared: no step was logged twice, or the later one began again.
+        """Whether what was done again came out the same, within the tolerance.
+
+        True as well where it cannot be said (no step was logged by both), and after a new start,
+        which has other random numbers and may differ. A NaN beside a number differs by more than
+        any tolerance.
         """
-        if self.anew or not self.difference or self.before is None or self.after is None:
+        if self.anew:
             return True
-        return self.difference <= TOLERANCE * max(abs(self.before), abs(self.after))
+        if not self.difference or self.before is None or self.after is None:
+            return True
+        larger = max(abs(self.before), abs(self.after))
+        return self.difference <= TOLERANCE * larger
 
 
 def is_measured(metric: str) -> bool:
-    """Whether a metric's name is that of an evaluation's figure: `val_loss`, `eval/accuracy`, `f1`;
-    not `loss`, `train/accuracy` or `lr`.
+    """Whether a metric's name is that of an evaluation's figure: `val_loss`, `eval/loss`,
+    `accuracy`, `test`. The name counts in any case of letters.
     """
     return _MEASURED.fullmatch(metric.casefold()) is not None
 
 
 def is_of_training(metric: str) -> bool:
-    """Whether a metric's name shows that its row is a training's: `loss`, `lr`, `grad_norm`. A name
-    that rows of either kind have, such as `epoch` or `tokens_per_second`, shows nothing.
+    """Whether a metric's name shows that its row is a training's: `loss`, `lr`, `grad_norm`.
+
+    `val_loss` is an evaluation's; `epoch`, `runtime` and `tokens_per_second` may be of either, and
+    show nothing.
     """
     name = metric.casefold()
-    return _MEASURED.fullmatch(name) is None and _NEUTRAL.fullmatch(name) is None
+    is_neutral = _NEUTRAL.fullmatch(name) is not None
+    return not is_neutral and _MEASURED.fullmatch(name) is None
 
 
 def standing(executions: Sequence[Execution]) -> list[list[Row]]:
-    """The rows that count, execution by execution, in the order in which they began; a row keeps
-    the metrics that count.
+    """The rows that count, execution by execution; a row keeps the metrics that count.
 
-    A training that logged steps 1 to 10, was killed, and resumed from its checkpoint at step 8 to
-    log 9 to 20: of the first execution steps 1 to 8 count, of the second all.
+    `executions` must come in the order in which they began. One that logged steps 1 to 900, and
+    another that resumed and logged steps 801 to 1000, give the rows 1 to 800 and 801 to 1000.
     """
-    return [
-        list(cut.apply(execution.rows))
-        for cut, execution in zip(cuts(executions), executions, strict=True)
-    ]
+    counting = []
+    for cut, execution in zip(cuts(executions), executions, strict=True):
+        counting.append(list(cut.apply(execution.rows)))
+    return counting
 
 
 def cuts(executions: Sequence[Execution]) -> list[Cut]:
-    """What later executions supersede of each execution, in the same order."""
+    """What later executions supersede of each execution, in their order: that in which they began.
+
+    A cut is much smaller than the rows: whoever reads a run's rows in pieces needs no more.
+    """
     marks = list(map(_Marks, executions))
-    return [_cut(mark, marks[number + 1 :]) for number, mark in enumerate(marks)]
+    of_each = []
+    for number, mark in enumerate(marks):
+        later = marks[number + 1 :]
+        of_each.append(_cut(mark, later))
+    return of_each
 
 
 class Cut(NamedTuple):
@@ -126,11 +141,18 @@ class Cut(NamedTuple):
     of_metric: Mapping[str, float]
 
     def apply(self, rows: Sequence[Row]) -> Iterator[Row]:
-        """The rows that count, each with the metrics that count."""
+        """The rows that count, each with the metrics that count.
+
+        A row without a step counts always, as nothing says what would supersede it. A row of which
+        no metric counts is left out.
+        """
         if self.anew:
             return
         for row in rows:
-            if row.step is None or (not row.metrics and row.step < self.end):
+            if row.step is None:
+                yield row
+                continue
+            if not row.metrics and row.step < self.end:
                 yield row
                 continue
             metrics = _before(row.step, row.metrics, self.of_metric)
@@ -138,48 +160,60 @@ class Cut(NamedTuple):
                 yield Row(row.step, metrics)
 
     def keeps(self, step: float | None, metric: str, *, is_figure: bool) -> bool:
-        """Whether a metric of a row counts. `is_figure` is False for a text."""
+        """Whether a metric of a row counts. `is_figure` is False for a text.
+
+        `step` None: the row has none, and counts unless the whole execution was superseded.
+        """
         if self.anew:
             return False
         if step is None:
             return True
-        if is_figure:
-            return step < self.of_metric.get(metric, math.inf)
-        return step < self.end
+        if not is_figure:
+            return step < self.end
+        return step < self.of_metric.get(metric, math.inf)
 
 
 def final_step(rows: Sequence[Row]) -> float | None:
-    """The last step that was trained: of the rows of training, where there are any. None: no row
+    """The last step that was trained: of the rows of training, where there are any, else of all.
+
+    An evaluation may count its batches as steps: they say nothing of the training's. None: no row
     has a step.
     """
-    steps: list[float] = []
-    trained: list[float] = []
+    trained = []
+    others = []
     for row in rows:
         if row.step is None:
             continue
-        steps.append(row.step)
         if any(map(is_of_training, row.metrics)):
             trained.append(row.step)
-    return max(trained or steps, default=None)
+        else:
+            others.append(row.step)
+    return max(trained or others, default=None)
 
 
 def repeats(executions: Sequence[Execution]) -> list[Repeat]:
-    """The steps that were done again, one for each execution that did some again."""
+    """The steps that were done again, one for each execution that did some again.
+
+    `executions` come in the order in which they began. Of one that resumed at step 801 after
+    another that had reached 900: steps 801 to 900. Empty: no step was done twice.
+    """
     marks = list(map(_Marks, executions))
     repeated: list[Repeat] = []
     for number, mark in enumerate(marks):
-        superseded = [before for before in marks[:number] if _supersedes(before, mark)]
+        superseded = [before.execution for before in marks[:number] if _supersedes(before, mark)]
         if not superseded:
             continue
-        repeat = _repeat([before.execution for before in superseded], mark.execution)
+        repeat = _repeat(superseded, mark.execution)
         if repeat is not None:
             repeated.append(repeat)
     return repeated
 
 
 class _Marks:
-    """What of an execution decides: the first step of all (None: no row has a finite one) and of
-    each metric, and whether it trains.
+    """What of an execution decides: the first step of all and of each metric, and whether it
+    trains.
+
+    `first` None: no row has a finite step. Then it supersedes nothing.
     """
 
     def __init__(self, execution: Execution) -> None:
@@ -187,18 +221,22 @@ class _Marks:
         self.of_metric: dict[str, float] = {}
         self.first: float | None = None
         for row in execution.rows:
-            if row.step is None or not math.isfinite(row.step):
+            step = row.step
+            if step is None or not math.isfinite(step):
                 continue
-            if self.first is None or row.step < self.first:
-                self.first = row.step
+            if self.first is None or step < self.first:
+                self.first = step
             for name in row.metrics:
-                self.of_metric[name] = min(row.step, self.of_metric.get(name, row.step))
+                self.of_metric[name] = min(step, self.of_metric.get(name, step))
         self.trains = any(map(is_of_training, self.of_metric))
 
 
 def _cut(mine: _Marks, later: Sequence[_Marks]) -> Cut:
-    """What the later executions supersede of one: of each metric, everything from the earliest step
-    on at which one of them logged it.
+    """What the later executions supersede of one: of each metric what is at or after the first step
+    of any of them.
+
+    Of a first one with `loss` and `val_loss`, a second with `loss` from step 801 supersedes the
+    losses from there on, and leaves the validation losses.
     """
     of_metric: dict[str, float] = {}
     end = math.inf
@@ -216,25 +254,41 @@ def _cut(mine: _Marks, later: Sequence[_Marks]) -> Cut:
 def _before(
     step: float, metrics: Mapping[str, float], cuts: Mapping[str, float]
 ) -> dict[str, float]:
-    """The metrics of a row at this step that no cut takes away."""
-    return {name: value for name, value in metrics.items() if step < cuts.get(name, math.inf)}
+    """The metrics of a row at this step that no cut takes away. `cuts`: metric → the step from
+    which it counts no more.
+    """
+    kept = {}
+    for name, value in metrics.items():
+        if step < cuts.get(name, math.inf):
+            kept[name] = value
+    return kept
 
 
 def _begins_anew(earlier: _Marks, later: _Marks) -> bool:
-    """Whether the later one did the earlier one's work again from its beginning."""
-    if earlier.trains != later.trains or earlier.first is None or later.first is None:
+    """Whether the later one did the earlier one's work again from its beginning: it logged a metric
+    of the earlier one, from the same or an earlier step on.
+    """
+    if earlier.trains != later.trains:
         return False
-    return later.first <= earlier.first and not earlier.of_metric.keys().isdisjoint(later.of_metric)
+    if earlier.first is None or later.first is None:
+        return False
+    if later.first > earlier.first:
+        return False
+    return not earlier.of_metric.keys().isdisjoint(later.of_metric)
 
 
 def _supersedes(earlier: _Marks, later: _Marks) -> bool:
-    """Whether the later of two executions continues the work of the earlier. An evaluation
+    """Whether the later of two executions continues the work of the earlier.
+
+    Not where they are of two pipelines, and not where the later one measures only: an evaluation
     continues no training.
     """
     one, other = earlier.execution, later.execution
     if one.pipeline and other.pipeline and one.pipeline != other.pipeline:
         return False
-    if not later.of_metric or (earlier.trains and not later.trains):
+    if not later.of_metric:
+        return False
+    if earlier.trains and not later.trains:
         return False
     return _follows(one, other)
 
@@ -242,20 +296,23 @@ def _supersedes(earlier: _Marks, later: _Marks) -> bool:
 def _follows(earlier: Execution, later: Execution) -> bool:
     """Whether the later one began after the earlier had written its last row. Two attempts never
     run at once.
+
+    Two processes that ran side by side, such as two seeds in one folder, follow neither. Where a
+    time is not known they are taken to follow one another. Times of two machines, or of one before
+    and after it was started again, may be off by `OTHER_CLOCK_S`.
     """
     if earlier.attempt and later.attempt and earlier.attempt != later.attempt:
         return True
     if earlier.ended is None or later.began is None:
         return True
+    slack = OTHER_CLOCK_S
     if earlier.boot == later.boot:
         slack = 0.0
-    else:
-        slack = OTHER_CLOCK_S
     return earlier.ended <= later.began + slack
 
 
 def _losses(rows: Sequence[Row]) -> dict[float, float]:
-    """Step → training loss, as logged last; a row without either is left out."""
+    """The training loss by step, of the rows that have both; of one step the last row counts."""
     losses = {}
     for row in rows:
         loss = loss_of(row.metrics, TRAIN_LOSS)
@@ -265,12 +322,18 @@ def _losses(rows: Sequence[Row]) -> dict[float, float]:
 
 
 def _repeat(earlier: Sequence[Execution], later: Execution) -> Repeat | None:
-    """The steps of the earlier executions that the later one did again; None: it did none again, or
-    the training loss of one of them was not logged.
+    """The steps of the earlier executions that the later one did again, by their training losses.
+
+    None: one of the two sides has no training loss, or the later one began where they had ended.
     """
-    before = _losses([row for rows in standing(earlier) for row in rows])
+    rows: list[Row] = []
+    for counting in standing(earlier):
+        rows += counting
+    before = _losses(rows)
     after = _losses(later.rows)
-    if not before or not after or min(after) > max(before):
+    if not before or not after:
+        return None
+    if min(after) > max(before):
         return None
     first, last = min(after), min(max(before), max(after))
     anew = first <= min(before)
@@ -291,10 +354,12 @@ def _repeat(earlier: Sequence[Execution], later: Execution) -> Repeat | None:
 
 
 def _difference(one: float, other: float) -> float:
-    """Between two losses: none between two that are no numbers, and no end to that between such a
-    one and a number.
+    """By how much two losses differ, from 0: by nothing where both are NaN or the same infinity,
+    by infinitely much where one of two different ones is not finite.
     """
-    if one == other or (math.isnan(one) and math.isnan(other)):
+    if one == other:
+        return 0.0
+    if math.isnan(one) and math.isnan(other):
         return 0.0
     if math.isfinite(one) and math.isfinite(other):
         return abs(one - other)

@@ -35,7 +35,10 @@ VAL_LOSS = (
 
 
 def loss_of(metrics: Mapping[str, V], names: Iterable[str]) -> V | None:
-    """The value of the first of these names that the metrics have; None if they have none."""
+    """The value of the first of these names that the metrics have; None if they have none.
+
+    `names` are `TRAIN_LOSS` or `VAL_LOSS`, the most telling name first.
+    """
     for name in names:
         value = metrics.get(name)
         if value is not None:
@@ -50,11 +53,15 @@ def rename_losses(
 ) -> dict[str, V]:
     """The metrics with the training loss as `loss` and the validation loss as `val_loss`.
 
-    The first of the given names is renamed, unless the metrics have the new name already.
+    The first of the given names is renamed, unless the metrics have the new name already:
+    `{"train_loss": 0.5, "eval_loss": 0.6}` becomes `{"loss": 0.5, "val_loss": 0.6}`. The order of
+    the metrics stays, and so do all other names.
     """
     row = {str(name): value for name, value in metrics.items()}
     for ours, names in (("loss", train), ("val_loss", val)):
+        if ours in row:
+            continue
         theirs = next((name for name in names if name in row), None)
-        if theirs is not None and ours not in row:
+        if theirs is not None:
             row = {ours if name == theirs else name: value for name, value in row.items()}
     return row

@@ -64,7 +64,10 @@ def execution_files(
     run: Path, events: Mapping[str, Sequence[AnyEvent | Unknown]]
 ) -> list[ExecutionFiles]:
     """The executions of a run, in the order in which they began, with the files of their rows;
-    those that left none as well. `events` is the run's journal.
+    those that left none as well.
+
+    `run` is the run's folder, and `events` its journal, by writer. The files of one execution are
+    that of the process which began it, then those of its forks. Nothing of the files is read.
     """
     writers = {name: _writer(name, own) for name, own in events.items()}
     files = {path.name.partition(".")[0]: path for path in rows.files_of(run)}
@@ -83,14 +86,15 @@ def execution_files(
 def executions_of(
     run: Path, events: Mapping[str, Sequence[AnyEvent | Unknown]] | None = None
 ) -> list[Execution]:
-    """The executions of a run that left rows, in the order in which they began. `events` is its
-    journal, once read. Of a long file of rows only the end is read (`MOST_BYTES`), and damaged
-    lines are left to `watchkeeper check`.
+    """The executions of a run that left rows, in the order in which they began.
+
+    `events` is its journal, once read; None: it is read here. Of a long file of rows only the end
+    is read (`MOST_BYTES`), and damaged lines are left to `watchkeeper check`.
     """
     if events is None:
         events = journal.read(run / layout.JOURNAL, is_evidence=True).events
     recorded, _ = recorded_executions(run, events, MOST_BYTES)
-    return [one.execution for one in recorded]
+    return [each.execution for each in recorded]
 
 
 def recorded_executions(
@@ -108,12 +112,18 @@ def recorded_executions(
         name = path.name.partition(".")[0]
         writer = writers.setdefault(name, _Writer(id=name))
         problems += _read(path, writer, most_bytes)
-    recorded = [_execution(first, others) for first, others in _grouped(writers)]
-    return [one for one in recorded if one.rows], problems
+    recorded = []
+    for first, others in _grouped(writers):
+        execution = _execution(first, others)
+        if execution.rows:
+            recorded.append(execution)
+    return recorded, problems
 
 
 def _writer(name: str, events: Sequence[AnyEvent | Unknown]) -> _Writer:
-    """A writer with what its own events say of it."""
+    """A writer with what its own events say of it: its machine (`opened`), and the start of the
+    run, if it made one (`run_started`).
+    """
     writer = _Writer(id=name)
     for event in events:
         if isinstance(event, Opened) and not writer.boot:
@@ -124,7 +134,11 @@ def _writer(name: str, events: Sequence[AnyEvent | Unknown]) -> _Writer:
 
 
 def value_of(figure: object) -> float | None:
-    """A figure of a row as a number; None for what is none."""
+    """A figure of a row as a number, `NaN` and the infinities as well; None for what is none: a
+    text, a bool, None.
+
+    An integer beyond all floats is infinite.
+    """
     if isinstance(figure, str):
         figure = unspell(figure)
     if isinstance(figure, bool) or not isinstance(figure, int | float):
@@ -142,8 +156,12 @@ def row_of(step: object, metrics: Mapping[str, object]) -> Row:
     at = value_of(step)
     if at is not None and not math.isfinite(at):
         at = None
-    figures = ((name, value_of(value)) for name, value in metrics.items())
-    return Row(at, {name: value for name, value in figures if value is not None})
+    figures = {}
+    for name, value in metrics.items():
+        figure = value_of(value)
+        if figure is not None:
+            figures[name] = figure
+    return Row(at, figures)
 
 
 def _read(path: Path, writer: _Writer, most_bytes: int | None) -> list[Problem]:
@@ -159,13 +177,17 @@ def _read(path: Path, writer: _Writer, most_bytes: int | None) -> list[Problem]:
 
 
 def _grouped(writers: Mapping[str, _Writer]) -> list[tuple[_Writer, list[_Writer]]]:
-    """Each execution's first writer, with the others that belong to it."""
+    """Each execution's first writer, with the others that belong to it.
+
+    Where no process said that it began the run, as in a folder whose journal was lost, all rows are
+    one execution. Empty: nobody wrote anything.
+    """
     firsts = [writer for writer in writers.values() if writer.started is not None]
     rest = [writer for writer in writers.values() if writer.started is None and writer.has_rows]
     if not firsts:
-        if rest:
-            return [(rest[0], rest[1:])]
-        return []
+        if not rest:
+            return []
+        return [(rest[0], rest[1:])]
     firsts.sort(key=_order)
     groups: list[tuple[_Writer, list[_Writer]]] = [(writer, []) for writer in firsts]
     for writer in rest:
@@ -185,17 +207,23 @@ def _group_of(writer: _Writer, groups: Sequence[tuple[_Writer, list[_Writer]]]) 
 def _order(writer: _Writer) -> tuple[int, float, str]:
     """Sorts executions: by attempt where they worked for attempts, whatever the clocks of their
     hosts say, then by time.
+
+    `attempt` is a path that ends in the attempt's number, `runs/r8/2`; without one it is 0.
     """
     assert writer.started is not None
-    number = Path(writer.started.attempt).name
-    return (
-        int(number) if number.isdecimal() and len(number) < 10 else 0,
-        writer.started.time.timestamp(),
-        writer.id,
-    )
+    name = Path(writer.started.attempt).name
+    number = 0
+    if name.isdecimal() and len(name) < 10:
+        number = int(name)
+    return number, writer.started.time.timestamp(), writer.id
 
 
 def _execution(first: _Writer, others: Sequence[_Writer]) -> RecordedExecution:
+    """An execution with the rows of its first writer, then those of the others.
+
+    Without a start its time and its pipeline are not known. It ended with the last row of its first
+    writer: a fork may live longer than the work.
+    """
     recorded = list(first.rows)
     for other in others:
         recorded += other.rows

@@ -42,46 +42,73 @@ def is_plain(path: Path) -> bool:
 
 
 def beside(path: Path, number: int) -> Path:
-    """The name of ours where `number` of them are taken: 0 is the file's own."""
+    """The name of ours where `number` of them are taken: 0 is the file's own.
+
+    `run_manifest.json`, `run_manifest.watchkeeper.json`, `run_manifest.watchkeeper-2.json` and so
+    on.
+    """
     if not number:
         return path
-    return path.with_name(f"{path.stem}{MARK}{f'-{number}' if number > 1 else ''}{path.suffix}")
+    mark = MARK
+    if number > 1:
+        mark = f"{MARK}-{number}"
+    return path.with_name(f"{path.stem}{mark}{path.suffix}")
 
 
 def names(path: Path) -> Iterator[Path]:
-    """The names that a file of ours may have, in the order in which they are tried."""
+    """The names that a file of ours may have, in the order in which they are tried: `MOST` of
+    them.
+    """
     return (beside(path, number) for number in range(MOST))
 
 
 def below(root: Path, name: str) -> Path:
     """`root/name`, around a part of it that is no folder: `logs/run.log` is
     `logs.watchkeeper/run.log` where `logs` is a file.
+
+    `name` is relative, with `/` between its parts. Folders need not exist, and none is made.
     """
     place = root
     *parents, last = Path(name).parts
     for part in parents:
-        tries = (beside(place / part, number) for number in range(MOST))
-        place = next(
-            (folder for folder in tries if is_free(folder) or folder.is_dir()), place / part
-        )
+        place = _folder_in(place, part)
     return place / last
 
 
+def _folder_in(root: Path, name: str) -> Path:
+    """The folder of this name in another one, or the first name beside it that is free or a
+    folder. Where all are taken, the name itself: making it will fail, and say why.
+    """
+    for number in range(MOST):
+        folder = beside(root / name, number)
+        if is_free(folder) or folder.is_dir():
+            return folder
+    return root / name
+
+
 def renamed(events: Events) -> dict[str, str]:
-    """Which files of the folder have another name, by the last event about each."""
+    """Which files of the folder have another name, by the last event about each:
+    `{"run_manifest.json": "run_manifest.watchkeeper.json"}`. Empty: all have their own. `events`
+    are the folder's journal.
+    """
     renames = of_kind(events, Renamed)
     renames.sort(key=lambda event: (event.time, event.writer, event.seq))
     return {event.name: event.path for event in renames}
 
 
 def home(events: Events, name: str) -> str:
-    """Where the file of this name lies, by the journal."""
+    """Where the file of this name lies, by the journal: its own name unless an event says
+    another.
+    """
     return renamed(events).get(name, name)
 
 
 def run_manifest_of(folder: Path) -> Path | None:
     """The manifest that a version of ours left of a run in this folder; None where there is none,
     or only the program's.
+
+    A manifest is written when its run ends: of a run without an end, whatever lies there is not
+    ours.
     """
     events = read(folder / layout.JOURNAL, is_evidence=True).events
     runs = _ended_runs(events)
@@ -95,7 +122,7 @@ def run_manifest_of(folder: Path) -> Path | None:
 
 
 def _ended_runs(events: Events) -> set[str]:
-    """The runs whose end their own writer recorded."""
+    """The ids of the runs whose end their own writer recorded."""
     flat = list(itertools.chain.from_iterable(events.values()))
     ended = {event.writer for event in flat if isinstance(event, RunEnded)}
     starts = [event for event in flat if isinstance(event, RunStarted)]
@@ -103,6 +130,7 @@ def _ended_runs(events: Events) -> set[str]:
 
 
 def _existing(path: Path) -> Iterator[Path]:
+    """The names of a file of ours that are taken, up to the first free one: ours lies before it."""
     for place in names(path):
         if is_free(place):
             return
@@ -115,7 +143,11 @@ def is_manifest(path: Path, runs: Iterable[str]) -> bool:
 
 
 def manifest_run(path: Path) -> str | None:
-    """The run whose manifest this is; None where it has not the form of ours."""
+    """The id of the run whose manifest this is; None where it has not the form of ours, or cannot
+    be read.
+
+    A program's own `run_manifest.json` may be any JSON, so that all fields of ours are asked for.
+    """
     if not is_plain(path):
         return None
     try:

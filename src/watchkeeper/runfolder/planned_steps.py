@@ -28,21 +28,30 @@ class PlannedSteps:
             self._take_loop(event, event.total)
 
     def _take_loop(self, now: Progressed, total: int) -> None:
+        """Take the progress of an outermost loop; its first event is kept, to compare later ones
+        with.
+        """
         began = self._began.setdefault((now.writer, now.what), now)
         if _counts_training_steps(began, now):
             self.total = total
 
 
 def _counts_training_steps(began: Progressed, now: Progressed) -> bool:
-    """Whether the items of a loop are training steps, by its first event and a later one."""
+    """Whether the items of a loop are training steps, by its first event and a later one.
+
+    `done` 400 with the training step 390 logged last keeps pace; `done` 2 (epochs) with the step
+    800 does not, nor does a loop of which no step was logged.
+    """
     if now.training_step is None:
         return False
     lag = now.done - now.training_step
     if not 0 <= lag <= max(1.0, _SHARE * now.done):
         return False
     items = now.done - began.done
+    if items <= 0:
+        return False
     first = began.training_step
     if first is None:
         first = began.done
     steps = now.training_step - first
-    return items > 0 and abs(items - steps) <= max(1.0, _SHARE * items)
+    return abs(items - steps) <= max(1.0, _SHARE * items)

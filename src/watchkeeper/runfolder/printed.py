@@ -83,6 +83,9 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
 def position(text: str) -> Position | None:
     """The last position that the text tells; None where it tells none. A carriage return ends a
     line.
+
+    `text` is the end of a job's output. Of `step 34 | loss: 6.05` these are step 34 and the loss
+    `6.05`; the loss may stand on another line than the step, and then the last one counts.
     """
     lines = [line for line in re.split(r"[\r\n]", text) if line.strip()]
     loss = _last_loss(lines)
@@ -90,9 +93,9 @@ def position(text: str) -> Position | None:
         last = position_of(line)
         if last is not None:
             return msgspec.structs.replace(last, loss=last.loss or loss)
-    if loss is not None:
-        return Position(loss=loss)
-    return None
+    if loss is None:
+        return None
+    return Position(loss=loss)
 
 
 def _last_loss(lines: Sequence[str]) -> str | None:
@@ -108,6 +111,9 @@ def losses(text: str) -> list[tuple[float, float]]:
     """Every (training step, loss) that the text tells, by step: the loss of a line, with the last
     step said so far. A line before any step says nothing; of two losses of one step the later
     counts.
+
+        step 34/300
+        loss: 6.05              → [(34.0, 6.05)]
     """
     return _by_step(text, _LOSS)
 
@@ -118,6 +124,7 @@ def val_losses(text: str) -> list[tuple[float, float]]:
 
 
 def _by_step(text: str, pattern: re.Pattern[str]) -> list[tuple[float, float]]:
+    """The figures that the pattern finds, each with the last step said before it or on its line."""
     losses: dict[float, float] = {}
     step: float | None = None
     for line in re.split(r"[\r\n]", text):
@@ -135,18 +142,29 @@ def _by_step(text: str, pattern: re.Pattern[str]) -> list[tuple[float, float]]:
 def advances(text: str, before: Position | None = None) -> int:
     """How often the position changes within the text, or from that before it; 0 where it tells
     none, or just that one.
+
+    A bar that is drawn again and again at the same step does not advance. `before` None: nothing
+    was printed before the text.
     """
-    positions = [
-        position
-        for line in re.split(r"[\r\n]", text)
-        if (position := position_of(line)) is not None
-    ]
-    places = [(one.epoch, one.step) for one in ([before] if before is not None else []) + positions]
-    return sum(now != before for before, now in pairwise(places))
+    places = []
+    if before is not None:
+        places.append((before.epoch, before.step))
+    for line in re.split(r"[\r\n]", text):
+        at = position_of(line)
+        if at is not None:
+            places.append((at.epoch, at.step))
+    changes = 0
+    for earlier, later in pairwise(places):
+        if earlier != later:
+            changes += 1
+    return changes
 
 
 def bar_rate(text: str) -> float | None:
-    """Steps a second, as the last bar in the text says; None where none does."""
+    """Steps a second, as the last bar in the text says; None where none does, or it says 0.
+
+    tqdm writes `6.6it/s`, and `1.5s/it` where a step takes longer than a second.
+    """
     figure, per_second = next(reversed(_RATE.findall(text)), ("0", ""))
     if not float(figure):
         return None
@@ -156,26 +174,24 @@ def bar_rate(text: str) -> float | None:
 
 
 def is_bar(line: str) -> bool:
-    """Whether the line is a progress bar."""
+    """Whether the line is a progress bar of tqdm's form: `34/300 [00:05<00:40, 6.6it/s]`."""
     return _BAR.search(line) is not None
 
 
 def position_of(line: str) -> Position | None:
-    """The position that one line tells; None where it tells none."""
+    """The position that one line tells; None where it tells none.
+
+    1|20|Loss: 5.66: 100%|███| 20/20 [00:01<00:00]    epoch 1, step 20 of 20, loss `5.66`
+    Epoch 0:  50%|███  | 5/10 [00:05<00:05, 1it/s]     epoch 0, step 5 of 10
+    step 34/300 | loss: 6.05                          step 34 of 300
+    [  34/300] loss 6.05                              step 34 of 300, as it tells a loss
+    copied 34/300 files                               None
+    """
     if match := _TUNE.search(line):
-        bar, step = _BAR.search(line), int(match.group(2))
-        # torchtune counts its steps through all epochs, and its bar those of one.
-        if bar:
-            total = step + _count(bar.group(2)) - _count(bar.group(1))
-        else:
-            total = None
-        return Position(epoch=int(match.group(1)), step=step, total=total, loss=match.group(3))
+        return _of_torchtune(match, _BAR.search(line))
     if match := _BAR.search(line):
         epoch = _EPOCH.search(line)
-        if epoch:
-            number = int(epoch.group(1))
-        else:
-            number = None
+        number = int(epoch.group(1)) if epoch else None
         return Position(epoch=number, step=_count(match.group(1)), total=_count(match.group(2)))
     for pattern in (*_NAMED, _BOOSTED):
         if match := pattern.search(line):
@@ -186,8 +202,21 @@ def position_of(line: str) -> Position | None:
     return None
 
 
+def _of_torchtune(match: re.Match[str], bar: re.Match[str] | None) -> Position:
+    """The position of torchtune's line, with the bar behind it; None: the line was cut short.
+
+    torchtune counts its steps through all epochs, and its bar those of one.
+    """
+    step = int(match.group(2))
+    total = None
+    if bar is not None:
+        left = _count(bar.group(2)) - _count(bar.group(1))
+        total = step + left
+    return Position(epoch=int(match.group(1)), step=step, total=total, loss=match.group(3))
+
+
 def plain(line: str) -> str:
-    """The line without colours."""
+    r"""The line without colours: terminals' escapes such as `\x1b[32m`."""
     if "\x1b" in line:
         return _COLOUR.sub("", line)
     return line
@@ -202,6 +231,7 @@ def _counter_of(line: str) -> Position | None:
 
 
 def _counted(match: re.Match[str]) -> Position:
+    """The position that a counter gives: a step, and the total where the line has one."""
     step, total = match.groups()
     if total:
         return Position(step=_count(step), total=_count(total))
@@ -209,4 +239,5 @@ def _counted(match: re.Match[str]) -> Position:
 
 
 def _count(digits: str) -> int:
+    """The number of some digits, `12,000` as 12000."""
     return int(digits.replace(",", ""))

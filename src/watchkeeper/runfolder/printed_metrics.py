@@ -80,8 +80,10 @@ def read_line(line: str) -> Printed | None:
 
 
 def epoch_of(line: str) -> int | None:
-    """The epoch that a line of a loss names where it names no step: `Epoch 10, Loss: 1.2`; None for
-    any other line.
+    """The epoch that a line of a loss names where it names no step: 10 of `Epoch 10, Loss: 1.2`;
+    None for any other line.
+
+    Such a line counts epochs as its steps.
     """
     line = plain(line[:LINE_LIMIT])
     if "loss" not in line.lower() or position_of(line) is not None:
@@ -93,6 +95,11 @@ def epoch_of(line: str) -> int | None:
 
 
 def _metrics(line: str) -> dict[str, int | float]:
+    """The figures of a line, by name: of `step 12/300 loss: 0.5, lr: 1e-4` these are `loss` 0.5 and
+    `lr` 0.0001.
+
+    A name that stands there twice gets an underscore the second time, as in a row.
+    """
     metrics: dict[str, int | float] = {}
     for words, name, short, figure in _PAIR.findall(line):
         full = "_".join([*words.split(), name or short])
@@ -103,13 +110,17 @@ def _metrics(line: str) -> dict[str, int | float]:
         while full in metrics:
             full += "_"
         metrics[full] = _value(figure)
-    if match := _LOSS_TRAIN.search(line):
-        losses = zip(("loss", "val_loss"), match.groups(), strict=True)
-        metrics |= {name: _value(figure) for name, figure in losses if figure}
+    match = _LOSS_TRAIN.search(line)
+    if match is None:
+        return metrics
+    for name, figure in zip(("loss", "val_loss"), match.groups(), strict=True):
+        if figure:
+            metrics[name] = _value(figure)
     return metrics
 
 
 def _value(figure: str) -> int | float:
+    """A printed figure as a number: `12,000` as 12000, `1e-4`, `nan`. NaN for what is none."""
     digits = figure.replace(",", "")
     try:
         if digits.lstrip("-").isdigit():
@@ -120,7 +131,9 @@ def _value(figure: str) -> int | float:
 
 
 def _is_of_training(line: str, metrics: dict[str, int | float]) -> bool:
-    """Whether a line without a step tells figures of a training."""
+    """Whether a line without a step tells figures of a training: a loss, or the Trainer's dict with
+    an epoch, `{'grad_norm': 1.2, 'epoch': 0.1}`.
+    """
     if any(name.rstrip("_").endswith("loss") for name in metrics):
         return True
     return "epoch" in metrics and line.lstrip().startswith("{")

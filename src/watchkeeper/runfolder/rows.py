@@ -82,6 +82,7 @@ def encode_row(time: datetime, step: object, metrics: dict[str, Any]) -> bytes:
 
 
 def _encode_any(time: datetime, step: object, metrics: dict[str, Any]) -> bytes:
+    """The line of any row, whatever its values are: what `encode_row` leaves to it."""
     at = training_step(step)
     row: dict[str, Any] = {"time": time, "step": at}
     if at is None and step is not None:
@@ -102,6 +103,7 @@ def _name(given: str, row: Container[str], metrics: Container[str]) -> str:
 
 
 def _value(value: object) -> Metric:
+    """A metric as the row holds it, the commonest types first."""
     if type(value) is float:
         if value - value == 0.0:
             return value
@@ -152,10 +154,11 @@ def read_file(path: Path, most_bytes: int | None = None) -> tuple[list[Row], lis
 
 
 def read_rows(run_folder: str | os.PathLike[str]) -> tuple[list[Row], list[Problem]]:
-    """Read the metric rows of a run: the writers in the order of their start, each writer's rows
-    in the order written; and a problem for each damaged line.
+    """Read the metric rows of a run: the writers in the order of their start, each writer's rows in
+    the order written; and a problem for each damaged line.
 
-    A torn last line is no problem. A folder without rows has none.
+    Rows of every execution are returned, also those that a later one superseded. A torn last line
+    is no problem. A folder without rows has none.
     """
     rows: list[Row] = []
     problems: list[Problem] = []
@@ -175,7 +178,9 @@ def read_rows(run_folder: str | os.PathLike[str]) -> tuple[list[Row], list[Probl
 
 
 def files_of(run_folder: Path) -> list[Path]:
-    """The files of rows of a run, in the order in which their writers started."""
+    """The files of rows of a run, in the order in which their writers started. Empty: it has
+    none.
+    """
     return sorted((run_folder / layout.METRICS).glob(f"*{SUFFIX}"))
 
 
@@ -214,6 +219,11 @@ def _behind_hole(line: bytes) -> bytes:
 
 
 def _row(fields: dict[str, Any], writer: str) -> Row:
+    """The row that these fields are.
+
+    Raises:
+        KeyError, msgspec.ValidationError: the time or the step is missing or wrong.
+    """
     time = msgspec.convert(fields.pop("time"), datetime)
     step = unspell(fields.pop("step"))
     metrics = {name: unspell(value) for name, value in fields.items()}

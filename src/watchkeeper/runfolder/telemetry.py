@@ -67,7 +67,9 @@ def is_disk_full(free_bytes: int, disk_bytes: int, free_files: int | None) -> bo
     """Whether a disk counts as full: less than 100 MiB and less than 1 % of it are free, or no
     file can be made. `free_files` None: the filesystem does not count files.
     """
-    return free_bytes < min(FULL_BYTES, FULL_SHARE * disk_bytes) or free_files == 0
+    if free_files == 0:
+        return True
+    return free_bytes < min(FULL_BYTES, FULL_SHARE * disk_bytes)
 
 
 def encode_row(sample: Sample) -> bytes:
@@ -115,6 +117,7 @@ def _files(run_folder: Path) -> list[Path]:
 
 
 def _lines(path: Path) -> list[bytes]:
+    """The lines of a file, at most 64 MiB from its beginning; none of one that cannot be read."""
     try:
         with open_regular(path) as file:
             return read_most(file, _MOST_BYTES).splitlines()

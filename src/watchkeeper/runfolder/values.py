@@ -55,7 +55,11 @@ def unspell(value: Metric) -> Metric:
 
 
 def text(value: object, limit: int = TEXT_LIMIT) -> str:
-    """The value as bounded text that UTF-8 can hold."""
+    """The value as bounded text that UTF-8 can hold.
+
+    Never raises: a value whose `repr` fails is `<Loss, whose repr raised ValueError>`. A text of
+    more than `limit` characters ends with an ellipsis.
+    """
     try:
         if isinstance(value, str):
             words = value
@@ -72,6 +76,9 @@ def text(value: object, limit: int = TEXT_LIMIT) -> str:
 def _shown(value: object, room: int, around: tuple[int, ...] = ()) -> str:
     """As `repr`; but of Python's own containers no more than has room is looked at, however much
     hangs on them.
+
+    `room` is in characters. `around` are the ids of the containers that the value is within: one
+    within itself is shown as `[...]`, and so is one that is too deep.
     """
     ends = _ENDS.get(type(value))
     if ends is None or not value:
@@ -103,8 +110,10 @@ def _items_of(container: Any) -> Iterator[tuple[object, ...]]:
 
 def number(value: object) -> Number | None:
     """The value as a number: numpy scalars and 0-d tensors by their `item()`, Decimal and the like
-    by `float`; a bool is 0 or 1. None if it is no number, or one that no float and no integer of a
-    reasonable length can hold.
+    by `float`; a bool is 0 or 1.
+
+    None if it is no number, or one that no float and no integer of a reasonable length can hold.
+    NaN and infinities are spelled as by `spell`. Never raises, whatever the value's own methods do.
     """
     figure = _figure(value)
     if isinstance(figure, bool):
@@ -113,7 +122,10 @@ def number(value: object) -> Number | None:
 
 
 def _figure(value: object) -> Number | None:
-    """As `number`, with a bool left as it is."""
+    """As `number`, with a bool left as it is.
+
+    A tensor on a GPU is waited for here: `item()` copies it.
+    """
     try:
         if isinstance(value, int):
             return _whole(value)
@@ -140,7 +152,7 @@ def _figure(value: object) -> Number | None:
 
 
 def _whole(value: int) -> int | None:
-    """The integer; None for one that is too long to be read back everywhere."""
+    """The integer; None for one that is too long to be read back everywhere. A bool stays one."""
     if isinstance(value, bool):
         return value
     if value.bit_length() <= INT_BITS:
@@ -170,6 +182,8 @@ def _is_moment(value: object) -> bool:
 def training_step(value: object) -> int | float | None:
     """The value as a training step: a finite number of any library. None if it is none; a bool is
     none either.
+
+    NaN and infinities, which `_figure` spells as texts, are no steps.
     """
     figure = _figure(value)
     if isinstance(figure, bool | str):
@@ -178,7 +192,7 @@ def training_step(value: object) -> int | float | None:
 
 
 def whole_step(value: object) -> int | None:
-    """The value as a training step that is a whole number; None if it is none."""
+    """The value as a training step that is a whole number, `400` or `400.0`; None if it is none."""
     step = training_step(value)
     if isinstance(step, float):
         if step.is_integer():
@@ -190,6 +204,8 @@ def whole_step(value: object) -> int | None:
 def metric(value: object) -> Metric:
     """The value as a row holds it: a number, a bool, None, or else bounded text, so that nothing is
     left out.
+
+    A member of an enumeration is its value; NaN and infinities are spelled as by `spell`.
     """
     if value is None:
         return None
@@ -203,12 +219,11 @@ def metric(value: object) -> Metric:
 
 def _words(value: object) -> str:
     """What is no number, as text: times in ISO 8601, a path as it is written, an endless integer by
-    its magnitude.
+    its magnitude: `1.071509e+301`.
     """
     try:
         if isinstance(value, int):
-            power = math.floor(exponent := math.log10(abs(value)))
-            return f"{'-' if value < 0 else ''}{10 ** (exponent - power):.6f}e+{power}"
+            return _magnitude(value)
         if isinstance(value, date | time):
             return value.isoformat()
         if isinstance(value, timedelta | PurePath) or _is_moment(value):
@@ -218,9 +233,19 @@ def _words(value: object) -> str:
     return text(value)
 
 
+def _magnitude(value: int) -> str:
+    """An integer with six digits behind the point: Python does not print one of many digits."""
+    exponent = math.log10(abs(value))
+    power = math.floor(exponent)
+    sign = "-" if value < 0 else ""
+    return f"{sign}{10 ** (exponent - power):.6f}e+{power}"
+
+
 def flat(metrics: Mapping[str, object]) -> Iterator[tuple[str, object]]:
-    """The metrics with the mappings among them opened: `train={"loss": 0.5}` is `train/loss`. What
-    is too deep, within itself, or beyond a thousand names stays a value of its own.
+    """The metrics with the mappings among them opened: `train={"loss": 0.5}` is `train/loss`.
+
+    What is too deep, within itself, or beyond a thousand names stays a value of its own, and so
+    does an empty mapping: a row shows it as text.
     """
     left = NESTED_NAMES
 
@@ -239,7 +264,7 @@ def flat(metrics: Mapping[str, object]) -> Iterator[tuple[str, object]]:
 
 
 def label(key: object) -> str:
-    """The key of a mapping as a name."""
+    """The key of a mapping as a name: its `str`, or a description of it where that fails."""
     try:
         return str(key)
     except Exception:
@@ -247,8 +272,13 @@ def label(key: object) -> str:
 
 
 def _entries(value: object, around: tuple[int, ...]) -> list[tuple[object, object]]:
-    """What a mapping holds; nothing of a mapping that is too deep, or within itself."""
-    if not isinstance(value, Mapping) or id(value) in around or len(around) >= NESTED_DEPTH:
+    """What a mapping holds; nothing of a mapping that is too deep, or within itself.
+
+    `around` are the ids of the mappings that it is within. Empty as well for what is no mapping.
+    """
+    if not isinstance(value, Mapping):
+        return []
+    if id(value) in around or len(around) >= NESTED_DEPTH:
         return []
     try:
         return list(value.items())
@@ -257,8 +287,11 @@ def _entries(value: object, around: tuple[int, ...]) -> list[tuple[object, objec
 
 
 def fields_of(value: object) -> Mapping[Any, Any] | None:
-    """The fields of a mapping, a struct, a dataclass or a namespace; None if it is nothing of the
-    kind.
+    """The fields of a mapping, a struct, a dataclass or a namespace, by name; None if it is nothing
+    of the kind.
+
+    A dataclass's field that is not set, or whose property fails to find it, is None. Functions,
+    classes and modules have a `__dict__`, and are no configuration.
     """
     if isinstance(value, Mapping):
         return value
@@ -267,8 +300,9 @@ def fields_of(value: object) -> Mapping[Any, Any] | None:
     names = getattr(type(value), "__dataclass_fields__", None)
     if names is not None:
         return {name: getattr(value, name, None) for name in names}
-    plain = hasattr(value, "__dict__") and not callable(value) and not isinstance(value, ModuleType)
-    if plain:
+    if callable(value) or isinstance(value, ModuleType):
+        return None
+    if hasattr(value, "__dict__"):
         return vars(value)
     return None
 
@@ -283,6 +317,11 @@ def _enum_word(member: enum.Enum) -> str:
 def tree(value: object, depth: int = 0) -> Any:
     """The value as JSON can hold it: mappings and lists of numbers, texts and None, to a bounded
     depth.
+
+        Config(lr=1e-3, betas=(0.9, 0.95), device=torch.device("cpu"))
+
+    gives `{"lr": 0.001, "betas": [0.9, 0.95], "device": "cpu"}`. `depth` is how deep the value lies
+    in the whole: at `DEPTH_LIMIT` a container becomes text. Keys become texts.
     """
     if value is None or isinstance(value, bool):
         return value
