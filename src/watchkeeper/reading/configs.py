@@ -33,13 +33,18 @@ def files_of(script: Path, workdir: Path | None = None) -> list[Path]:
 
 
 def name_of(path: Path, experiment: Path) -> str:
-    """A file's name in the journal: relative to the experiment, where it lies in it."""
+    """A file's name in the journal: relative to the experiment, where it lies in it, else
+    absolute.
+    """
     if path.is_relative_to(experiment):
         return str(path.relative_to(experiment))
     return str(path)
 
 
 def _is_small(path: Path) -> bool:
+    """Whether it is a file of at most `MOST_BYTES`. False too: it is not there, or cannot be
+    looked at.
+    """
     try:
         return path.is_file() and path.stat().st_size <= MOST_BYTES
     except OSError:

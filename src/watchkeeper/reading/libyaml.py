@@ -105,7 +105,7 @@ class _Composer(CParser):
 
 
 def _tag_of(word: str) -> str:
-    """The tag of a plain word."""
+    """The tag of a plain word by YAML 1.2: of `1e-3` a float's, of `~` null's, of `no` a text's."""
     if word and word[0] not in _FIRST_LETTERS:
         return f"{TAG}str"
     kind = _KIND.fullmatch(word)

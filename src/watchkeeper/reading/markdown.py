@@ -68,7 +68,17 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read(path: Path, data: bytes) -> list[Section]:
-    """The sections of a file.
+    """The sections of a file, in their order; the first is what stands before any heading.
+
+        # Plan
+        Four runs.
+        ## 2. Runs
+        | run | lr |
+        |-----|----|
+        | r8  | 1e-3 |
+
+    gives three: one without a heading or blocks, `Plan` with a text, and `2. Runs` with a table and
+    the titles `("plan", "runs")`.
 
     Raises:
         ExperimentError: it is not UTF-8; the message has the line.
@@ -148,10 +158,15 @@ class _Reader:
         return Row(line=line, cells=tuple(cells), beyond=max(0, written - len(cells)))
 
     def _plain_lines(self, token: Token) -> str:
+        """Lines without their marks of emphasis, code and links, each by itself."""
         return "\n".join(map(self._plain, token.content.split("\n")))
 
     def _plain(self, text: str) -> str:
-        """One line without its marks of emphasis, code and links."""
+        """One line without its marks of emphasis, code and links: `the **best** `r8`` is `the best
+        r8`.
+
+        Spaces in a row become one.
+        """
         pieces: list[str] = []
         for token in self._parser.parseInline(text):
             for child in token.children or ():
@@ -177,12 +192,15 @@ def _section(sections: Sequence[Section], level: int, title: str, line: int) -> 
 
 
 def _is_row(row: Row, header: Row) -> bool:
-    return row.cells != header.cells and not all(
-        re.fullmatch(r":?-{2,}:?", cell) for cell in row.cells
-    )
+    """Whether a row is neither the header again nor another rule, as pasted tables have them."""
+    if row.cells == header.cells:
+        return False
+    is_rule = all(re.fullmatch(r":?-{2,}:?", cell) for cell in row.cells)
+    return not is_rule
 
 
 def _title(words: str) -> str:
+    """A heading's words to compare: `runs` of `2.1 Runs:`."""
     return _NUMBER.sub("", words).strip(" :").lower()
 
 

@@ -19,6 +19,9 @@ class TooLargeError(ValueError):
 def plain(item: Located) -> Any:
     """The value as mappings, lists, texts, numbers, booleans and None. Dates are texts.
 
+    `{lr: 1e-3, seeds: [1, 2], on: 2026-03-11}` gives `{"lr": 0.001, "seeds": [1, 2], "on":
+    "2026-03-11"}`.
+
     Raises:
         TooLargeError: it unfolds to more values or levels than a configuration has.
     """
@@ -30,6 +33,11 @@ class _Reader:
         self._values = 0
 
     def read(self, item: Located, depth: int) -> Any:
+        """The value of an item at this depth, and of all below it.
+
+        Raises:
+            TooLargeError: this value is one too many, or lies too deep.
+        """
         self._values += 1
         if self._values > MOST_VALUES or depth > _MOST_DEPTH:
             raise TooLargeError(str(TooLargeError.__doc__))
@@ -43,6 +51,7 @@ class _Reader:
 
 
 def _scalar(item: Located) -> Any:
+    """A single value by its tag. A number that Python does not read, `0o17`, stays text."""
     if item.is_null:
         return None
     words = item.scalar() or ""
@@ -56,6 +65,11 @@ def _scalar(item: Located) -> Any:
 
 
 def _number(words: str) -> float:
+    """A float as YAML spells it: `1e-3`, `-.inf`, `.nan`.
+
+    Raises:
+        ValueError: it is none.
+    """
     return float(words.replace(".inf", "inf").replace(".nan", "nan"))
 
 

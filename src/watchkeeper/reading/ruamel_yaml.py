@@ -77,9 +77,13 @@ def compose(text: str) -> Node | None:
 
 
 def _marked_fault(error: MarkedYAMLError) -> NoYAMLError:
-    """A fault whose place ruamel.yaml knows."""
+    """A fault whose place ruamel.yaml knows: the line and column of the problem, and where the
+    thing that it is within begins. Marks count from 0.
+    """
     mark = error.problem_mark or error.context_mark
-    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+    line, column = 1, 1
+    if mark:
+        line, column = mark.line + 1, mark.column + 1
     message = ", ".join(filter(None, (error.context, error.problem)))
     if error.context_mark and error.context_mark.line + 1 != line:
         message += f" (it begins on line {error.context_mark.line + 1})"
@@ -90,6 +94,7 @@ def _marked_fault(error: MarkedYAMLError) -> NoYAMLError:
 
 
 def _forbidden_letter(text: str, error: ReaderError) -> NoYAMLError:
+    """The fault of a control character: `character U+0007 may not stand in YAML`."""
     line = text.count("\n", 0, error.position) + 1
     column = error.position - text.rfind("\n", 0, error.position)
     message = f"character U+{error.character:04X} may not stand in YAML"
@@ -97,10 +102,14 @@ def _forbidden_letter(text: str, error: ReaderError) -> NoYAMLError:
 
 
 def _converted(top: Any) -> Node | None:
-    """The same nodes in PyYAML's classes. What an alias names stays one node."""
+    """The same nodes in PyYAML's classes. What an alias names stays one node.
+
+    Not recursive, and in two steps: first a copy of each node, then what they hold, so that a node
+    may hold itself. None: the document is empty.
+    """
     if top is None:
         return None
-    pairs: dict[int, tuple[Any, Node]] = {}
+    pairs: dict[int, tuple[Any, Node]] = {}  # id of a node → the node, and its copy
     waiting = [top]
     while waiting:
         node = waiting.pop()
@@ -116,15 +125,23 @@ def _converted(top: Any) -> Node | None:
 
 
 def _parts_of(node: Any) -> list[Any]:
-    """The nodes within a node: the parts of a list, the keys and values of a mapping."""
-    if isinstance(node, nodes.MappingNode):
-        return [part for pair in node.value for part in pair]
+    """The nodes within a node: the parts of a list, the keys and values of a mapping. Empty: it is
+    a scalar.
+    """
     if isinstance(node, nodes.SequenceNode):
         return list(node.value)
-    return []
+    if not isinstance(node, nodes.MappingNode):
+        return []
+    parts = []
+    for key, value in node.value:
+        parts += [key, value]
+    return parts
 
 
 def _without_parts(node: Any) -> Node:
+    """A node in PyYAML's class, with its tag and its place, and without what it holds. A scalar
+    holds its text.
+    """
     tag = str(node.tag)
     if isinstance(node, nodes.MappingNode):
         return MappingNode(tag, [], node.start_mark, node.end_mark)

@@ -52,8 +52,11 @@ class Reader:
 
     def settings(self, name: str, sha256: str, data: bytes) -> dict[str, str] | None:
         """The settings of a file of this name that holds `data`, of this hash; None: it can only be
-        compared as a whole. A secret is `<redacted>`: it makes no difference between two runs, and
-        is never shown.
+        compared as a whole.
+
+        Of `optimizer:` above `  lr: 1.0e-2` they are `{"optimizer.lr": "0.01"}`. The suffix of the
+        name says what is read: YAML, JSON, TOML, and anything else as an INI file. A secret is
+        `<redacted>`: it makes no difference between two runs, and is never shown.
         """
         suffix = name.rpartition(".")[2].casefold()
         if (suffix, sha256) not in self._known:
@@ -64,6 +67,12 @@ class Reader:
         return self._known[suffix, sha256]
 
     def _read(self, suffix: str, data: bytes) -> dict[str, str]:
+        """The settings of a file's bytes.
+
+        Raises:
+            UnreadableError: it is too large, not UTF-8, not of the form that its suffix says, or
+                YAML that would take too long together with what was read before.
+        """
         if len(data) > MOST_BYTES:
             raise UnreadableError
         try:
@@ -82,15 +91,23 @@ class Reader:
 
 
 def _without_secrets(settings: dict[str, str]) -> dict[str, str]:
-    return {
-        name: redaction.REDACTED if redaction.is_secret(name, value) else redaction.redact(value)
-        for name, value in settings.items()
-    }
+    """The settings, with `<redacted>` for each secret: by the name of its key (`api_token`), or
+    within its value (`https://user:password@host`).
+    """
+    shown = {}
+    for name, value in settings.items():
+        if redaction.is_secret(name, value):
+            shown[name] = redaction.REDACTED
+        else:
+            shown[name] = redaction.redact(value)
+    return shown
 
 
 def merged(files: Iterable[tuple[str, Mapping[str, str]]]) -> dict[str, str]:
     """The settings of several files together; a key that an earlier file has too is prefixed with
     its file's name: `eval.yaml:seed`.
+
+    `files` are (name, settings), in the order in which the script names them.
     """
     together: dict[str, str] = {}
     for name, settings in files:
@@ -106,6 +123,16 @@ def merged(files: Iterable[tuple[str, Mapping[str, str]]]) -> dict[str, str]:
 def plain_yaml(text: str) -> dict[str, str] | None:
     """The settings of YAML that consists of block mappings of plain values and lists of them; None:
     it is something else, or holds nothing.
+
+        optimizer:
+          lr: 1.0e-2        # a remark
+          betas: [0.9, 0.95]
+        tasks:
+          - clean
+
+    gives `optimizer.lr`: `0.01`, `optimizer.betas`: `[0.9, 0.95]`, `tasks`: `[clean]`. What YAML
+    would read otherwise than this (a number as a key, quotes with escapes, anchors) is something
+    else.
     """
     if "\t" in text or "\r" in text:
         return None
@@ -124,7 +151,7 @@ class _NotPlainError(Exception):
 
 
 class _PlainReader:
-    """Reads plain block mappings line by line."""
+    """Reads plain block mappings line by line; `settings` are those that are complete so far."""
 
     def __init__(self) -> None:
         self.settings: dict[str, str] = {}
@@ -136,6 +163,11 @@ class _PlainReader:
         self._list_indent = 0
 
     def read_line(self, line: str) -> None:
+        """Read one more line.
+
+        Raises:
+            _NotPlainError: it is more than a plain pair or item, or the document is too large.
+        """
         content = re.sub(r"(?:^| )#.*$", "", line).rstrip()
         stripped = content.lstrip(" ")
         if not stripped:
@@ -165,9 +197,16 @@ class _PlainReader:
         self._list = []
 
     def _read_item(self, indent: int, text: str) -> None:
-        """`- text`, an item of the list of the key before it."""
+        """`- text`, an item of the list of the key before it, at that key's indent or deeper.
+
+        Raises:
+            _NotPlainError: no key awaits a list, its items stand at several indents, or the item
+                is not plain.
+        """
         value = _plain(text)
-        if self._key is None or indent < self._key[0] or value is None:
+        if value is None:
+            raise _NotPlainError
+        if self._key is None or indent < self._key[0]:
             raise _NotPlainError
         if self._list and indent != self._list_indent:
             raise _NotPlainError
@@ -175,7 +214,11 @@ class _PlainReader:
         self._list.append(value)
 
     def _begin_key(self, indent: int) -> None:
-        """A key follows at this indent: it begins the mapping of the key before, or ends that."""
+        """A key follows at this indent: it begins the mapping of the key before, or ends that.
+
+        Raises:
+            _NotPlainError: no mapping that is open has its keys at this indent.
+        """
         if self._key is not None and indent > self._key[0]:
             if self._list:
                 raise _NotPlainError
@@ -184,11 +227,16 @@ class _PlainReader:
         self.close_key()
         while self._open and self._open[-1][0] > indent:
             self._open.pop()
-        if indent != (self._open[-1][0] if self._open else 0):
+        expected = self._open[-1][0] if self._open else 0
+        if indent != expected:
             raise _NotPlainError
 
     def _read_pair(self, indent: int, name: str, text: str | None) -> None:
-        """`name: text`, in the mapping that is open; without a text, its value follows below."""
+        """`name: text`, in the mapping that is open; without a text, its value follows below.
+
+        Raises:
+            _NotPlainError: the key is there already, the value is not plain, or it lies too deep.
+        """
         key = f"{self._open[-1][1]}.{name}" if self._open else name
         is_repeated = key in self.settings or any(owner == key for _, owner in self._open)
         if is_repeated or len(self._open) >= MOST_DEPTH:
@@ -203,7 +251,12 @@ class _PlainReader:
 
 
 def _plain(text: str) -> str | None:
-    """A plain or quoted value, or a list of plain ones; None for anything else."""
+    """A plain or quoted value, or a list of plain ones; None for anything else.
+
+    1.0e-2, /data/demo.hdf5, "a: b"    `0.01`, the path, `a: b`
+    [0.9, 0.95]                        `[0.9, 0.95]`
+    {a: 1}, *anchor, - item            None
+    """
     if _QUOTED.fullmatch(text):
         return text[1:-1]
     if match := _FLOW.fullmatch(text):
@@ -233,6 +286,11 @@ def yaml_settings(text: str) -> dict[str, str]:
 
 
 def _load(suffix: str, text: str) -> Any:
+    """What a file of another form than YAML holds, as Python's values.
+
+    Raises:
+        UnreadableError: it is not of the form that its suffix says.
+    """
     try:
         if suffix == "json":
             return json.loads(text)
@@ -258,6 +316,9 @@ def _load_ini(text: str) -> dict[str, dict[str, Any]]:
 def of_value(value: Any) -> dict[str, str]:
     """The settings of a mapping that was read already, as a recorded run's configuration; empty for
     one too large.
+
+    `{"optimizer": {"lr": 0.01}, "tasks": ["clean"]}` gives `optimizer.lr`: `0.01`, `tasks`:
+    `[clean]`.
     """
     try:
         return _collected(_walk(value, ""))
@@ -266,6 +327,11 @@ def of_value(value: Any) -> dict[str, str]:
 
 
 def _collected(pairs: Iterator[tuple[str, str]]) -> dict[str, str]:
+    """The pairs as settings; of a key that comes twice the last value counts.
+
+    Raises:
+        UnreadableError: there are more than `MOST_SETTINGS`.
+    """
     settings: dict[str, str] = {}
     for key, value in pairs:
         settings[key] = value
@@ -275,7 +341,10 @@ def _collected(pairs: Iterator[tuple[str, str]]) -> dict[str, str]:
 
 
 def _walk(top: Any, prefix: str) -> Iterator[tuple[str, str]]:
-    """The settings of a value, in its order.
+    """The settings of a value, in its order: (dotted key, value as text).
+
+    A list of single values is one setting, `[0.9, 0.95]`; one that holds mappings or lists has a
+    setting for each of theirs, under its number: `runs.0.lr`.
 
     Raises:
         UnreadableError: it is too deep, or has too many parts.
@@ -288,22 +357,30 @@ def _walk(top: Any, prefix: str) -> Iterator[tuple[str, str]]:
         if depth > MOST_DEPTH or visits > _MOST_VISITS:
             raise UnreadableError
         items = _items(value)
-        if items is not None and (items[0] or not _is_flat(items[1])):
-            for name, part in reversed(items[1]):
-                waiting.append((f"{key}.{name}" if key else name, part, depth + 1))
-        elif items is not None:
-            yield key, "[" + ", ".join(_scalar(part) for _, part in items[1]) + "]"
-        elif key:
-            yield key, _scalar(value)
+        if items is None:
+            if key:
+                yield key, _scalar(value)
+            continue
+        is_mapping, parts = items
+        if not is_mapping and _is_flat(parts):
+            yield key, "[" + ", ".join(_scalar(part) for _, part in parts) + "]"
+            continue
+        # the last one first: what waits is taken from the end
+        for name, part in reversed(parts):
+            waiting.append((f"{key}.{name}" if key else name, part, depth + 1))
 
 
 def _is_flat(parts: list[tuple[str, Any]]) -> bool:
-    """Whether no part has parts."""
+    """Whether no part has parts: neither a mapping nor a list is among them."""
     return all(_items(part) is None for _, part in parts)
 
 
 def _items(value: Any) -> tuple[bool, list[tuple[str, Any]]] | None:
-    """The parts of a mapping (True) or a list (False), by name; None: it is a single value."""
+    """The parts of a mapping (True) or a list (False), by name; None: it is a single value.
+
+    The value is a node of YAML, or what a JSON, TOML or INI file gives. A list's names are its
+    numbers, from 0.
+    """
     if isinstance(value, MappingNode):
         return True, [(_name_of(name), part) for name, part in value.value]
     if isinstance(value, SequenceNode):
@@ -316,15 +393,23 @@ def _items(value: Any) -> tuple[bool, list[tuple[str, Any]]] | None:
 
 
 def _name_of(node: Node) -> str:
-    """The text of a key, "?" where it is not a scalar."""
-    return str(node.value) if isinstance(node, ScalarNode) else "?"
+    """The text of a key, "?" where it is not a scalar: YAML allows a mapping as a key."""
+    if not isinstance(node, ScalarNode):
+        return "?"
+    return str(node.value)
 
 
 def _scalar(value: Any) -> str:
+    """A single value as text: `true`, `null`, numbers in one spelling, a text as it is.
+
+    A quoted number of YAML, `"1e-3"`, is a text.
+    """
     if isinstance(value, Node):
         text = str(value.value)
         is_quoted = getattr(value, "style", None) not in (None, "")
-        return text if is_quoted else canonical(text)
+        if is_quoted:
+            return text
+        return canonical(text)
     if isinstance(value, bool):
         return "true" if value else "false"
     if value is None:

@@ -27,6 +27,9 @@ _PIECE = lazy.pattern(
 def with_overrides(text: str, overrides: Sequence[str]) -> str | None:
     """The script with these words behind those of its one `tune run`; None where it has none, or
     several, or the end of that call is unclear.
+
+    `tune run lora --config a.yaml > log` with `["batch_size=4"]` becomes `tune run lora --config
+    a.yaml batch_size=4 > log`.
     """
     calls = list(_TUNE_RUN.finditer(text))
     if len(calls) != 1:

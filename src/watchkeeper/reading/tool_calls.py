@@ -51,6 +51,9 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     def halved(self) -> Batch | None:
         """The largest batch of at most half the rows that keeps the effective batch; None where one
         row is left.
+
+        A batch of 8 becomes 4, accumulated twice; one of 6, accumulated 5 times, becomes 3 and 10
+        times. The training then sees the same rows in each step of the optimizer, in less memory.
         """
         whole = self.effective
         for size in range(self.size // 2, 0, -1):
@@ -59,7 +62,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
         return None
 
     def change(self) -> dict[str, str]:
-        """As `intended` keeps it."""
+        """As `intended` keeps it: `{"batch_size": "4", "gradient_accumulation_steps": "2"}`."""
         return {BATCH: str(self.size), ACCUMULATION: str(self.accumulation)}
 
     @classmethod
@@ -105,7 +108,7 @@ class _TuneRun(msgspec.Struct, frozen=True, kw_only=True):
 
     def number(self, key: str) -> int | None:
         """The whole number above 0 that the key is set to; None where it is not, or not to one in
-        plain digits.
+        plain digits (`epochs=$EPOCHS`). The command line counts before the configuration.
         """
         number = None
         if key in self.overrides:
@@ -119,8 +122,10 @@ class _TuneRun(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_training(folder: Path, script: str) -> TrainingConfig:
     """What the torchtune configuration of a fine-tune says: the one that its script names, else the
-    `finetune.yaml` beside it; of several calls, nothing. `script` is relative to the experiment's
-    `folder`; overrides on the command line count.
+    `finetune.yaml` beside it; of several calls, nothing.
+
+    Of `tune run lora_finetune_single_device --config finetune.yaml epochs=2` the epochs are 2,
+    whatever the file says. `script` is relative to the experiment's `folder`.
 
     Raises:
         StorageError: the disk refused the script or the configuration twice.
@@ -134,13 +139,11 @@ def read_training(folder: Path, script: str) -> TrainingConfig:
         place = str(folder / script)
     elif _EPOCHS in call.values:
         place = call.values[_EPOCHS].where
-    return TrainingConfig(
-        training=Training(
-            epochs=epochs, steps=call.number(_STEPS), log_every=call.number(_LOG_EVERY) or 1
-        ),
-        where=place if epochs else "",
-        problems=call.problems,
+    training = Training(
+        epochs=epochs, steps=call.number(_STEPS), log_every=call.number(_LOG_EVERY) or 1
     )
+    where = place if epochs else ""
+    return TrainingConfig(training=training, where=where, problems=call.problems)
 
 
 def read_batch(folder: Path, script: str) -> Batch | None:
@@ -154,7 +157,9 @@ def read_batch(folder: Path, script: str) -> Batch | None:
     if call is None:
         return None
     size = call.number(BATCH)
-    accumulation = call.number(ACCUMULATION) if call.names(ACCUMULATION) else 1
+    accumulation: int | None = 1
+    if call.names(ACCUMULATION):
+        accumulation = call.number(ACCUMULATION)
     if size is None or accumulation is None:
         return None
     return Batch(size=size, accumulation=accumulation)
@@ -163,6 +168,9 @@ def read_batch(folder: Path, script: str) -> Batch | None:
 def _tune_run(script: Path) -> _TuneRun | None:
     """The `tune run` of a fine-tune; without one, what `finetune.yaml` says alone. None where the
     script has several.
+
+    Raises:
+        StorageError: the disk refused the script or the configuration twice.
     """
     calls = list(_calls(script, "tune", "run"))
     if len(calls) > 1:
@@ -181,17 +189,27 @@ def _config_name(words: list[str]) -> str:
 
 
 def _overrides_in(words: list[str]) -> dict[str, str]:
-    """The `key=value` words of a call; of two for one key the last counts."""
+    """The `key=value` words of a call; of two for one key the last counts. An option such as
+    `--config=a.yaml` is none.
+    """
     overrides: dict[str, str] = {}
     for word in words:
+        if word.startswith("-"):
+            continue
         key, equals, value = word.partition("=")
-        if equals and not word.startswith("-"):
+        if equals:
             overrides[key] = value
     return overrides
 
 
 def _config_values(path: Path) -> tuple[dict[str, Located], tuple[Problem, ...]]:
-    """A configuration's values at its top, and what is wrong with it."""
+    """A configuration's values at its top, and what is wrong with it.
+
+    A file that cannot be read as YAML is a warning: torchtune will say more when it runs.
+
+    Raises:
+        StorageError: the disk refused it twice.
+    """
     data = read_if_any(path)
     if data is None:
         # a configuration of torchtune's own, or one that the script writes: nothing is known of it
@@ -199,19 +217,26 @@ def _config_values(path: Path) -> tuple[dict[str, Located], tuple[Problem, ...]]
     try:
         entries = load(path, data).mapping() or {}
     except ExperimentError as error:
-        replace = msgspec.structs.replace
-        return {}, tuple(replace(problem, severity="warning") for problem in error.problems)
+        warnings = []
+        for problem in error.problems:
+            warnings.append(msgspec.structs.replace(problem, severity="warning"))
+        return {}, tuple(warnings)
     return {key: value for key, (_, value) in entries.items()}, ()
 
 
 def tune_calls(text: str) -> list[list[str]]:
-    """The words behind each `tune run` of a shell script."""
+    """The words behind each `tune run` of a shell script: `[["lora_finetune_single_device",
+    "--config", "finetune.yaml"]]`. Empty: it has none.
+    """
     return list(_calls_in(text, "tune", "run"))
 
 
 def read_inspect_call(path: Path) -> InspectCall:
     """What the one `inspect eval` of a script asks for, and where that is silent an `eval.yaml`
     beside it; of a script with several, nothing.
+
+    Of `inspect eval tasks/clean.py@clean --model hf/local` these are the task `clean`, the file
+    `clean.py` and the model `hf/local`.
 
     Raises:
         StorageError: the disk refused one of them twice.
@@ -223,10 +248,13 @@ def read_inspect_call(path: Path) -> InspectCall:
     beside = _read_eval_yaml(path.parent / EVAL_YAML)
     file, _, task = _plain(_task_word(words)).partition("@")
     model = _option(words, "--model")
+    # `$MODEL`, or a list of models, names none
+    if not _MODEL.fullmatch(model):
+        model = ""
     return InspectCall(
         task=task or beside.task,
         file=Path(file).name or beside.file,
-        model=model if _MODEL.fullmatch(model) else "",
+        model=model,
     )
 
 
@@ -259,6 +287,9 @@ def names_epoch(path: Path, epoch: int | None) -> bool:
     """Whether a script names the checkpoint of this epoch, and of no other, in plain words:
     `…/epoch_0`. None: it names none at all.
 
+    A script that takes its checkpoint from a variable names none, and False is returned for any
+    epoch.
+
     Raises:
         StorageError: the disk refused the script twice.
     """
@@ -282,13 +313,23 @@ def _task_word(words: list[str]) -> str:
 
 
 def _is_task(word: str, before: str) -> bool:
+    """Whether a word is the task, by the one before it ("": it is the first).
+
+    In `--model hf/local clean.py` the second word is an option's value; behind `--trace`, and
+    behind `--limit=5`, which has its value, comes the task.
+    """
     if word.startswith("-"):
         return False
-    return not before.startswith("-") or "=" in before or before in _FLAGS
+    is_behind_option = before.startswith("-")
+    if not is_behind_option:
+        return True
+    return "=" in before or before in _FLAGS
 
 
 def _option(words: list[str], name: str) -> str:
-    """The last value of an option, "" if it is not given."""
+    """The last value of an option, `--model hf/local` or `--model=hf/local`; "" if it is not
+    given.
+    """
     value = ""
     for index, word in enumerate(words):
         if word == name and index + 1 < len(words):
@@ -301,6 +342,9 @@ def _option(words: list[str], name: str) -> str:
 def _calls(path: Path, *command: str) -> Iterator[list[str]]:
     """The words behind each call of a command in a shell script; [] where they cannot be told
     apart.
+
+    Raises:
+        StorageError: the disk refused the script twice.
     """
     text = _script_text(path)
     if text is not None:
@@ -318,6 +362,9 @@ def _script_text(path: Path) -> str | None:
 
 
 def _calls_in(text: str, *command: str) -> Iterator[list[str]]:
+    """The words behind each call, up to the first operator: of `cd a && /opt/bin/tune run x > log`
+    the words of `tune run` are `x`. `command` is a program and its subcommand.
+    """
     program, subcommand = command
     for _, line in commands(text):
         words = words_of(line)
@@ -342,6 +389,7 @@ def _own_words(words: list[str]) -> list[str]:
 
 
 def _whole(text: str) -> int | None:
+    """A whole number of at most nine digits. None: the text is none."""
     if re.fullmatch(r"[0-9]{1,9}", text):
         return int(text)
     return None

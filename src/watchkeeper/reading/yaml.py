@@ -62,15 +62,19 @@ class Located:
 
     @property
     def words(self) -> str:
-        """The value as written, shortened."""
+        """The value as written, in quotes and shortened; of a mapping or a list what it is."""
         if not isinstance(self.node, ScalarNode):
             return self.what
         text = str(self.node.value)
-        return repr(text if len(text) <= 60 else text[:57] + "…")
+        if len(text) > 60:
+            text = text[:57] + "…"
+        return repr(text)
 
     @property
     def what(self) -> str:
-        """What kind of value YAML reads here, for a message."""
+        """What kind of value YAML reads here, for a message: `a mapping`, `a list`, `a number`, `a
+        date`, `a boolean`, `nothing`, or `text`.
+        """
         if isinstance(self.node, MappingNode):
             return "a mapping"
         if isinstance(self.node, SequenceNode):
@@ -96,7 +100,7 @@ class Located:
         )
 
     def text(self) -> str | None:
-        """The text, None if YAML reads something else here."""
+        """The text, None if YAML reads something else here: `no` is text, `1e-3` a number."""
         if isinstance(self.node, ScalarNode) and self.what == "text":
             return str(self.node.value)
         return None
@@ -115,14 +119,16 @@ class Located:
         return None
 
     def list(self) -> list[Located] | None:
-        """The elements, None if it is no list."""
+        """The elements, None if it is no list. An empty list has none."""
         if not isinstance(self.node, SequenceNode):
             return None
         return [Located(self.path, node) for node in self.node.value]
 
     def mapping(self) -> dict[str, tuple[Located, Located]] | None:
-        """Key → its own place and its value, None if it is no mapping. `<<` is merged in; of two
-        equal keys the first counts (`duplicates` reports the others).
+        """Key → its own place and its value, None if it is no mapping.
+
+        `<<` is merged in, with the keys that stand there counting first; of two equal keys the
+        first counts (`duplicates` reports the others). A key that is not a scalar is left out.
         """
         if not isinstance(self.node, MappingNode):
             return None
@@ -148,12 +154,15 @@ class Located:
         return entries
 
     def reads_otherwise_elsewhere(self) -> bool:
-        """Whether readers of YAML 1.1 take this unquoted word for true or false."""
-        return (
-            isinstance(self.node, ScalarNode)
-            and not self.node.style
-            and str(self.node.value).lower() in _YAML_1_1_BOOL
-        )
+        """Whether readers of YAML 1.1 take this unquoted word for true or false: `no`, `on`, `y`.
+
+        Here it is text, so that a name such as `no` may need quotes for other programs only.
+        """
+        if not isinstance(self.node, ScalarNode):
+            return False
+        if self.node.style:
+            return False
+        return str(self.node.value).lower() in _YAML_1_1_BOOL
 
 
 def _mark_of(key: ScalarNode, value: Node) -> Any:
@@ -202,6 +211,11 @@ def load(path: Path, data: bytes) -> Located:
 
 
 def _decoded(path: Path, data: bytes) -> str:
+    """The file as text, without a mark of its byte order.
+
+    Raises:
+        ExperimentError: it is not UTF-8; the message has line and column.
+    """
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -212,6 +226,7 @@ def _decoded(path: Path, data: bytes) -> str:
 
 
 def _no_yaml(path: Path, fault: NoYAMLError) -> ExperimentError:
+    """The error of a file that cannot be read, with the fault's place and what to do."""
     problem = Problem(
         where=f"{path}:{fault.line}:{fault.column}",
         message=f"this is no YAML: {fault.message}",
@@ -242,6 +257,9 @@ def duplicates(item: Located, *, without: Iterable[Located] = ()) -> list[Proble
 
 
 def _repeated_keys(path: Path, node: MappingNode) -> Iterator[Problem]:
+    """The keys of one mapping that stand there again; YAML forbids them, and most readers keep one
+    without a word.
+    """
     first_lines: dict[str, int] = {}
     for key, _ in node.value:
         if not isinstance(key, ScalarNode):
@@ -262,7 +280,7 @@ def nearest(word: str, known: Iterable[str], *, cutoff: float = 0.55) -> str:
 
 
 def listed(words: Sequence[str], limit: int = 8) -> str:
-    """The words for a message, shortened."""
+    """The words for a message, shortened: `a, b, c and 4 more`."""
     shown = ", ".join(words[:limit])
     if len(words) > limit:
         shown += f" and {len(words) - limit} more"
@@ -275,6 +293,10 @@ def listed(words: Sequence[str], limit: int = 8) -> str:
 def fields(item: Located, what: str, schema: Schema) -> tuple[dict[str, Located], list[Problem]]:
     """The values of a mapping that are of the kind they should be, and what is wrong with the
     others. An empty value counts as none.
+
+    `what` names the mapping in messages, `the summary` or `tools`. With the schema `{"name":
+    "text!", "seed": "number?"}`, a list as `name` is an error, a text as `seed` a warning, and a
+    mapping without `name` an error.
     """
     mapping = item.mapping()
     if mapping is None:
@@ -285,13 +307,15 @@ def fields(item: Located, what: str, schema: Schema) -> tuple[dict[str, Located]
         kind = schema.get(key)
         if kind is None:
             problems.append(_unknown_key(place, key, what, schema))
-        elif value.is_null and not kind.endswith("!"):
             continue
-        elif _is(value, kind.rstrip("!?")):
+        if value.is_null and not kind.endswith("!"):
+            continue
+        plain_kind = kind.rstrip("!?")
+        if _is(value, plain_kind):
             values[key] = value
-        else:
-            name = key if what == "the summary" else f"{what}.{key}"
-            problems.append(wrong_kind(value, name, kind.rstrip("!?"), _severity_of(kind)))
+            continue
+        name = key if what == "the summary" else f"{what}.{key}"
+        problems.append(wrong_kind(value, name, plain_kind, _severity_of(kind)))
     problems += _missing_keys(item, what, schema, mapping)
     return values, problems
 
@@ -306,12 +330,14 @@ def _severity_of(kind: str) -> Severity:
 def _missing_keys(
     item: Located, what: str, schema: Schema, keys: Container[str]
 ) -> Iterator[Problem]:
+    """The keys that must be there (`!`), and are not. `keys` are those of the mapping."""
     for key, kind in schema.items():
         if kind.endswith("!") and key not in keys:
             yield item.problem(f"{what} has no {key!r}, which it must have", f"add `{key}:`")
 
 
 def _is(item: Located, kind: str) -> bool:
+    """Whether a value is of a kind of `Schema`, without its mark."""
     if kind == "number":
         return item.what == "a number"
     if kind == "text":
@@ -324,7 +350,7 @@ def _is(item: Located, kind: str) -> bool:
 
 
 def shown(item: Located) -> str:
-    """What stands there, and as what YAML reads it."""
+    """What stands there, and as what YAML reads it: `a number '1e-3'`, `a list`, `nothing`."""
     if item.is_null:
         return "nothing"
     if item.words != item.what:
@@ -333,7 +359,9 @@ def shown(item: Located) -> str:
 
 
 def wrong_kind(item: Located, what: str, kind: str, severity: Severity) -> Problem:
-    """The fault of a value that is not of the kind it must be."""
+    """The fault of a value that is not of the kind it must be: `runs must be a list, but YAML reads
+    text 'r8' here`, with the hint `write [r8]`.
+    """
     hint = ""
     if kind == "text" and item.what not in ("a mapping", "a list", "nothing"):
         hint = f'quote it: "{item.node.value}"'
@@ -347,6 +375,9 @@ def wrong_kind(item: Located, what: str, kind: str, severity: Severity) -> Probl
 
 
 def _unknown_key(place: Located, key: str, what: str, schema: Schema) -> Problem:
+    """The fault of a key that the schema does not have. It is ignored with a warning, unless it is
+    most likely a key that the plan hangs on, misspelt: then it is an error.
+    """
     near = nearest(key, schema)
     # a key that the plan hangs on, misspelt, is not merely ignored
     kind = schema.get(nearest(key, schema, cutoff=_TYPO), "any")
@@ -359,9 +390,10 @@ def _unknown_key(place: Located, key: str, what: str, schema: Schema) -> Problem
 
 
 def not_one_of(item: Located, known: tuple[str, ...]) -> Problem:
-    """The fault of a word that is not known."""
+    """The fault of a word that is not known: `did you mean 'torchtune'? One of: …`."""
+    words = ", ".join(known)
     near = nearest(item.text() or "", known)
-    hint = f"one of: {', '.join(known)}"
+    hint = f"one of: {words}"
     if near:
-        hint = f"did you mean {near!r}? One of: {', '.join(known)}"
+        hint = f"did you mean {near!r}? One of: {words}"
     return item.problem(f"{item.words} is not known here", hint)
