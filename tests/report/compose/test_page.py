@@ -232,6 +232,18 @@ def test_any_text_keeps_what_is_not_the_machines(found, newline, ends):
     assert again.text is change.text
 
 
+def test_an_empty_field_that_ends_the_file_gets_its_value():
+    """The value of a field goes behind its key, also where the file ends there and sections are
+    added below.
+    """
+    text = "## Results\n- runtime:"
+    change = splice(text, page(), Written({}, set(), {}))
+    assert "\n- runtime: `01:00:00`\n" in change.text
+    assert change.text.endswith("- resume for more steps: `watchkeeper run .`")
+    again = splice(change.text, page(), written(change))
+    assert again.text is change.text
+
+
 def test_a_note_of_the_machines_is_brought_up_with_its_value():
     """The times behind a runtime are those of the attempt that it is of, also where the runtime
     itself is the same.

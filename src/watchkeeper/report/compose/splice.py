@@ -92,8 +92,17 @@ class _Splicer:
         """Apply the edits. What was kept, and is known to be, is not reported again."""
         edits = list(self.edits)
         for at, lines in self.inserts.items():
-            edits.append(Edit(at, at, self.join(at, lines)))
-        changing = [edit for edit in edits if self.text[edit.start : edit.end] != edit.text]
+            inserted = self.join(at, lines)
+            # An empty field at the end of the file gets its value there: before the new lines.
+            for edit in self.edits:
+                if edit.start == edit.end == at:
+                    edits.remove(edit)
+                    inserted = edit.text + inserted
+            edits.append(Edit(at, at, inserted))
+        changing = []
+        for edit in edits:
+            if self.text[edit.start : edit.end] != edit.text:
+                changing.append(edit)
         text = self.text
         if changing:
             text = apply(text, changing)
@@ -167,8 +176,13 @@ class _Splicer:
     def update_field(self, field_id: str, field: Field, value: Value) -> None:
         """Give a field its value, unless a person has answered it.
 
-        The field is the machine's where it is open (`- end: pending`) or holds what the machine
-        wrote before. Backticks and a note behind the value stay.
+            - end: pending                     open: it gets the value
+            - node: gpu-07                     the machine's, if it wrote `gpu-07` before
+            - node: gpu-07, the slow one       a person's: it stays, and is reported as kept
+            - runtime: `00:00:03` (too short!) the value is the machine's, the note a person's
+
+        A field that a person answered with the same words becomes the machine's, unless the whole
+        log was begun by someone else.
         """
         written = self.written.fields.get(field_id, set())
         current = field.value
@@ -214,8 +228,10 @@ class _Splicer:
     # ── job blocks
 
     def splice_jobs(self) -> None:
-        """Update the block of each execution, or add it. A block that was given to one execution is
-        not looked at for the next.
+        """Update the block of each execution, or add it.
+
+        A block that was given to one execution is not looked at for the next. Where a person has
+        removed the block of an execution, it stays away, and the others are updated.
         """
         blocks = self.document.of("job")
         taken = _ids_of(self.page.jobs) - {PENDING}
@@ -298,7 +314,8 @@ class _Splicer:
         """Add a section: after the last of its kind or of those before it, else before the first of
         those after it, else at the end.
 
-        The order is that of `HEADINGS`. Sections of no kind, a person's own, stay where they are.
+        The order is that of `HEADINGS`: a second job block goes below the first, and Results go
+        between Status and W&B. Sections of no kind, a person's own, stay where they are.
         """
         sections = self.document.sections
         if not any(section.kind for section in sections):
@@ -352,12 +369,16 @@ def _is_blank(node: Node) -> bool:
 
 def _end_of(node: Node) -> int:
     """Return where a node ends, with what is nested in it, without blank lines at its end."""
-    return max(part.span.end for part in deep([node]) if not _is_blank(part))
+    end = node.span.end
+    for part in deep([node]):
+        if not _is_blank(part):
+            end = max(end, part.span.end)
+    return end
 
 
 def _end_of_fields(section: Section) -> int:
-    """Return where a further field of a section goes: below its last one, else below the
-    heading.
+    """Return where a further field of a section goes: below its last one, with what is nested
+    there, else below the heading. Text and tables behind the fields stay behind them.
     """
     fields = [node for node in section.nodes if isinstance(node, Field)]
     if fields:
@@ -366,8 +387,8 @@ def _end_of_fields(section: Section) -> int:
 
 
 def _end_of_status(section: Section) -> int:
-    """Return where a further line of Status goes: below the last of anything, else below the
-    heading.
+    """Return where a further line of Status goes: below the last of anything that is no empty line,
+    else below the heading.
     """
     entries = [node for node in section.nodes if not _is_blank(node)]
     if entries:
@@ -376,7 +397,13 @@ def _end_of_status(section: Section) -> int:
 
 
 def _has_nested_content(field: Field) -> bool:
-    """Whether bullets or text stand below a field. Empty lines and comments do not count."""
+    """Whether bullets or text stand below a field, as a person's remark on it.
+
+        - node: gpu-07
+          - slow since this morning
+
+    Empty lines and comments do not count.
+    """
     for child in field.children:
         if not isinstance(child, Verbatim) or child.kind not in ("blank", "comment"):
             return True
