@@ -105,7 +105,10 @@ class _Composer(CParser):
 
 
 def _tag_of(word: str) -> str:
-    """The tag of a plain word by YAML 1.2: of `1e-3` a float's, of `~` null's, of `no` a text's."""
+    """The tag of a plain word by YAML 1.2: of `1e-3` a float's, of `~` null's, of `no` a text's.
+
+    Most words are text, which their first letter shows without looking further.
+    """
     if word and word[0] not in _FIRST_LETTERS:
         return f"{TAG}str"
     kind = _KIND.fullmatch(word)

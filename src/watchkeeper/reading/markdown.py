@@ -131,7 +131,10 @@ class _Reader:
         return sections
 
     def _table(self) -> Table:
-        """The table that has just been opened."""
+        """The table that has just been opened; takes its tokens from those that are left.
+
+        A rule or a header in the middle, as where two tables were pasted together, is no row.
+        """
         rows: list[Row] = []
         for token in self._tokens:
             if token.type == "table_close":
@@ -176,7 +179,7 @@ class _Reader:
 
 
 def _line_of(token: Token) -> int:
-    """The line that a token begins on, counted from 1."""
+    """The line that a token begins on, counted from 1. 1: the token has no place."""
     return (token.map or [0])[0] + 1
 
 
@@ -205,7 +208,9 @@ def _title(words: str) -> str:
 
 
 def below(sections: list[Section], *titles: str) -> Iterator[Section]:
-    """The sections with one of these titles, and those below them."""
+    """The sections with one of these titles, and those below them, in their order. `titles` are in
+    lower case and without a number: `runs` for `## 2. Runs`.
+    """
     for section in sections:
         if not set(titles).isdisjoint(section.titles):
             yield section

@@ -181,9 +181,14 @@ def _tune_run(script: Path) -> _TuneRun | None:
 
 
 def _config_name(words: list[str]) -> str:
-    """The configuration that a call names in plain words, else `finetune.yaml`."""
+    """The configuration that a call names in plain words, else `finetune.yaml`.
+
+    `--config $CONFIG` names none: what the variable holds is known only where the script runs.
+    """
     name = _option(words, "--config")
-    if not name or _UNKNOWN.search(name):
+    if not name:
+        return CONFIG
+    if _UNKNOWN.search(name):
         return CONFIG
     return name
 
@@ -260,7 +265,12 @@ def read_inspect_call(path: Path) -> InspectCall:
 
 def _read_eval_yaml(path: Path) -> InspectCall:
     """What the `eval.yaml` in an evaluation's own folder asks for: `task_name` and `task_script`.
-    In a folder that evaluations share it belongs to none of them.
+
+        task_name: clean
+        task_script: tasks/clean.py@clean
+
+    In a folder that evaluations share it belongs to none of them. A file that cannot be read as
+    YAML asks for nothing.
     """
     if path.parent.parent.name != "eval":
         return InspectCall()
@@ -376,7 +386,9 @@ def _calls_in(text: str, *command: str) -> Iterator[list[str]]:
 
 def _own_words(words: list[str]) -> list[str]:
     """The words up to the first operator or redirection, without the number that belongs to a
-    redirection (`2>&1`).
+    redirection: of `eval clean.py 2>&1 | tee log` these are `eval` and `clean.py`.
+
+    `words` are a shell's, with operators as words of their own.
     """
     for index, word in enumerate(words):
         if not word or not set(word) <= _OPERATOR_SIGNS:

@@ -100,23 +100,34 @@ class Located:
         )
 
     def text(self) -> str | None:
-        """The text, None if YAML reads something else here: `no` is text, `1e-3` a number."""
+        """The text, None if YAML reads something else here: `no` is text, `1e-3` a number. An empty
+        text in quotes is "".
+        """
         if isinstance(self.node, ScalarNode) and self.what == "text":
             return str(self.node.value)
         return None
 
     def scalar(self) -> str | None:
-        """A text, number, date or boolean as it is written; None for null, a list or a mapping."""
+        """A text, number, date or boolean as it is written; None for null, a list or a mapping.
+
+        `1.0e-2` is not turned into `0.01`: who compares values brings them into one spelling.
+        """
         if isinstance(self.node, ScalarNode) and not self.is_null:
             return str(self.node.value)
         return None
 
     def integer(self) -> int | None:
-        """The whole number (of at most nine digits), None if YAML reads something else here."""
-        plain = isinstance(self.node, ScalarNode) and str(self.node.tag) == f"{TAG}int"
-        if plain and _INTEGER.fullmatch(str(self.node.value)):
-            return int(self.node.value)
-        return None
+        """The whole number (of at most nine digits), None if YAML reads something else here.
+
+        `12`, `-3` and `+4` are such numbers; `0x10`, `1_000` and `1e3` are not.
+        """
+        if not isinstance(self.node, ScalarNode):
+            return None
+        if str(self.node.tag) != f"{TAG}int":
+            return None
+        if not _INTEGER.fullmatch(str(self.node.value)):
+            return None
+        return int(self.node.value)
 
     def list(self) -> list[Located] | None:
         """The elements, None if it is no list. An empty list has none."""
@@ -166,10 +177,14 @@ class Located:
 
 
 def _mark_of(key: ScalarNode, value: Node) -> Any:
-    """Where an entry's value is; None: where its own mark says. Where nothing is written, that mark
-    is at whatever comes next, and the place is behind the key.
+    """Where an entry's value is; None: where its own mark says.
+
+    Where nothing is written, as behind `epochs:`, that mark is at whatever comes next, perhaps
+    lines below, and the place is behind the key.
     """
-    if isinstance(value, ScalarNode) and value.value == "" and not value.style:
+    if not isinstance(value, ScalarNode):
+        return None
+    if value.value == "" and not value.style:
         return key.end_mark
     return None
 
@@ -330,14 +345,18 @@ def _severity_of(kind: str) -> Severity:
 def _missing_keys(
     item: Located, what: str, schema: Schema, keys: Container[str]
 ) -> Iterator[Problem]:
-    """The keys that must be there (`!`), and are not. `keys` are those of the mapping."""
+    """The keys that must be there (`!`), and are not. `keys` are those of the mapping; a key with
+    an empty value is there, and of the wrong kind.
+    """
     for key, kind in schema.items():
         if kind.endswith("!") and key not in keys:
             yield item.problem(f"{what} has no {key!r}, which it must have", f"add `{key}:`")
 
 
 def _is(item: Located, kind: str) -> bool:
-    """Whether a value is of a kind of `Schema`, without its mark."""
+    """Whether a value is of a kind of `Schema`, without its mark: `text`, `number`, `mapping`,
+    `list`; `any` and `value` fit every one.
+    """
     if kind == "number":
         return item.what == "a number"
     if kind == "text":
@@ -350,7 +369,9 @@ def _is(item: Located, kind: str) -> bool:
 
 
 def shown(item: Located) -> str:
-    """What stands there, and as what YAML reads it: `a number '1e-3'`, `a list`, `nothing`."""
+    """What stands there, and as what YAML reads it: `a number '1e-3'`, `a list`, `nothing`. For
+    messages.
+    """
     if item.is_null:
         return "nothing"
     if item.words != item.what:

@@ -213,7 +213,8 @@ class _Marks:
     """What of an execution decides: the first step of all and of each metric, and whether it
     trains.
 
-    `first` None: no row has a finite step. Then it supersedes nothing.
+    `first` None: no row has a finite step. Then it supersedes nothing. The rows are looked at once
+    for this, whatever the number of executions that they are compared with.
     """
 
     def __init__(self, execution: Execution) -> None:
@@ -267,6 +268,8 @@ def _before(
 def _begins_anew(earlier: _Marks, later: _Marks) -> bool:
     """Whether the later one did the earlier one's work again from its beginning: it logged a metric
     of the earlier one, from the same or an earlier step on.
+
+    A training and an evaluation share metrics now and then, and are never the same work.
     """
     if earlier.trains != later.trains:
         return False
@@ -281,7 +284,8 @@ def _supersedes(earlier: _Marks, later: _Marks) -> bool:
     """Whether the later of two executions continues the work of the earlier.
 
     Not where they are of two pipelines, and not where the later one measures only: an evaluation
-    continues no training.
+    continues no training. One that logged no figure at all, as it died at once, takes nothing from
+    the one before.
     """
     one, other = earlier.execution, later.execution
     if one.pipeline and other.pipeline and one.pipeline != other.pipeline:
@@ -312,7 +316,9 @@ def _follows(earlier: Execution, later: Execution) -> bool:
 
 
 def _losses(rows: Sequence[Row]) -> dict[float, float]:
-    """The training loss by step, of the rows that have both; of one step the last row counts."""
+    """The training loss by step, of the rows that have both; of one step the last row counts, as
+    when a loop logs a step twice.
+    """
     losses = {}
     for row in rows:
         loss = loss_of(row.metrics, TRAIN_LOSS)
@@ -354,8 +360,10 @@ def _repeat(earlier: Sequence[Execution], later: Execution) -> Repeat | None:
 
 
 def _difference(one: float, other: float) -> float:
-    """By how much two losses differ, from 0: by nothing where both are NaN or the same infinity,
-    by infinitely much where one of two different ones is not finite.
+    """By how much two losses differ, from 0: by nothing where both are NaN or the same infinity, by
+    infinitely much where one of two different ones is not finite.
+
+    A training that resumed and now gives NaN differs by more than any tolerance.
     """
     if one == other:
         return 0.0

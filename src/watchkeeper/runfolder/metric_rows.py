@@ -177,10 +177,12 @@ def _read(path: Path, writer: _Writer, most_bytes: int | None) -> list[Problem]:
 
 
 def _grouped(writers: Mapping[str, _Writer]) -> list[tuple[_Writer, list[_Writer]]]:
-    """Each execution's first writer, with the others that belong to it.
+    """Each execution's first writer, with the others that belong to it, in the order in which the
+    executions began.
 
-    Where no process said that it began the run, as in a folder whose journal was lost, all rows are
-    one execution. Empty: nobody wrote anything.
+    A process that started the run is first; its forks and handlers are the others. Where no process
+    said that it began the run, as in a folder whose journal was lost, all rows are one execution.
+    Empty: nobody wrote anything.
     """
     firsts = [writer for writer in writers.values() if writer.started is not None]
     rest = [writer for writer in writers.values() if writer.started is None and writer.has_rows]
@@ -196,7 +198,10 @@ def _grouped(writers: Mapping[str, _Writer]) -> list[tuple[_Writer, list[_Writer
 
 
 def _group_of(writer: _Writer, groups: Sequence[tuple[_Writer, list[_Writer]]]) -> list[_Writer]:
-    """The others of the execution that had begun last before this writer, or of the first one."""
+    """The others of the execution that had begun last before this writer, or of the first one.
+
+    `groups` has at least one execution, in the order in which they began.
+    """
     group = groups[0][1]
     for first, others in groups:
         if first.id <= writer.id:  # an id begins with the time of its start

@@ -125,8 +125,13 @@ def _ended_runs(events: Events) -> set[str]:
     """The ids of the runs whose end their own writer recorded."""
     flat = list(itertools.chain.from_iterable(events.values()))
     ended = {event.writer for event in flat if isinstance(event, RunEnded)}
-    starts = [event for event in flat if isinstance(event, RunStarted)]
-    return {event.run_id for event in starts if event.writer in ended}
+    runs = set()
+    for event in flat:
+        if not isinstance(event, RunStarted):
+            continue
+        if event.writer in ended:
+            runs.add(event.run_id)
+    return runs
 
 
 def _existing(path: Path) -> Iterator[Path]:

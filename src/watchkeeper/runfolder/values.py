@@ -100,7 +100,10 @@ def _shown(value: object, room: int, around: tuple[int, ...] = ()) -> str:
 
 
 def _items_of(container: Any) -> Iterator[tuple[object, ...]]:
-    """A container's items, each with its parts: key and value of a dict, else the item alone."""
+    """A container's items, each with its parts: key and value of a dict, else the item alone.
+
+    An ordinary generator: of a set of millions only the items that are shown are looked at.
+    """
     if isinstance(container, dict):
         yield from container.items()
         return
@@ -161,8 +164,8 @@ def _whole(value: int) -> int | None:
 
 
 def _nearest(value: object) -> Number | None:
-    """The float nearest to a number of another library; None for one beyond all floats, and for
-    what is no number.
+    """The float nearest to a number of another library (`Decimal`, `Fraction`, a 0-d array); None
+    for one beyond all floats, and for what is no number.
     """
     if not hasattr(value, "__float__"):
         return None
@@ -174,7 +177,7 @@ def _nearest(value: object) -> Number | None:
 
 def _is_moment(value: object) -> bool:
     """Whether it is a time or a duration of numpy's, whose `item()` may be a bare count of
-    nanoseconds.
+    nanoseconds. It is kept as text, `2026-03-11T15:00:00`.
     """
     return getattr(getattr(value, "dtype", None), "kind", "") in ("m", "M")
 

@@ -402,10 +402,18 @@ def _planned_words(event: Planned) -> str:
     """Write `4 runs and 1 control run configured`, and how many evaluations where it matters.
 
     In the log of the evaluations `4 runs configured for evaluation`, in that of the experiment `4
-    runs configured, 12 evaluations`.
+    runs configured, 12 evaluations`. A run with several evaluations counts once.
     """
-    runs = {item.run for item in event.items if not item.control}
-    controls = {item.run for item in event.items if item.control}
+    runs = set()
+    controls = set()
+    evaluations = 0
+    for item in event.items:
+        if item.control:
+            controls.add(item.run)
+        else:
+            runs.add(item.run)
+        if item.phase == "evaluation":
+            evaluations += 1
     words = _count(len(runs), "run")
     if controls:
         words += f" and {_count(len(controls), 'control run')}"
@@ -413,14 +421,14 @@ def _planned_words(event: Planned) -> str:
     if event.phase == "evaluation":
         words += " for evaluation"
     elif event.phase is None:
-        evaluations = [item for item in event.items if item.phase == "evaluation"]
-        words += f", {_count(len(evaluations), 'evaluation')}"
+        words += f", {_count(evaluations, 'evaluation')}"
     return words
 
 
 def _source_words(event: Planned) -> str:
-    """What an experiment without a summary was read from. Only scripts that were submitted as they
-    lie name the folder they run in (`workdir`).
+    """What an experiment without a summary was read from: `submitted scripts`, or its folder tree.
+
+    Only scripts that were submitted as they lie name the folder they run in (`workdir`).
     """
     if event.items and all(item.workdir for item in event.items):
         return "submitted scripts"
@@ -430,11 +438,14 @@ def _source_words(event: Planned) -> str:
 def _scripts_words(items: Sequence[RunItem]) -> str:
     """Write `All runs have finetune.slurm scripts`, `All runs have scripts`, or `No script: r8,
     r16`.
+
+    `items` are the runs that are trained; without any, all of them have scripts.
     """
     without = [item.key for item in items if not item.script]
     if without:
         return f"No script: {_some(without)}"
-    if all(item.script.endswith(_FINETUNE) for item in items):
+    are_finetunes = all(item.script.endswith(_FINETUNE) for item in items)
+    if are_finetunes:
         return f"All runs have {_FINETUNE} scripts"
     return "All runs have scripts"
 
@@ -443,13 +454,19 @@ def _submits_all(decisions: Iterable[Decision]) -> bool:
     """Whether every run but the control runs is to be submitted, now or as soon as there is room
     (`wait`).
     """
-    trained = (decision for decision in decisions if not _control(decision))
-    return all(decision.action in ("submit", "wait") for decision in trained)
+    for decision in decisions:
+        if _control(decision):
+            continue
+        if decision.action not in ("submit", "wait"):
+            return False
+    return True
 
 
 def _remarks_on(event: Submitted) -> Iterator[str]:
     """Yield what is unusual about a submission: `5-second stagger`, `attempt 2`, or that its job
-    was found by its token after the submitter died. `event.note` comes last, in its own words.
+    was found by its token after the submitter died.
+
+    `event.note` comes last, in its own words. Most submissions have no remark.
     """
     if event.stagger_s:
         yield f"{event.stagger_s:g}-second stagger"
@@ -464,7 +481,10 @@ def _remarks_on(event: Submitted) -> Iterator[str]:
 
 
 def _finetuning_words(event: Verified) -> str:
-    """Write `All fine-tuning jobs COMPLETED`, else the counts: `3 COMPLETED, 1 FAILED`."""
+    """Write `All fine-tuning jobs COMPLETED`, else the counts: `3 COMPLETED, 1 FAILED`.
+
+    Where some were not selected, `All selected fine-tuning jobs COMPLETED`.
+    """
     if event.counts != {"COMPLETED": event.expected}:
         return counts_words(event.counts, "fine-tuning jobs")
     if event.unselected:
@@ -586,7 +606,9 @@ def last_software(events: Mapping[str, Iterable[AnyEvent | Unknown]]) -> str:
 
 
 def _software_of(written: Iterable[AnyEvent | Unknown]) -> str:
-    """Return the version in a writer's `opened`. "": an older writer, which has none."""
+    """Return the version in a writer's `opened`, which is its first event. "": an older writer,
+    which names none.
+    """
     for event in written:
         if isinstance(event, Opened):
             return event.software
@@ -594,8 +616,10 @@ def _software_of(written: Iterable[AnyEvent | Unknown]) -> str:
 
 
 def first_zone(events: Mapping[str, Iterable[AnyEvent | Unknown]]) -> str:
-    """Return the zone of the views, an IANA name: the first holder's. `UTC`: nobody held the
-    lease.
+    """Return the zone of the views, an IANA name: the first holder's. `UTC`: nobody held the lease.
+
+    It never changes afterwards, whatever zone a later holder runs in: the log of a prefix of the
+    journal is a prefix of the whole log.
     """
     for event in holders(events):
         for opened in events[event.writer]:
@@ -685,8 +709,9 @@ def concluded_words(event: Concluded) -> str:
 
 
 def _count_reasons(what: str, reasons: Mapping[str, str]) -> Iterator[str]:
-    """Count runs, and give the reason of each: `2 blocked (a: no checkpoint; b)`. Nothing: no
-    runs.
+    """Count runs, and give the reason of each: `2 blocked (a: no checkpoint; b)`.
+
+    `reasons` are by key, "" for none; nothing is yielded where there are no runs.
     """
     if not reasons:
         return
@@ -735,21 +760,28 @@ def _decision_words(decisions: Iterable[Decision]) -> str:
 def _matrix_words(items: tuple[RunItem, ...]) -> str:
     """Write `2 runs × 3 tasks × 2 epochs + 1 control run × 3 tasks`, or only how many evaluations
     there are, where they are not every combination.
+
+    A control run is evaluated as it is, any other at each epoch: an item that is otherwise, such as
+    a run without an epoch, fits neither product.
     """
     total = _count(len(items), "evaluation")
-    # A control run is evaluated as it is, any other at each epoch.
-    trained = [item for item in items if not item.control and item.epoch is not None]
-    controls = [item for item in items if item.control and item.epoch is None]
-    if not items or len(trained) + len(controls) < len(items):
-        return total
-    products = []
-    for noun, chosen in (("run", trained), ("control run", controls)):
-        if not chosen:
-            continue
-        product = _product_words(noun, chosen)
-        if not product:
+    trained = []
+    controls = []
+    for item in items:
+        has_epoch = item.epoch is not None
+        if item.control == has_epoch:
             return total
-        products.append(product)
+        if item.control:
+            controls.append(item)
+        else:
+            trained.append(item)
+    products = []
+    if trained:
+        products.append(_product_words("run", trained))
+    if controls:
+        products.append(_product_words("control run", controls))
+    if not products or "" in products:
+        return total
     return " + ".join(products)
 
 
@@ -760,7 +792,10 @@ def _product_words(noun: str, items: Sequence[RunItem]) -> str:
     runs = {item.run for item in items}
     tasks = {item.task for item in items}
     epochs = {item.epoch for item in items} - {None}
-    if len(runs) * len(tasks) * (len(epochs) or 1) != len(items):
+    combinations = len(runs) * len(tasks)
+    if epochs:
+        combinations *= len(epochs)
+    if combinations != len(items):
         return ""
     factors = [_count(len(runs), noun), _count(len(tasks), "task")]
     if epochs:

@@ -162,7 +162,8 @@ def end_of(metric: str, sides: Iterable[Side]) -> Better:
 
 
 def varying(sides: Sequence[Side]) -> list[str]:
-    """The settings that are not the same in all runs, in the order first met.
+    """The settings that are not the same in all runs, in the order first met: of runs with `lr:
+    0.001, seed: 7` and `lr: 0.01, seed: 7` that is `lr`.
 
     A run without any settings counts for nothing. What a run does not name varies only where its
     settings are known to be whole: a run log may leave out what is as elsewhere.
@@ -233,10 +234,10 @@ def _config_differences(base: Side, side: Side) -> Iterator[Difference]:
     old, new = base.settings, side.settings
     if not old or not new:
         return
-    keys = list(dict.fromkeys([*old, *new]))
-    if base.partial or side.partial:
-        keys = [key for key in old if key in new]
-    for key in keys:
+    is_partial = base.partial or side.partial
+    for key in dict.fromkeys([*old, *new]):
+        if is_partial and (key not in old or key not in new):
+            continue
         if old.get(key) != new.get(key):
             yield Difference(key=key, old=old.get(key), new=new.get(key))
 
@@ -253,7 +254,10 @@ def _deltas(base: Side, side: Side) -> Iterator[Delta]:
 
 def in_one_spelling(sides: Sequence[Side]) -> list[Side]:
     """The sides with one name for a setting that some call `lr` and others `learning_rate`: the one
-    met first. `figures.SAME` lists which names are of one setting.
+    met first.
+
+    `figures.SAME` lists which names are of one setting. Without this, a table of differences would
+    show one setting twice, each time with half of the runs.
     """
     keys = dict.fromkeys(chain.from_iterable(side.settings for side in sides))
     names: dict[str, str] = {}
@@ -274,7 +278,10 @@ def _renamed(side: Side, names: Mapping[str, str]) -> Side:
 
 
 def chosen(sides: Sequence[Side], glob: str | None) -> list[Side]:
-    """The runs whose name matches a glob (`r8_*`, with the case of letters); all for None."""
+    """The runs whose name matches a glob (`r8_*`, with the case of letters); all for None.
+
+    Their order stays. Empty: no name matches.
+    """
     if glob is None:
         return list(sides)
     return [side for side in sides if fnmatchcase(side.name, glob)]
@@ -319,7 +326,9 @@ def leader(metric: str, sides: Iterable[Side]) -> str:
     finished, where one of them has it, else of all.
 
     A run that stopped early may lead for the moment: `ahead` names such runs. Of two that are equal
-    the first leads. "": nobody has the metric, or nobody knows whether more is better.
+    the first leads, so that the order of the runs decides, and not chance.
+
+    "": nobody has the metric, or nobody knows whether more is better.
     """
     having = [side for side in sides if metric in side.metrics]
     end = end_of(metric, having)
@@ -336,20 +345,24 @@ def leader(metric: str, sides: Iterable[Side]) -> str:
 def ahead(metric: str, sides: Iterable[Side], name: str) -> list[Side]:
     """The runs that did not finish and are better than the leader so far, whose `name` this is.
 
-    They may yet be overtaken, or turn. Empty: there are none, or no run leads.
+    They may yet be overtaken, or turn: they are named beside the leader, and do not take its place.
+    Empty: there are none, or no run leads.
     """
     known = [side for side in sides if metric in side.metrics]
-    first = next((side for side in known if side.name == name), None)
     end = end_of(metric, known)
-    if first is None or not end:
+    if not end:
         return []
-    best_so_far = []
+    first = next((side for side in known if side.name == name), None)
+    if first is None:
+        return []
+    figure = first.metrics[metric]
+    better = []
     for side in known:
         if side.name == name or side.state in GOOD:
             continue
-        if _is_better(end, side.metrics[metric], first.metrics[metric]):
-            best_so_far.append(side)
-    return best_so_far
+        if _is_better(end, side.metrics[metric], figure):
+            better.append(side)
+    return better
 
 
 def value_of(figure: Number) -> float:

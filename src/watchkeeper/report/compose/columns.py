@@ -68,7 +68,7 @@ def _write_cell(figures: Sequence[_Figure], *, several: bool) -> str:
     """Write `0.94`, `0.94 (epoch 1)`, `clean 0.94, noisy 0.82 (epoch 1)`.
 
     `several`: the tasks are named. Where their epochs differ, each has its own: `clean 0.94 (epoch
-    1), noisy 0.8 (epoch 0)`. `figures` has at least one.
+    1), noisy 0.8 (epoch 0)`. An evaluation of no epoch (-1) has none. `figures` has at least one.
     """
     epochs = {epoch for _, epoch, _ in figures}
     share_epoch = len(epochs) == 1
@@ -157,7 +157,10 @@ def _header(content: str) -> list[str]:
 
 
 def _is_ours(table: Sequence[tuple[int, str]], ours: Collection[str]) -> bool:
-    """Whether a table has the header that the machine wrote, with our columns in it."""
+    """Whether a table has the header that the machine wrote, with our columns in it: those of
+    `HEAD`, in their order, and between them none but `ours`. `table` are its lines; without any it
+    is none.
+    """
     if not table:
         return False
     header = _header(table[0][1])
@@ -167,5 +170,7 @@ def _is_ours(table: Sequence[tuple[int, str]], ours: Collection[str]) -> bool:
 def given(fields: Mapping[str, str]) -> set[str]:
     """Read the columns that the machine has added from the fields that it noted with a log:
     `{"table.columns": "accuracy|f1"}`. Empty: it added none.
+
+    A column that is among them, and gone from the table, was removed by a person.
     """
     return {column for column in fields.get("table.columns", "").split("|") if column}

@@ -328,8 +328,10 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def job_id(self) -> str:
-        """The job's id, with the number of the restart: `70412`, `70412 (restart 1)`. "": not
-        known yet.
+        """The job's id, with the number of the restart: `70412`, `70412 (restart 1)`. "": not known
+        yet.
+
+        The last change names it; before any, the submission does.
         """
         job_id = ""
         if self.sights:
@@ -360,7 +362,8 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
     def begun(self) -> datetime | None:
         """When it was started, else submitted, else intended. None: none of them is known.
 
-        A further execution was not submitted: it begins where a poll first saw it wait.
+        A further execution was not submitted: it begins where a poll first saw it wait. The block
+        of the job says this time as `submitted/start`.
         """
         if self.started is not None:
             return self.started
@@ -376,7 +379,9 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
     def ended(self) -> datetime | None:
         """When it ended. None: it runs, or its first execution awaits a verdict.
 
-        The scheduler's time, else that of the verdict, if it was seen to start at all.
+        The scheduler's time, else that of the verdict, if it was seen to start at all. A later
+        execution of the same attempt may end before there is a verdict: each requeue ends the one
+        before.
         """
         if self.judged is None and not self.index:
             return None
@@ -389,7 +394,10 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def runtime_s(self) -> float | None:
-        """Seconds from its start to its end. None: one of them is not known, or they disagree."""
+        """Seconds from its start to its end. None: one of them is not known, or they disagree.
+
+        Both times are the scheduler's, where it gave them, so that clocks of two hosts rarely mix.
+        """
         started, ended = self.started, self.ended
         if started is None or ended is None:
             return None
@@ -440,7 +448,10 @@ class LogView:
 
     @property
     def last_with_wandb(self) -> Judged | None:
-        """The verdict on the newest attempt that left a W&B run. None: no attempt left one."""
+        """The verdict on the newest attempt that left a W&B run. None: no attempt left one.
+
+        A retry that failed before it began to log must not hide the run of the attempt before.
+        """
         for number in reversed(self.attempts):
             judged = self.history.judged.get(number)
             if judged is None or judged.learned is None:

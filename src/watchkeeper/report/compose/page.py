@@ -97,6 +97,8 @@ class Page(msgspec.Struct, frozen=True):
     def fields(self) -> Iterator[tuple[str, Value]]:
         """Yield every field with its id: `config.dataset`, `job.1.node`. The journal names fields
         by these ids (`documented`), so that they must not change.
+
+        First those of the sections, in their order, then those of each job block.
         """
         for kind, values in self.sections.items():
             for value in values:

@@ -53,6 +53,8 @@ def compose_results(view: LogView, evaluations: Sequence[Evaluation]) -> list[Va
 def _compose_runtime(view: LogView) -> list[Value]:
     """State the runtime of the newest execution, with the times it was worked out from. Empty: one
     of them is not known.
+
+        - runtime: `00:00:03` (start `2026-11-25T17:24:07Z`, end `2026-11-25T17:24:10Z`)
     """
     last = view.executions[-1]
     if last.runtime_s is None or last.begun is None or last.ended is None:

@@ -58,7 +58,9 @@ def _submissions(view: LogView) -> Iterator[Line]:
 
 
 def _refusals(view: LogView) -> Iterator[Line]:
-    """Report each submission that the scheduler refused, with its message."""
+    """Report each submission that the scheduler refused, with its message: `submission refused:
+    Invalid partition`. It made no attempt, but belongs to one.
+    """
     for rejected in view.history.rejected:
         if rejected.attempt in view.attempts:
             yield rejected.time, f"submission refused: {rejected.message}"
@@ -108,7 +110,10 @@ def _describe_change(change: Change) -> str:
 
 
 def _assessments(view: LogView) -> Iterator[Line]:
-    """Report how running jobs were, where an assessment says more than that they run."""
+    """Report how running jobs were, where an assessment says more than that they run.
+
+    The watcher writes one where health changes, and else once per tenth of the steps, or an hour.
+    """
     for assessed in view.history.assessed:
         if assessed.attempt not in view.attempts:
             continue
@@ -119,7 +124,8 @@ def _assessments(view: LogView) -> Iterator[Line]:
 def _is_news(assessed: Assessed) -> bool:
     """Whether an assessment is worth a line: a step, a loss, or that something is wrong.
 
-    `running` alone, with neither, would be a line that lint itself complains about (WK502).
+    `running` alone, with neither, would be a line that lint itself complains about (WK502), and a
+    timestamp alone proves nothing to whoever reads it.
     """
     if assessed.step is not None or assessed.loss is not None:
         return True
@@ -149,8 +155,11 @@ def _describe_health(assessed: Assessed) -> str:
 
 
 def _figures_of(assessed: Assessed) -> Iterator[str]:
-    """Yield the parts of a line that are known, in their order. Rates are training steps per
-    second, and the time that is left is in hours, minutes and seconds.
+    """Yield the parts of a line that are known, in their order: `running`, `stalled`, `step
+    2400/100000`, `train_loss 0.085`, `3.2 it/s`, `2:10:00 left`.
+
+    Rates are training steps per second, and the time that is left is in hours, minutes and seconds.
+    Any of them but the first may be missing: a program that logs no steps has no rate.
     """
     yield "running"
     if assessed.health != "advancing":
@@ -168,7 +177,9 @@ def _figures_of(assessed: Assessed) -> Iterator[str]:
 
 
 def _ends(view: LogView) -> Iterator[Line]:
-    """Report the verdict on each attempt, at the time at which it was given."""
+    """Report the verdict on each attempt, at the time at which it was given, which may be minutes
+    after the end itself.
+    """
     for number, judged in view.history.judged.items():
         if number in view.attempts:
             yield judged.time, _describe_end(view, judged)

@@ -79,6 +79,8 @@ def _groups(tasks: list[str]) -> str:
     """Propose folders by the tasks' first words. "": they would not separate them.
 
     Of `arm_train`, `arm_eval` and `prep`: `; possible groups by name: arm_*: 2, 1 of other names`.
+    A word of one task makes no group, and neither does a word that all tasks share. At most five
+    groups are named, those with most tasks first.
     """
     first_words = (re.split(r"[_\-.\s]", task.casefold(), maxsplit=1)[0] for task in tasks)
     count = Counter(first_words)
@@ -254,7 +256,8 @@ def _names(
     their list names (WK906).
 
     `every` are the parts of each file below the root. An entry for a resumption may name a log for
-    the second time: ``3. `2026-02-20_train.md` — resumed, Sunday, Feb 22nd``.
+    the second time: ``3. `2026-02-20_train.md` — resumed, Sunday, Feb 22nd``. An address, and a
+    path that leads out of the folder, are not looked for.
     """
     below = {parts[len(group) :] for parts in every if parts[: len(group)] == group}
     file_names = {parts[-1] for parts in below}
@@ -273,6 +276,8 @@ def _names(
 def _parts_of(entry: Entry) -> tuple[str, ...]:
     """Return the path of an entry's log as parts: `./arm/2026-02-20%20b.md` gives
     `("arm", "2026-02-20 b.md")`.
+
+    A link writes a space as `%20`.
     """
     parts = PurePosixPath(entry.file.replace("%20", " ")).parts
     return tuple(part for part in parts if part != ".")
@@ -336,7 +341,11 @@ def _numbers(path: str, timeline: Timeline) -> Iterator[Finding]:
     """Find wrong numbers (WK905), one finding for a list. A list of ones is counted by whoever
     shows it, and a list may be counted down.
 
-    `1. 2. 2. 4.` is wrong from the third entry on; `1. 1. 1.` and `3. 2. 1.` are right.
+        1. …    2. …    2. …    4. …     the third is wrong
+        1. …    1. …    1. …             right: Markdown counts them when it is shown
+        3. …    2. …    1. …             right
+
+    Bullets and tables have no numbers.
     """
     groups: dict[int, list[Entry]] = defaultdict(list)
     for entry in timeline.entries:
@@ -448,9 +457,15 @@ def _lies_below(log: Log, folder: tuple[str, ...]) -> bool:
 
 
 def _rows_without_log(file: File, rows: Iterable[Row], logs: list[Log]) -> Iterator[Finding]:
-    """Find the rows that name a run of which there is no log (WK912)."""
+    """Find the rows that name a run of which there is no log (WK912).
+
+    `rows` are those of the file, and `logs` all below its folder.
+    """
     for row in rows:
-        if _claims_a_log(row) and not any(is_row_of(row, log) for log in logs):
+        if not _claims_a_log(row):
+            continue
+        has_log = any(is_row_of(row, log) for log in logs)
+        if not has_log:
             yield finding("WK912", file.path, row.line, f"no log for {quoted(row.run)}")
 
 
@@ -461,6 +476,7 @@ def _logs_without_row(
     experiments.md.
 
     `rows` are those of each experiments.md, by its folder. Replications and pipelines need no row.
+    A log with an experiments.md in its folder, or in one above it, must have a row in one of these.
     """
     without: list[tuple[Log, Field]] = []
     for log in logs:

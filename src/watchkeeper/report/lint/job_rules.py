@@ -340,7 +340,10 @@ def _says_when(log: Log, job: Section) -> bool:
 def _status_says_when(log: Log, job: Section) -> bool:
     """Whether an entry of Status dates the submission: it names the job, or the log's only one.
 
-    `- 2026-03-11 15:00 — submitted as 70412` does for the block with `execution_id: 70412`.
+        - execution_id: 70412                       in the block
+        - 2026-03-11 15:00 — submitted as 70412     in Status
+
+    Without an id, and among several jobs, no entry can be matched to the block.
     """
     field = log.fact(job, *ID)
     job_id = _first_word(field) if field else ""
@@ -481,9 +484,10 @@ def _shown_in_head(log: Log, day: date) -> bool:
 def _lengths(
     log: Log, job: Section, start: Field | None, end: Field | None, day: date | None
 ) -> Iterator[Finding]:
-    """Check a block's runtime against its start and end, and that an ended job has one.
+    """Check a block's runtime against its start and end, and that an ended job has one (WK308).
 
-    `day` is the day on which a time without a date is read.
+    `start`, `end` and `day` are the block's fields and the day on which a time without a date is
+    read. A block without an end has nothing to check.
     """
     if end is None:
         return
@@ -533,8 +537,11 @@ def _seconds(length: Field) -> float:
 def _runs_elsewhere(log: Log, job: Section) -> bool:
     """Whether the runtime has another name or, in a log with one job, is in Results or Status.
 
-    `- wall time: 12:00:10` in the block, `- runtime: 12 h` in Results, or an entry `completed in
-    12 h`. With several jobs a runtime outside of the blocks may be that of any of them.
+        - wall time: 12:00:10                 in the block
+        - runtime: 12 h                       in Results
+        - 2026-03-12 — completed in 12 h      in Status
+
+    With several jobs a runtime outside of the blocks may be that of any of them.
     """
     if filled(log.fact(job, *WALLTIME)):
         return True
@@ -577,7 +584,9 @@ def _line_end(text: str) -> str:
 
 
 def _is_blank(node: Node) -> bool:
-    """Whether a node below a field is no more than empty lines."""
+    """Whether a node below a field is no more than empty lines: nothing that a new line could part
+    from the field.
+    """
     return isinstance(node, Verbatim) and node.kind == "blank"
 
 
@@ -723,7 +732,10 @@ def human_findings(
 
 
 def _disagree(day: date, partner: Stamp) -> bool:
-    """Whether a day and a timestamp cannot mean the same time: zones may differ by a day."""
+    """Whether a day and a timestamp cannot mean the same time: zones may differ by a day.
+
+    A timestamp without a zone is taken to be of the same place as the day.
+    """
     if partner.day is None:
         return False
     most = 1 if partner.zone else 0

@@ -80,9 +80,10 @@ def check(log: Log) -> Iterator[Finding]:
 
 
 def _placeholders(log: Log, reported: set[int]) -> Iterator[Finding]:
-    """Find the template's text in fields, on lines that no other finding reports.
+    """Find the template's text in fields (WK207), on lines that no other finding reports.
 
     `- dataset: <path to the data>` is the template's; `<https://example.org>` is an address.
+    `reported` are the lines of the findings so far.
     """
     for node in facts.every_field(log.document):
         if is_placeholder(node.value) and node.span.line not in reported:
@@ -149,9 +150,11 @@ def _whole(log: Log, stands: Standing, codes: set[str]) -> Iterator[Finding]:
 
 
 def _unclosed(log: Log) -> Iterator[Finding]:
-    """Find code blocks and comments without an end: all below them is read as code or comment.
+    """Find code blocks and comments without an end (WK106): all below them is read as code or
+    comment.
 
-    An unclosed code block begins with three backticks, an unclosed comment with `<!--`.
+    An unclosed code block begins with three backticks, an unclosed comment with `<!--`. What a
+    person wrote below is no part of the log then, and other rules find it missing.
     """
     for node in log.document.all_nodes():
         if not isinstance(node, Verbatim) or node.closed:
@@ -243,8 +246,10 @@ def _mode_and_config(log: Log) -> Iterator[Finding]:
 
 
 def _config(log: Log, config: Section) -> Iterator[Finding]:
-    """Check that Config names what was run: one finding for all that it lacks, on the line of an
-    empty field if there is one.
+    """Check that Config names what was run (WK206): one finding for all that it lacks, on the line
+    of an empty field if there is one.
+
+    `no script, no dataset in Config` is such a finding.
     """
     missing = list(_missing(log))
     if not missing:
@@ -257,9 +262,11 @@ def _config(log: Log, config: Section) -> Iterator[Finding]:
 def _says_why(log: Log) -> bool:
     """Whether a section of its own, or a line of Mode, says what the run is for.
 
-    A section headed `## Objective` or `## Hypothesis` with any text does, and so does a line of
-    Mode with more than four words that is no field: `Does a higher learning rate reach the same
-    loss?`
+        ## Hypothesis
+        A higher learning rate reaches the same loss.
+
+    or, below `## Mode`, a line with more than four words that is no field: `Does a higher learning
+    rate reach the same loss?`
     """
     for section in log.document.walk():
         if facts.head_of(section) not in OBJECTIVE:
@@ -277,9 +284,11 @@ def _says_why(log: Log) -> bool:
 def _missing(log: Log) -> Iterator[str]:
     """Yield what Config lacks of script, config and dataset, as far as such a job has one.
 
-    A command in the text stands for the script, and an option or file in the script's command for
-    the config: `script: torchrun train.py --config front_cam.yaml`. An evaluation needs no config,
-    and no dataset where it names its task or its model.
+        - script: torchrun train.py --config front_cam.yaml
+
+    names a config as well: an option or a file in the script's command stands for it, and so do the
+    words `command line`. A command in the text stands for the script. An evaluation needs no
+    config, and no dataset where it names its task or its model.
     """
     text = " ".join(log.prose_of("config")).casefold()
     script = log.config("script")

@@ -222,6 +222,9 @@ def _loss_sentence(fields: list[Field]) -> Field | None:
         - takeaway: …                                a name for such a sentence, if it is filled
         - loss: fell fast, then stayed flat          the loss itself, if it is a sentence
         - notes: accuracy rose until the very end    a note that speaks of a figure
+
+    Where a sentence under its own name is only figures, WK603 asks for more; the other two count
+    only where they are sentences.
     """
     sentence = facts.first(filter(filled, fields), *_SENTENCES)
     if sentence is not None:
@@ -432,8 +435,9 @@ def _owes_url(log: Log, stands: Standing, local: Field | None) -> bool:
     """Whether a log should name its W&B run: a training that ended well and used W&B, or any job
     that left a local run and was not given up.
 
-    `local` is the field with the folder of an offline run, `local:
-    wandb/offline-run-20260311_150000-def456`; None: the section has no such field.
+        - local: wandb/offline-run-20260311_150000-def456
+
+    is `local`, the field with the folder of an offline run; None: the section has no such field.
     """
     ended_well = stands.well and log.trains
     if ended_well and _speaks_of_wandb(log):
@@ -454,9 +458,13 @@ def _speaks_of_wandb(log: Log) -> bool:
 def _is_unused(log: Log, local: Field | None, synced: Field | None) -> bool:
     """Whether the log says that it has no W&B run.
 
-    In a field (`synced: n/a`), in a bullet (`- none`), or in words of W&B, Config or Mode:
-    `WANDB_MODE=disabled`, `W&B: off`, `logged to TensorBoard`. `local` and `synced` are the fields
-    with the folder of an offline run and with its URL; None: there is no such field.
+        - synced: n/a                  in a field
+        - none                         in a bullet of the section
+        WANDB_MODE=disabled            in words of W&B, Config or Mode, as well as `W&B: off`,
+        logged to TensorBoard          or the name of another tracker
+
+    `local` and `synced` are the fields with the folder of an offline run and with its URL; None:
+    there is no such field.
     """
     has_local_run = answers(local)
     if has_local_run and synced is not None and _NO.match(synced.value):
@@ -523,6 +531,8 @@ def _line_of(log: Log, sections: list[Section], url: str) -> int:
 
 
 def _bullets(sections: list[Section]) -> Iterator[Bullet]:
-    """Yield the bullets of some sections: fields, entries of Status and plain text alike."""
+    """Yield the bullets of some sections: fields, entries of Status and plain text alike, in the
+    order of the sections.
+    """
     for section in sections:
         yield from section.bullets()

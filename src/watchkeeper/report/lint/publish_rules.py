@@ -115,7 +115,8 @@ def published(log: Log, stands: Standing) -> Iterator[Finding]:
 def _knows(document: Document, papers: re.Pattern[str]) -> bool:
     """Whether the log mentions a passport or a sign-off that exists or is about to be made.
 
-    `papers` is the pattern of one of the two. `- uploaded without a passport` mentions none.
+    `papers` is the pattern of one of the two. `- uploaded without a passport` mentions none: who
+    writes so knows that it is missing.
     """
     for line in document.text.splitlines():
         if papers.search(line) and not _WITHOUT_PAPERS.search(line):
@@ -136,8 +137,12 @@ def _missing(log: Log) -> str:
 def _there(document: Document, papers: re.Pattern[str]) -> bool:
     """Whether a line outside of Next says that the passport, or the sign-off, exists.
 
-    `- signoff: SIGNOFF.json` does. A heading alone, `- sign-off still to be made`, and what is only
-    planned do not. `papers` is the pattern of one of the two.
+        - signoff: SIGNOFF.json              yes
+        ## Sign-off                          no: a heading alone
+        - sign-off still to be made          no: it says that there is none yet
+        - passport, then upload              no, below `## Next`: it is only planned
+
+    `papers` is the pattern of one of the two.
     """
     planned: set[str] = set()
     for section in document.of("next"):
@@ -153,8 +158,9 @@ def _there(document: Document, papers: re.Pattern[str]) -> bool:
 def _is_upload(log: Log, section: Section) -> bool:
     """Whether a section on the hub records an upload of weights.
 
-    `- repo: demo/front-cam` does; `- repo: n/a`, `not yet uploaded`, and an upload of nothing but
-    a dataset do not.
+    `- repo: demo/front-cam` does; `- repo: n/a`, `not yet uploaded`, and an upload of nothing but a
+    dataset do not. An evaluation or a data job that names a dataset of the hub took it from there,
+    or put it there: neither is of weights.
     """
     text = facts.prose(log.document, section)
     if _PLANNED.search(text):
@@ -250,6 +256,8 @@ def _upload(log: Log, section: Section) -> Iterator[Finding]:
 def _names_repository(section: Section) -> bool:
     """Whether a field of the section names a repository in another way: `uploaded to:
     demo/front-cam`, `model repo: …`.
+
+    The value must have the form of a repository's name, or be an address.
     """
     for field in section.fields():
         if _OF_REPOSITORY.search(field.name) and _REPOSITORY.search(field.value):

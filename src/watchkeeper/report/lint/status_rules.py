@@ -71,8 +71,8 @@ def status(log: Log, stands: Standing) -> Iterator[Finding]:
 def _says_running(entry: Entry) -> bool:
     """Whether an entry says that the job runs, without having been started again.
 
-    `running since this morning` does; `resubmitted, running again` is a notice of a start. An
-    undated line below an entry belongs to that one.
+    `running since this morning` does; `resubmitted, running again` is a notice of a start, and
+    needs no evidence. An undated line below an entry belongs to that one.
     """
     if entry.claim is None or not entry.own:
         return False
@@ -114,6 +114,10 @@ def _untimed(log: Log) -> Iterator[Finding]:
     """Find the entries without a time, and without a dated entry above: one finding for all
     (WK501).
 
+        - running fine                       no: a reader cannot tell when
+        - 2026-03-11 15:20 — running
+          - loss 0.085                       yes: it belongs to the line above
+
     A field of the job's state, `- state: running`, and an empty bullet need none.
     """
     timed = {entry.line for entry in entries_of(log) if entry.own}
@@ -149,7 +153,8 @@ def _needs_time(bullet: Bullet) -> bool:
 def _order(path: str, entries: list[Entry]) -> Iterator[Finding]:
     """Find entries out of order (WK503): one finding where all of them stand newest first.
 
-    Only entries with a day of their own are compared.
+    Only entries with a day of their own are compared. Of a log with the newest on top there is
+    one finding; single entries that stand in the wrong place have one each.
     """
     dated = []
     for entry in entries:

@@ -152,8 +152,11 @@ def moment(text: str, day: date | None = None) -> Stamp | None:
 def opening(text: str, day: date | None = None) -> tuple[Stamp, str] | None:
     """The time that a line opens with and what stands behind it; None where it opens with none.
 
-    `[2026-03-11 15:00] running` gives the time and `running`; so do `**15:00**: running` and
-    `Wednesday, Mar 11th, 15:00 running` on a known `day`. `running since 15:00` opens with none.
+    [2026-03-11 15:00] running              15:00 of that day, `running`
+    **Mar 11 15:00**: running               the same, of the year of `day`
+    Wednesday, Mar 11th, 15:00 running      the same
+    15:42 — running                         15:42 of `day`; None without a day
+    running since 15:00                     None
     """
     bare = text.lstrip(" \t[(*_`~")
     for pattern in (_STAMP, _OTHER_STAMP, _COMPACT, _NAMED_MONTH, _HUMAN, _SHORT_DAY, _CLOCK):
@@ -201,27 +204,33 @@ def _behind(text: str) -> str:
 
 
 def _other(text: str, day: date | None) -> Stamp | None:
-    """The first time in another spelling than that of `stamp`; None if there is none. Spellings
-    that need the day are only tried where it is known.
+    """The first time in another spelling than that of `stamp`; None if there is none.
+
+    `2026/03/11 15:00`, `20260311_150500`, `Mar 11, 2026`. Spellings that need the day are only
+    tried where it is known.
     """
     for pattern in (_OTHER_STAMP, _COMPACT):
         match = pattern.search(text)
-        if match:
-            parts = [part for part in match.groups() if part is not None and part not in ("/", ".")]
-            return _made(parts, text=match[0])
+        if match is None:
+            continue
+        # one of the groups is the sign between year, month and day
+        parts = [part for part in match.groups() if part not in (None, "/", ".")]
+        return _made(parts, text=match[0])
     match = _NAMED_MONTH.search(text)
-    if match:
+    if match is not None:
         at = _of_named_month(match, day)
         if at is not None:
             return at
-    if day is not None:
-        return _of_day(text.strip(), day)
-    return None
+    if day is None:
+        return None
+    return _of_day(text.strip(), day)
 
 
 def _of_named_month(match: re.Match[str], day: date | None) -> Stamp | None:
-    """The time with a month's name: `Mar 11, 2026`, `11 March 15:00`; None: it is no month (`step
-    11`), or nothing says of which year.
+    """The time with a month's name: `Mar 11, 2026`, `11 March 15:00`.
+
+    None: it is no month (`step 11`), or nothing says of which year: neither the text nor `day`,
+    which is None where it is not known.
     """
     month = _named(match["month"] or match["month2"], MONTHS)
     if month is None:
@@ -274,7 +283,10 @@ def _made(parts: list[str], text: str) -> Stamp:
 
 
 def _zone_in(text: str) -> str:
-    """The zone that a text ends in, `UTC`, `CET` or `Z`; "": it names none."""
+    """The zone that a text ends in, `UTC`, `CET` or `Z`; "": it names none.
+
+    `PM` behind a time is no zone.
+    """
     zone = re.search(r"(?<![A-Za-z])(Z|[A-Z]{2,5})\s*$", text)
     if zone is None or zone[1].upper() in ("AM", "PM"):
         return ""
@@ -420,7 +432,10 @@ def _spans(text: str) -> float | None:
 
 
 def has_day(at: Stamp | None) -> TypeGuard[Stamp]:
-    """Whether there is a time, and it names its day: times without one cannot be ordered."""
+    """Whether there is a time, and it names its day: times without one cannot be ordered.
+
+    False as well for `Stamp(None)`, a time that does not exist.
+    """
     return at is not None and at.day is not None
 
 

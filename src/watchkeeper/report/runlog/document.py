@@ -122,13 +122,15 @@ class Section(msgspec.Struct, frozen=True):
         """The outer bullets and bold lines, those under unknown subheadings included, in the order
         of the text. What is nested below a bullet is among its children.
         """
-        yield from (node for node in self.nodes if not isinstance(node, Verbatim))
+        for node in self.nodes:
+            if not isinstance(node, Verbatim):
+                yield node
         for section in self.sections:
             if not section.kind:
                 yield from section.bullets()
 
     def fields(self) -> Iterator[Field]:
-        """The outer fields."""
+        """The outer fields, in the order of the text: bullets and bold lines with a key."""
         return (node for node in self.bullets() if isinstance(node, Field))
 
     def field(self, *names: str) -> Field | None:
@@ -158,7 +160,9 @@ class Document(msgspec.Struct, frozen=True):
         return _walk(self.sections)
 
     def of(self, kind: str) -> list[Section]:
-        """The sections of a kind, in the order of the text. "": those of no kind."""
+        """The sections of a kind, in the order of the text, at every level. Empty: there is none;
+        "" for `kind`: those of no kind.
+        """
         return [section for section in self.walk() if section.kind == kind]
 
     def all_nodes(self) -> Iterator[Node]:
@@ -184,7 +188,7 @@ class Document(msgspec.Struct, frozen=True):
                 yield node.span
 
     def print_back(self) -> str:
-        """The text, from its pieces."""
+        """The text, from its pieces: equal to `text`, for any text. Tests hold it."""
         return "".join(self.text[span.start : span.end] for span in self.pieces())
 
     def slice(self, section: Section) -> str:
@@ -349,6 +353,8 @@ def _closing_ticks(raw: str, ticks: int) -> tuple[int, int] | None:
 def _quote(value: str) -> str:
     """The value as a code span that reads back as it is: with more backticks around it than it
     holds.
+
+    `a` becomes `` `a` ``, and a value with a backtick at an end gets a space there, as in Markdown.
     """
     runs = {len(run) for run in re.findall("`+", value)}
     ticks = 1
@@ -453,7 +459,11 @@ class _Parser:
         )
 
     def read_line(self, line: Line, todo: Iterator[Line]) -> None:
-        """Read one line, and those of `todo` that belong to the block it opens."""
+        """Read one line, and those of `todo` that belong to the block it opens.
+
+        The first of these that it is counts: the fence of a code block, the begin of a comment, a
+        heading, an empty line, a bullet or a bold line, the row of a table, text.
+        """
         content = self.text[line.start : line.stop]
         bare = content.lstrip("\ufeff \t")
         mark = _opening_fence(content, bare)
@@ -498,7 +508,9 @@ class _Parser:
         return self.nodes
 
     def close_bullets(self, depth: int) -> None:
-        """Close the open bullets that do not hold what stands at this depth."""
+        """Close the open bullets that do not hold what stands at this depth: those as deep, or
+        deeper.
+        """
         while self.bullets and self.bullets[-1][0] >= depth:
             self.bullets.pop()
 
@@ -555,16 +567,20 @@ class _Parser:
         self.innermost().append(node)
 
     def bullet(self, line: Line, content: str) -> bool:
-        """Read a bullet or a bold line; False: the line is neither."""
+        """Read a bullet or a bold line; False: the line is neither.
+
+        It goes below the last bullet that is indented less. Undated bullets of Status belong to the
+        dated one above them, however they are indented.
+        """
         node = self.bullet_in(line, content)
         if node is None:
             return False
         depth = _depth(content)
         if self.in_status and not isinstance(node, StatusLine):
-            # undated bullets of Status belong to the dated one above them
-            above = next((d for d, open_ in self.bullets if isinstance(open_, StatusLine)), None)
-            if above is not None:
-                depth = max(depth, above + 1)
+            for above, opened in self.bullets:
+                if isinstance(opened, StatusLine):
+                    depth = max(depth, above + 1)
+                    break
         self.close_bullets(depth)
         self.innermost().append(node)
         self.bullets.append((depth, node))
@@ -623,8 +639,8 @@ class _Parser:
 
 
 def _opening_fence(content: str, bare: str) -> str:
-    """The marks that open a block of code; "": the line opens none. `bare` is without the space
-    before it.
+    """The marks that open a block of code, three backticks or tildes and more; "": the line opens
+    none, as text in backticks within a line does not. `bare` is without the space before it.
     """
     if bare[:3] not in ("```", "~~~"):
         return ""

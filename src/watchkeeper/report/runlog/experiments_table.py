@@ -65,7 +65,10 @@ class Row(msgspec.Struct, frozen=True):
     links: tuple[str, ...] = ()
 
     def means(self, names: Iterable[str]) -> bool:
-        """Whether the row is that of a log with one of these names: those of `names_of`."""
+        """Whether the row is that of a log with one of these names: those of `names_of`.
+
+        Names are compared without folder, ending, marks and case.
+        """
         return not ({_spelled(self.run), *self.names}.isdisjoint(_spelled(name) for name in names))
 
 
@@ -158,7 +161,11 @@ def _cells_that_may_name(cells: Mapping[str, str]) -> list[str]:
 
 def _days_in(texts: Iterable[str]) -> list[str]:
     """The days that stand alone in a cell, without marks: `2026-03-11` of `**2026-03-11**`."""
-    return [text.strip("`*") for text in texts if _DAY.fullmatch(text)]
+    days = []
+    for text in texts:
+        if _DAY.fullmatch(text):
+            days.append(text.strip("`*"))
+    return days
 
 
 def _meant(texts: Iterable[str]) -> tuple[list[str], set[str]]:
@@ -358,11 +365,14 @@ def _with_table(text: str, rows: list[str], newline: str) -> str:
 def _of_main_table(text: str) -> list[_Line]:
     """The lines of the table that new rows go into: of those with a run's column the one with most
     of the document's. Empty: no table has such a column, or none has a row or a rule.
+
+    A person may keep other tables in the file, of seeds or of machines.
     """
     known = [line for line in _table_lines(text) if "run" in line.header]
     if not known:
         return []
-    best = max(known, key=lambda line: len(set(HEAD) & set(line.header)))
+    columns = set(HEAD)
+    best = max(known, key=lambda line: len(columns.intersection(line.header)))
     return [line for line in known if line.table == best.table]
 
 
@@ -382,15 +392,17 @@ def _rows(text: str) -> Iterator[_Line]:
 
 
 def _header(text: str) -> list[str] | None:
-    """The columns of the table that new rows go into. None: there is no such table."""
+    """The columns of the table that new rows go into, as the machine names them. None: there is no
+    such table, and one is begun with `HEAD`.
+    """
     return next((line.header for line in _of_main_table(text)), None)
 
 
 def _table_lines(text: str) -> Iterator[_Line]:
     """The lines below the header of each table that names runs in one of its columns, and any that
-    links to a log.
+    links to a log. The rule below the header is one of them.
 
-    A table ends with the first line that does not begin with a bar.
+    A table ends with the first line that does not begin with a bar; `table` numbers them, from 1.
     """
     header: list[str] | None = None
     table = 0

@@ -297,7 +297,8 @@ def tables(text: str, nodes: Iterable[Node]) -> Iterator[Table]:
 def _table(rows: list[list[Cell]]) -> Iterator[Table]:
     """Yield the table that these lines are; no rows are none.
 
-    With a rule as its second line, the first is the head, and the rule is no row.
+    With a rule as its second line, the first is the head, and the rule is no row. Without one it
+    has no head, as people who paste figures forget it.
     """
     if not rows:
         return
@@ -365,7 +366,11 @@ def _recorded(text: str, nodes: Iterable[Node]) -> Iterator[Field]:
 def _is_of_pairs(table: Table) -> bool:
     """Whether a table has a key and a value in each row, and is not one row below two keys.
 
-    `| state | end |` above a single row is such a head: its second word is the name of a field.
+        | node | gpu-07 |        pairs, with or without a rule below the first
+        | end  | 15:00  |
+
+    `| state | end |` above a single row is such a head of two keys: its second word is the name of
+    a field.
     """
     if not table.head:
         return bool(table.rows) and len(table.rows[0]) == 2
@@ -379,6 +384,7 @@ def _pairs_of(table: Table) -> Iterator[list[Cell]]:
     """The rows of a key and a value.
 
     A head such as `| key | value |` is none of them; `| node | gpu-07 |` above the rule is one.
+    Rows of more or fewer cells are left out.
     """
     rows = table.rows
     if table.head and table.columns[0] not in _GENERIC:

@@ -142,7 +142,7 @@ def _parts(text: str) -> Iterator[str]:
 
 def _is_in_number(text: str, at: int) -> bool:
     """Whether the separator at the offset `at` is the comma of `12,000`: a digit before it, and
-    three behind it.
+    three behind it. The comma of `8, 16` and that of `1,2` are separators.
     """
     if text[at] != "," or not text[at - 1 : at].isdigit():
         return False
@@ -150,8 +150,10 @@ def _is_in_number(text: str, at: int) -> bool:
 
 
 def _pairs(part: str) -> list[str]:
-    """Split `lr=1e-3 --bs=8 --fast`, as copied from a command line, into its options. A part that
-    begins with other words, `use lr=1e-3 bs=8`, stays whole.
+    """Split `lr=1e-3 --bs=8 --fast`, as copied from a command line, into its options.
+
+    A part with fewer than two options, and one that begins with other words (`use lr=1e-3 bs=8`),
+    stays whole.
     """
     marks = [match.start() for match in _PAIR.finditer(part)]
     if len(marks) < 2 or part[: marks[0]].strip():
@@ -244,7 +246,10 @@ def _is_part_of_more(rest: str) -> bool:
 
 
 def _plain_number(word: str) -> str:
-    """`12,000` and `12k` as `12000`, `3.5M` as `3500000`; any other word as it is."""
+    """`12,000` and `12k` as `12000`, `3.5M` as `3500000`; any other word as it is.
+
+    The suffix counts thousands and millions, of steps or tokens, and not bytes.
+    """
     if _THOUSANDS.fullmatch(word):
         word = word.replace(",", "")
     suffixed = _SUFFIXED.fullmatch(word)
@@ -278,7 +283,8 @@ def settings(log: Log, leave_out: Iterable[str]) -> Iterator[tuple[str, str]]:
 def _setting_fields(log: Log, section: Section) -> list[Field]:
     """The bullets of a section, and what it records beside them, in tables and bold lines.
 
-    What stands below a bullet belongs to it, and is no setting of the section itself.
+    What stands below a bullet belongs to it, and is no setting of the section itself. The bullets
+    come first, in the order of the page: of two settings of one name the caller keeps the last.
     """
     bullets = [node for node in section.bullets() if isinstance(node, Field)]
     below: set[int] = set()
@@ -304,18 +310,23 @@ def _of_field(field: Field) -> Iterator[tuple[str, str]]:
     """The settings that a field gives, and those below it.
 
     `key settings: lr 1e-3, seed 7` gives each of its list, `optimizer: AdamW` itself. Where
-    bullets stand below a field, they are the settings, and its own value is a remark.
+    bullets stand below a field, they are the settings, and its own value is a remark:
+
+        - optimizer: as in the paper
+          - lr: 1e-3
+          - no warm-up
     """
     below = [node for node in deep(field.children) if isinstance(node, Field | Item)]
-    if answers(field):
-        if field.name in SETTINGS_FIELDS:
-            yield from split_settings(field.value)
-        elif not below:
-            yield _of_plain_field(field)
+    is_list = field.name in SETTINGS_FIELDS
+    if answers(field) and is_list:
+        yield from split_settings(field.value)
+    elif answers(field) and not below:
+        yield _of_plain_field(field)
     for node in below:
         if isinstance(node, Item):
             yield from split_settings(node.text)
-        elif answers(node) and node.value:
+            continue
+        if answers(node) and node.value:
             yield _key(node.key), plain_value(node.value)
 
 
@@ -366,7 +377,9 @@ def number_of(text: str) -> Number | None:
 
 
 def _spelled(word: str) -> Number:
-    """The journal's spelling of a word in `SPELLED`: `NaN`, `Infinity` or `-Infinity`."""
+    """The journal's spelling of a word in `SPELLED`: `NaN`, `Infinity` or `-Infinity`. `nan` and
+    `inf` are written in any case of letters.
+    """
     if word.casefold() == "nan":
         return "NaN"
     if word.startswith("-"):
@@ -494,7 +507,9 @@ def metric_name(name: str) -> str:
 
 
 def _own(log: Log, metric: str) -> str:
-    """A metric of this log: a training's `loss` is that of the training."""
+    """A metric of this log: a training's `loss` is that of the training, an evaluation's stays
+    `loss`, and so does any other name.
+    """
     if metric == "loss" and log.trains:
         return "end_train_loss"
     return metric
@@ -588,6 +603,8 @@ def _is_of_run(text: str) -> bool:
 def _says_end(entry: Entry) -> bool:
     """Whether a line says that the run ended: by its state (`completed`), or as all steps are done
     (`12k/12k`).
+
+    Only such a line has the last figures of a run that ended well.
     """
     if entry.claim is not None and entry.claim.end:
         return True
@@ -596,7 +613,10 @@ def _says_end(entry: Entry) -> bool:
 
 def _of_status(log: Log, stands: Standing) -> Iterator[_Figure]:
     """The last losses that Status has, of a training: of `running, step 2400, val loss 0.31` the
-    `end_val_loss`. The latest line comes first; the caller keeps the first of each metric.
+    `end_val_loss`.
+
+    The latest line comes first, and the caller keeps the first of each metric. An evaluation's
+    lines are not read: what they call a loss may be that of the training.
     """
     if not log.trains:
         return
@@ -625,10 +645,11 @@ def _final_step(log: Log, stands: Standing) -> int | None:
             return step
     for entry in _telling(log, stands):
         match = _STEP.search(entry.text)
-        if match:
-            # `step 2400`, `2400/12000 steps` or `2400 steps`
-            written = match["step"] or match["of"] or match["steps"]
-            return _whole(number_of(written))
+        if match is None:
+            continue
+        # `step 2400`, `2400/12000 steps` or `2400 steps`
+        written = match["step"] or match["of"] or match["steps"]
+        return _whole(number_of(written))
     return None
 
 
@@ -651,8 +672,9 @@ def _step_of(text: str) -> int | None:
 
 
 def _runtime(log: Log) -> float | None:
-    """The whole runtime in seconds: as Results say it, else that of all job blocks together. None:
-    neither is known.
+    """The whole runtime in seconds: as Results say it, else that of all job blocks together.
+
+    None: neither is known. One block without a runtime makes the sum unknown, too.
     """
     for section in log.sections("results"):
         seconds = _seconds(log.fact(section, *RUNTIME, *WALLTIME))
@@ -710,8 +732,12 @@ def _of_block(log: Log, job: Section) -> float | None:
 
 
 def _span_of(log: Log, job: Section) -> float | None:
-    """The seconds from a block's submission to its end; None where they are not known."""
-    begun, end = submitted(log, job), log.fact(job, *END)
+    """The seconds from a block's submission to its end; None where they are not known.
+
+    An end without a day, `end: 18:00`, is of the day of the submission.
+    """
+    begun = submitted(log, job)
+    end = log.fact(job, *END)
     if begun is None or end is None:
         return None
     last = moment(end.value, begun.day)

@@ -218,7 +218,10 @@ class Log(msgspec.Struct, frozen=True, dict=True):
         return next(iter(self.sections(kind)), None)
 
     def fields_of(self, *kinds: str) -> list[Field]:
-        """All that the sections of these kinds record, kind by kind, in the order of `kinds`."""
+        """All that the sections of these kinds record, kind by kind, in the order of `kinds`.
+
+        Nested fields and the rows of tables are included: see `facts.facts`.
+        """
         fields: list[Field] = []
         for kind in kinds:
             for section in self.sections(kind):
@@ -226,7 +229,10 @@ class Log(msgspec.Struct, frozen=True, dict=True):
         return fields
 
     def prose_of(self, *kinds: str) -> Iterator[str]:
-        """The text of each section of these kinds: all but code and comments."""
+        """The text of each section of these kinds: all but headings, code and comments.
+
+        One text for each section, in the order of `kinds`, then of the page.
+        """
         for kind in kinds:
             for section in self.sections(kind):
                 yield facts.prose(self.document, section)

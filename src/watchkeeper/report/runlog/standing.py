@@ -229,9 +229,14 @@ def _of_section(log: Log, section: Section) -> Iterator[Entry]:
 
 
 def _later_of(latest: Stamp | None, at: Stamp | None) -> Stamp | None:
-    """The later of two times. None: neither is known."""
-    if at is None or latest is None:
-        return latest or at
+    """The later of two times. None: neither is known.
+
+    A day without a time counts as its end.
+    """
+    if at is None:
+        return latest
+    if latest is None:
+        return at
     if _key(at, late=True) > _key(latest, late=True):
         return at
     return latest
@@ -411,6 +416,10 @@ def _by_status(log: Log, job: Section | None) -> Standing:
     """What the lines of Status say of the last job: those from its submission on, where there was
     one before it.
 
+        - 2026-03-11 15:00 — submitted as 70412
+        - 2026-03-11 18:00 — failed, OOM            of the first job
+        - 2026-03-12 09:00 — running, step 400      of the second, submitted at 08:30
+
     A second job without a line of its own waits since its submission. `Standing()`: nothing.
     """
     begun = None
@@ -426,7 +435,10 @@ def _by_status(log: Log, job: Section | None) -> Standing:
 
 
 def _after(state: Standing, entry: Entry) -> Standing:
-    """How the job stands after one more line: as the line says, or as it stood before."""
+    """How the job stands after one more line: as the line says, or as it stood before.
+
+    A line without a claim, such as `val_loss 0.31`, changes nothing.
+    """
     claim = entry.claim
     if claim is None or not _replaces(state, claim, entry.text):
         return state
@@ -455,7 +467,8 @@ def _replaces(state: Standing, claim: Claim, text: str) -> bool:
 def _submits(text: str) -> bool:
     """Whether a line reports a submission: `submitted as job 70455`, `queued: 70455`.
 
-    `waiting for the fix` is only what somebody does after a failure.
+    `waiting for the fix` is only what somebody does after a failure, and `submitted a bug report`
+    has no job.
     """
     words = text.casefold().split()
     if not words:
@@ -484,14 +497,19 @@ def _outdated(log: Log, job: Section | None, block: Standing, written: Standing)
     """
     if job is None or not block.over:
         return False
-    has_begun_again = written.state and not written.over
-    if not has_begun_again or written.when is None:
+    if not written.state or written.over:
+        return False
+    if written.when is None:
         return False
     if block.when is not None:
         return _key(written.when, late=False) > _key(block.when, late=True)
     # Without a time of the end, only words such as `resumed` show that the start came later.
-    claims = (entry.claim for entry in entries_of(log) if entry.line == written.line)
-    return any(claim is not None and claim.again for claim in claims)
+    for entry in entries_of(log):
+        if entry.line != written.line or entry.claim is None:
+            continue
+        if entry.claim.again:
+            return True
+    return False
 
 
 def _elsewhere(log: Log) -> Standing:
@@ -527,9 +545,12 @@ def _key(at: Stamp, *, late: bool) -> datetime:
 def _before(at: Stamp | None, begun: Stamp) -> bool:
     """Whether a line of Status was written before a submission, by more than `_SLACK`.
 
-    Where one of the two is a day alone, days are compared. False: it cannot be said.
+    Where one of the two is a day alone, days are compared: a line of the same day may be of either
+    job, and counts for the later one. False: it cannot be said.
     """
-    if at is None or at.day is None or begun.day is None:
+    if at is None:
+        return False
+    if at.day is None or begun.day is None:
         return False
     if at.time is None or begun.time is None:
         return at.day < begun.day

@@ -118,7 +118,12 @@ class _Reader:
             self.title_line = line.number
 
     def _feed_entry(self, line: Line, content: str) -> None:
-        """Read a line that is no heading: an entry, or a list's line with a `.md` that is none."""
+        """Read a line that is no heading: an entry, or a list's line with a `.md` that is none.
+
+        1. `2026-02-20_train.md` — Friday, Feb 20th     an entry
+        2. see plan.md for the others                   odd: lint asks what it is
+        Notes of February.                              neither
+        """
         is_numbered = _NUMBERED.match(content) is not None
         if is_numbered:
             self.position += 1
@@ -334,6 +339,8 @@ def with_entries(text: str, logs: Sequence[tuple[str, date]], group: str) -> str
 def _grows_below(entries: list[Entry]) -> bool:
     """Whether a new entry belongs below the last one, whatever is added there: the page has several
     lists, or its numbers rise.
+
+    Then the page need not be read again between two new entries.
     """
     return len({entry.group for entry in entries}) > 1 or _is_counted_up(entries)
 
@@ -368,7 +375,9 @@ def _with_lines_below(
 
 
 def _read_alone(line: str, beside: Entry, position: int) -> Entry | None:
-    """A line as the entry that it is in the list of another; None where it is no such entry."""
+    """A line as the entry that it is in the list of another, at this position; None where it is no
+    such entry, or one of another form.
+    """
     entries = parse_timeline(line).entries
     if len(entries) != 1 or entries[0].form != beside.form:
         return None
@@ -408,9 +417,12 @@ def _newest_first(entries: list[Entry]) -> bool:
     """Whether the newest entry stands on top, and a new one belongs there.
 
     So it is in a single list whose dates fall, at least once, and whose numbers do not rise.
+    Entries without a date in their log's name do not count.
     """
     groups = {entry.group for entry in entries}
-    if len(groups) != 1 or _is_counted_up(entries):
+    if len(groups) != 1:
+        return False
+    if _is_counted_up(entries):
         return False
     days = []
     for entry in entries:
@@ -422,7 +434,10 @@ def _newest_first(entries: list[Entry]) -> bool:
 
 
 def _is_counted_up(entries: list[Entry]) -> bool:
-    """Whether a number is higher than the one above it. Lists of ones are not counted up."""
+    """Whether a number is higher than the one above it, as in `1. 2. 3.`.
+
+    Lists of ones, and bullets, whose number is 0, are not counted up.
+    """
     return any(entry.number and entry.number < below.number for entry, below in pairwise(entries))
 
 
@@ -484,7 +499,8 @@ def _as_list(entry: Entry, line: str, name: str, day: date, *, above: bool) -> I
 def _next_number(entry: Entry, *, above: bool) -> int:
     """The number beside this one. A list whose every number is 1 is counted by whoever shows it.
 
-    A list that is counted down, `3. 2. 1.`, gets the next higher one above.
+    A list that is counted down, `3. 2. 1.`, gets the next higher one above. 0 and 1 on top stay, as
+    nothing says which number would be above them.
     """
     if entry.number == 1 and entry.position > 1:
         return 1
