@@ -216,6 +216,10 @@ class _PlainReader:
     def _begin_key(self, indent: int) -> None:
         """A key follows at this indent: it begins the mapping of the key before, or ends that.
 
+            optimizer:           open: none
+              lr: 0.01           open: `optimizer`, with its keys at indent 2
+            seed: 7              open: none again
+
         Raises:
             _NotPlainError: no mapping that is open has its keys at this indent.
         """
@@ -253,9 +257,11 @@ class _PlainReader:
 def _plain(text: str) -> str | None:
     """A plain or quoted value, or a list of plain ones; None for anything else.
 
-    1.0e-2, /data/demo.hdf5, "a: b"    `0.01`, the path, `a: b`
-    [0.9, 0.95]                        `[0.9, 0.95]`
-    {a: 1}, *anchor, - item            None
+    1.0e-2                 `0.01`
+    /data/demo.hdf5        as it is
+    "a: b"                 `a: b`
+    [0.9, 0.95]            `[0.9, 0.95]`
+    {a: 1}                 None, as are `*anchor`, `- item` and `|`
     """
     if _QUOTED.fullmatch(text):
         return text[1:-1]
@@ -378,8 +384,10 @@ def _is_flat(parts: list[tuple[str, Any]]) -> bool:
 def _items(value: Any) -> tuple[bool, list[tuple[str, Any]]] | None:
     """The parts of a mapping (True) or a list (False), by name; None: it is a single value.
 
-    The value is a node of YAML, or what a JSON, TOML or INI file gives. A list's names are its
-    numbers, from 0.
+        {"lr": 0.01, "rank": 8}      True, [("lr", 0.01), ("rank", 8)]
+        ["clean", "noisy"]           False, [("0", "clean"), ("1", "noisy")]
+
+    The value is a node of YAML, or what a JSON, TOML or INI file gives.
     """
     if isinstance(value, MappingNode):
         return True, [(_name_of(name), part) for name, part in value.value]

@@ -74,10 +74,13 @@ def _metrics_of(lines: Sequence[Line]) -> list[str]:
 
 
 def _row(line: Line, metrics: Sequence[str]) -> str:
-    """A run as a row of HTML. A metric that the run does not have is an empty cell."""
-    figures = [_figure(line.last.get(metric)) for metric in metrics]
-    cells = [_escaped(line.name), _escaped(line.state), f"{line.rows:,}", *figures]
-    cells.append(" ".join(_svg(curve) for curve in line.curves))
+    """A run as a row of HTML. A metric that the run does not have is an empty cell, and its curves
+    stand beside one another in the last cell.
+    """
+    cells = [_escaped(line.name), _escaped(line.state), f"{line.rows:,}"]
+    for metric in metrics:
+        cells.append(_figure(line.last.get(metric)))
+    cells.append(" ".join(map(_svg, line.curves)))
     return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
 
 
@@ -109,14 +112,23 @@ def _svg(curve: Curve) -> str:
 
 
 def _reduced(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """At most `_COLUMNS` points, by means of neighbours: more would fall on the same pixels."""
+    """At most `_COLUMNS` points, by means of neighbours: more would fall on the same pixels.
+
+    The last group may have fewer members than the others.
+    """
     share = math.ceil(len(points) / _COLUMNS) or 1
-    groups = [points[at : at + share] for at in range(0, len(points), share)]
-    return [_mean(group) for group in groups]
+    reduced = []
+    for at in range(0, len(points), share):
+        reduced.append(_mean(points[at : at + share]))
+    return reduced
 
 
 def _mean(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """The point in the middle of some: the mean of their steps, and that of their values."""
+    """The point in the middle of some: the mean of their steps, and that of their values. `points`
+    has at least one.
+
+    `fsum`: single values may be many orders of magnitude apart.
+    """
     xs = [x for x, _ in points]
     ys = [y for _, y in points]
     return math.fsum(xs) / len(points), math.fsum(ys) / len(points)

@@ -64,7 +64,14 @@ class Printed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_line(line: str) -> Printed | None:
-    """What the line says of a training; None where it says nothing."""
+    """What the line says of a training; None where it says nothing.
+
+        step 12/300 loss: 0.5, lr: 1e-4        step 12 of 300, `loss` 0.5, `lr` 0.0001
+        {'loss': 0.5, 'epoch': 0.1}            no step: the Trainer's line
+        copied 12 files                        None
+
+    Of a long line the first `LINE_LIMIT` characters are read.
+    """
     line = plain(line[:LINE_LIMIT])
     place = position_of(line)
     metrics = _metrics(line)

@@ -87,7 +87,7 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
         """The metrics of which nobody knows whether more is better: no run leads in them.
 
         `samples`, for example, unless a rule of the settings says which end of it is the better
-        one.
+        one. They are shown all the same.
         """
         return frozenset(name for name in self.metrics if not better_end(name, self.rules))
 
@@ -195,7 +195,7 @@ def metrics_of(sides: Iterable[Side]) -> list[str]:
     """Every metric that a run has, the end losses first, in the order met.
 
     Tables of several runs show them in this order: `end_train_loss`, `end_val_loss`, `clean
-    accuracy`.
+    accuracy`. A metric that only one run has is among them.
     """
     names = dict.fromkeys(chain.from_iterable(side.metrics for side in sides))
     losses = [name for name in END_LOSSES if name in names]
@@ -255,6 +255,9 @@ def _deltas(base: Side, side: Side) -> Iterator[Delta]:
 def in_one_spelling(sides: Sequence[Side]) -> list[Side]:
     """The sides with one name for a setting that some call `lr` and others `learning_rate`: the one
     met first.
+
+        r8:  {"lr": "0.001"}                 {"lr": "0.001"}
+        r16: {"learning_rate": "0.001"}      {"lr": "0.001"}
 
     `figures.SAME` lists which names are of one setting. Without this, a table of differences would
     show one setting twice, each time with half of the runs.
@@ -325,10 +328,12 @@ def leader(metric: str, sides: Iterable[Side]) -> str:
     """The name of the run that leads in a metric, `clean accuracy` for example: of those that
     finished, where one of them has it, else of all.
 
-    A run that stopped early may lead for the moment: `ahead` names such runs. Of two that are equal
-    the first leads, so that the order of the runs decides, and not chance.
+        r8    completed   0.94      leads
+        r16   running     0.95      `ahead` names it
+        r32   completed   0.94      equal to the first, which stays
 
-    "": nobody has the metric, or nobody knows whether more is better.
+    The order of the runs decides between equals, and not chance. "": nobody has the metric, or
+    nobody knows whether more is better.
     """
     having = [side for side in sides if metric in side.metrics]
     end = end_of(metric, having)
@@ -428,7 +433,8 @@ def _differing(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[str, ...
 def _difference(key: str, old: str, new: str) -> Difference | None:
     """A difference of one value, such as the commit; None: both are the same.
 
-    "" stands for a value that is not known, and is None in the difference.
+    "" stands for a value that is not known, and is None in the difference: a commit against none is
+    a difference too.
     """
     if old == new:
         return None

@@ -51,8 +51,10 @@ def _newest_results(
 ) -> dict[str, tuple[int, Judged]]:
     """Return the result of each task at its last epoch, with the epoch (-1: of no epoch).
 
+        [("clean", 0, …), ("clean", 1, …)]      {"clean": (1, …)}
+
     Only good results with a figure count: an evaluation that failed leaves the one before in its
-    place.
+    place. Of two at one epoch the later in the list counts.
     """
     newest: dict[str, tuple[int, Judged]] = {}
     for task, epoch, judged in results:

@@ -112,6 +112,8 @@ class History(msgspec.Struct):
         The events of one writer come in their order; those of several may come in any. An event of
         another kind changes nothing. Of two `intended` of one attempt, or two `submitted` of one
         job, the first counts: a second one is the same, written again by whoever took over.
+
+        Of two verdicts on one attempt the later counts: a late exit record may change the first.
         """
         if isinstance(event, Sight):
             self.sights.append(event)
@@ -344,7 +346,10 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def node(self) -> str:
-        """Where it ran, by the newest facts that name a node: `gpu-07`. "": not known."""
+        """Where it ran, by the newest facts that name a node: `gpu-07`. "": not known.
+
+        A scheduler forgets the node of a job that is over, so that older facts count as well.
+        """
         for facts in self.newest_facts:
             if facts.node:
                 return facts.node
@@ -352,7 +357,9 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def started(self) -> datetime | None:
-        """When the scheduler started it, by the newest facts that say so. None: not known."""
+        """When the scheduler started it, by the newest facts that say so. None: not known, as long
+        as it waits, or where no poll saw it run.
+        """
         for facts in self.newest_facts:
             if facts.started:
                 return facts.started
@@ -507,11 +514,12 @@ def split_by_key(event: AnyEvent | Unknown) -> Iterator[tuple[str, AnyEvent | Un
 
 
 def list_differences(before: Intended, after: Intended) -> list[str]:
-    """List the script and configurations in which two attempts differ, by path. Empty: they do the
-    same work.
+    """List the script and configurations in which two attempts differ, by path: `["train.sh",
+    "lr.yaml"]`. Empty: they do the same work.
 
     A difference starts a new run log. Requests to the scheduler and resume paths are no difference:
-    `work_sha256` is a hash without them ("": an older event).
+    `work_sha256` is a hash without them ("": an older event). Files that only one of the two has
+    count.
     """
     if before.work_sha256 and before.work_sha256 == after.work_sha256:
         return []

@@ -47,7 +47,9 @@ def compose_status(view: LogView) -> list[str]:
 
 
 def _submissions(view: LogView) -> Iterator[Line]:
-    """Report each submission: `submitted as job 70412, attempt 2`."""
+    """Report each submission: `submitted as job 70412, attempt 2`. The number of a first attempt
+    goes without saying.
+    """
     for (number, job_id), submitted in view.history.submitted.items():
         if number not in view.attempts:
             continue
@@ -90,9 +92,12 @@ def _starts(change: Change) -> bool:
 
 
 def _describe_change(change: Change) -> str:
-    """Describe what a poll saw: `started on gpu-07`, `queued again: BeginTime`, `unknown: …`.
+    """Describe what a poll saw. "": nothing worth a line: ends have lines of their own, with the
+    verdict.
 
-    "": nothing worth a line. Ends have lines of their own, with the verdict.
+        PENDING → RUNNING      `started on gpu-07`
+        RUNNING → PENDING      `queued again: BeginTime`
+        RUNNING → UNKNOWN      `unknown: the scheduler does not know the job`
     """
     facts = change.facts
     if _starts(change):
@@ -136,9 +141,12 @@ def _is_news(assessed: Assessed) -> bool:
 
 def _describe_health(assessed: Assessed) -> str:
     """Write `running, step 2400/100000, train_loss 0.085, 3.2 it/s, 2:10:00 left`. Anything but
-    advancing stands at the front: `running, stalled, step 2400: no step for 20 min; see …`.
+    advancing stands at the front.
 
-    Behind it: what the job used (`GPU 98 %`), a note, and each new error of its output.
+        running, stalled, step 2400: no step for 20 min; see …/stall.json
+        running, step 2400, train_loss 0.085; GPU 98 %, memory 12 GB
+
+    Behind it: what the job used, a note, and each new error of its output.
     """
     text = ", ".join(_figures_of(assessed))
     if assessed.why and assessed.health != "advancing":

@@ -317,6 +317,9 @@ def _is_there(
 def _sequence(path: str, timeline: Timeline) -> Iterator[Finding]:
     """Find entries out of order (WK904): one finding where all of them stand newest first.
 
+        1. `2026-02-21_long.md` — Saturday, Feb 21st
+        2. `2026-02-20_train.md` — Friday, Feb 20th       older than the entry above
+
     Each list of the page is compared by itself; logs of one day may stand in any order.
     """
     older = []
@@ -386,8 +389,11 @@ def _is_counted_otherwise(numbers: list[int]) -> bool:
 def _undated(path: str, timeline: Timeline) -> Iterator[Finding]:
     """Find entries without a date for people: one finding for all (WK401).
 
-    The edits append it to an entry that has no words at all: ``1. `2026-02-20_train.md` `` becomes
-    ``1. `2026-02-20_train.md` — Friday, Feb 20th``.
+        1. `2026-02-20_train.md`
+        1. `2026-02-20_train.md` — Friday, Feb 20th
+
+    The first line becomes the second. An entry with words of its own, and a row of a table, are
+    left to the person who wrote them.
     """
     missing = [(entry, day) for entry, day in _dated(timeline) if not _says_date(entry)]
     if not missing:
@@ -439,9 +445,10 @@ def _experiments(files: Iterable[File], logs: list[Log]) -> Iterator[Finding]:
         | run | description | val_loss | status | notes |
         | --- | --- | --- | --- | --- |
         | front_cam_2026-03-11 | front camera | 0.31 | keep | |
+        | wrist_cam_2026-03-12 | | | planned | |
 
-    is the row of the experiment `2026-03-11_front_cam.md`. An experiments.md lists all logs below
-    its folder, at any depth.
+    The first row is that of `2026-03-11_front_cam.md`; the second needs no log yet. An
+    experiments.md lists all logs below its folder, at any depth.
     """
     summaries = _files_by_folder(files, "experiments.md")
     rows = {folder: parse_experiments(file.text or "") for folder, file in summaries.items()}

@@ -123,16 +123,20 @@ def _name(log: Log) -> Iterator[Finding]:
 
 
 def _first_day(log: Log) -> date | None:
-    """Return the day of the first submission. None: no job block has one."""
+    """Return the day of the first submission. None: no job block has one.
+
+    The first is the oldest one, wherever its block stands.
+    """
     days = (day_in(submitted(log, job)) for job in log.jobs)
     return min(filter(None, days), default=None)
 
 
 def _whole(log: Log, stands: Standing, codes: set[str]) -> Iterator[Finding]:
-    """Check the page as a whole: WK106, WK201, WK202 and WK209.
+    """Check the page as a whole: its title (WK201), its sections (WK202), unclosed blocks (WK106)
+    and secrets (WK209).
 
     `codes` are those of the findings so far: a section is not reported as missing where they say
-    what it lacks.
+    what it lacks. `stands` is how the run's last job stands.
     """
     document, path = log.document, log.file.path
     top = document.title.span.line if document.title else 1
@@ -307,7 +311,11 @@ def _missing(log: Log) -> Iterator[str]:
 def _works_on(log: Log) -> bool:
     """Whether an evaluation or a data job says what it works on, where it names no dataset.
 
-    `- task: lift`, `- checkpoint: /ckpt/60000` or `- input_url: …` in Config does.
+        - task: lift
+        - checkpoint: /ckpt/60000
+        - input_url: https://example.org/raw.tar
+
+    Any of these in Config does.
     """
     fields = log.fields_of("config")
     return any(_WORKS_ON.fullmatch(field.name) and filled(field) for field in fields)

@@ -249,8 +249,12 @@ def _is_on_figures(note: str) -> bool:
 def _missing_loss(log: Log, fields: list[Field]) -> str:
     """Say what Results lack: a sentence on their figures, or the figures too.
 
-    The figures may be fields (`end_train_loss: 0.36`), of accuracies and rewards as well, or a
-    table with a column of losses anywhere in the log.
+        - end_train_loss: 0.36
+        - loss_one_liner:              `no loss_one_liner in Results`
+        - checkpoint: out/best.pt      `no loss in Results`, if that is all
+
+    The figures may be of accuracies and rewards as well, or a table with a column of losses
+    anywhere in the log.
     """
     has_figures = any(_FIGURE.search(field.name) and filled(field) for field in fields)
     if has_figures or _tabled(log):
@@ -329,9 +333,13 @@ def _is_figures(text: str) -> bool:
 def _snapshot(log: Log, fields: list[Field], section: Section | None) -> Iterator[Finding]:
     """Check that the log names the run's own resolved configuration (WK604).
 
-    A field in Results or Config does, `- config_snapshot: out/config.json`, or a file of that kind
-    in the text: `resolved config in out/resolved_config.yaml`. The path of the repository's
-    config, which may change later, does not.
+    A field in Results or Config does, or a file of that kind in the text of Results, Job or Status:
+
+        - config_snapshot: out/config.json
+        - resolved config in out/resolved_config.yaml
+
+    The path of the repository's config, which may change later, does not. `section` is where a
+    finding is placed; None: the page has no Results.
     """
     snapshot = _snapshot_field(log, fields)
     if snapshot is not None and filled(snapshot):
@@ -407,14 +415,21 @@ def wandb(log: Log, stands: Standing) -> Iterator[Finding]:
 
 def _versions(log: Log, *, is_synced: bool) -> Iterator[Finding]:
     """Find the versions of `wandb` that the log names, as packages or as what logged the run, and
-    that lose rows or may hang.
+    that lose rows (WK703) or may hang (WK704).
+
+        - packages: torch 2.8.0, wandb 0.24.0
+        - wandb version: 0.24.0
+
+    One finding for each version and rule, on the first line that names it. `is_synced`: the run's
+    page is known, and nothing is left that could hang.
     """
-    named: dict[str, int] = {}
-    for section in (one for kind in _NAMES_VERSION for one in log.sections(kind)):
-        text = log.document.slice(section)
-        for match in _VERSION.finditer(text):
-            line = section.heading.span.line + text.count("\n", 0, match.start())
-            named.setdefault(match[1], line)
+    named: dict[str, int] = {}  # version → its first line
+    for kind in _NAMES_VERSION:
+        for section in log.sections(kind):
+            text = log.document.slice(section)
+            for match in _VERSION.finditer(text):
+                line = section.heading.span.line + text.count("\n", 0, match.start())
+                named.setdefault(match[1], line)
     for version, line in named.items():
         if loses_rows(version):
             what = f"wandb {version} may have lost rows of this run"
@@ -479,8 +494,10 @@ def _is_unused(log: Log, local: Field | None, synced: Field | None) -> bool:
 def _denies_run(log: Log) -> bool:
     """Whether a bullet or a line of the W&B section is no more than `none`, `n/a` or `not used`.
 
-    ## W&B
-    Not used.
+        ## W&B
+        Not used.
+
+    A longer sentence is read for what it says: see `_UNUSED`.
     """
     for bullet in _bullets(log.sections("wandb")):
         if isinstance(bullet, Item) and is_none(bullet.text):

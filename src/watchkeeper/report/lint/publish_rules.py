@@ -192,8 +192,12 @@ def _only_data(text: str) -> bool:
 def _uploaded_elsewhere(log: Log) -> int:
     """Return the line of an upload that is recorded outside of a section on the hub. 0: none.
 
-    In Results, `- hub: https://huggingface.co/demo/front-cam`, or in a line of Results or Status,
-    `- 2026-03-13 — uploaded to the hub`.
+        ## Results
+        - hub: https://huggingface.co/demo/front-cam
+        ## Status
+        - 2026-03-13 — uploaded to the hub
+
+    Fields of Results come first.
     """
     upload = next(filter(_holds_upload, log.fields_of("results")), None)
     if upload is not None:
@@ -234,6 +238,11 @@ def _reports_upload(text: str) -> bool:
 
 def _upload(log: Log, section: Section) -> Iterator[Finding]:
     """Check one upload: its papers (WK801, WK806), its repository (WK805) and its verdict.
+
+        ## HuggingFace
+        - repo: pending                   WK805
+        - sha256: 9e60ec7a…               WK806, as there is no sign-off
+                                          WK801: it lacks MODEL_PASSPORT.json and SIGNOFF.json
 
     `section` is one on the hub that records an upload.
     """
@@ -294,7 +303,11 @@ def _find_verdict(log: Log, section: Section) -> Field | None:
     """Find the field with the verdict: the first of its names that has an answer, else one in the
     section without an answer. None: there is none.
 
-    `signoff verdict: pass` comes before `verdict: pass`, and that before `signoff: pass`.
+        - signoff verdict: pass      before
+        - verdict: pass              before
+        - signoff: pass
+
+    A `signoff` that holds a path is no verdict.
     """
     fields = _verdicts(log, section)
     for name in _VERDICTS:
@@ -334,7 +347,10 @@ def _word(verdict: Field) -> str:
 def _has_reason(log: Log, verdict: Field) -> bool:
     """Whether a `soft_signal` has a reason: behind it, below it, or in a field anywhere.
 
-    `soft_signal — val_loss above baseline`, bullets below the field, or `- verdict_reason: …`.
+    - signoff verdict: soft_signal — val_loss above baseline
+    - signoff verdict: soft_signal
+      - one check is off
+    - verdict_reason: one check is off
     """
     raw = log.document.text[verdict.raw_span.start : verdict.raw_span.end]
     behind = re.split(r"soft[ _-]signal", raw, maxsplit=1, flags=re.IGNORECASE)[-1]
@@ -350,9 +366,11 @@ def _next(log: Log) -> Iterator[Finding]:
     """Find the first next step that shares or evaluates a checkpoint without a passport (WK804).
 
         ## Next
-        - run the evaluation on real scenes, then upload
+        - [x] tune the rate                                    done: passed over
+        - run the evaluation on real scenes, then upload       the finding
 
-    A log that mentions a passport or a sign-off anywhere has one planned.
+    A log that mentions a passport or a sign-off anywhere has one planned. One finding is enough, as
+    one passport is.
     """
     if _knows(log.document, _PASSPORT) or _knows(log.document, _SIGNOFF_WORD):
         return

@@ -247,6 +247,8 @@ def _of_named_month(match: re.Match[str], day: date | None) -> Stamp | None:
 def _of_day(text: str, day: date) -> Stamp | None:
     """The time that a text begins with, of a known day: `15:42`, or `03-11 15:42` of its year.
     None: it begins with none.
+
+    `~15:40` counts as 15:40: people write down about when it was.
     """
     match = _SHORT_DAY.match(text)
     if match:
@@ -357,7 +359,9 @@ def human_date(text: str) -> HumanDate | None:
 
 def _named(word: str, names: tuple[str, ...]) -> int | None:
     """Which of these days or months a word names, in full or cut short, from 0: 1 for `tue` and
-    `Tuesday` among weekdays. None: none of them.
+    `Tuesday` among weekdays.
+
+    None: none of them, as `step` in `step 11`.
     """
     folded = word.casefold()
     for index, name in enumerate(names):

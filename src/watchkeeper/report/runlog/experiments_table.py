@@ -185,7 +185,8 @@ def _meant(texts: Iterable[str]) -> tuple[list[str], set[str]]:
 
 @lru_cache(maxsize=_MOST_KNOWN)
 def _meant_by(text: str) -> tuple[tuple[str, ...], frozenset[str]]:
-    """The same of one cell. A table of many runs is read again and again while they run.
+    """The links to logs in one cell, and every name of a log that stands there, as it is compared.
+    A table of many runs is read again and again while they run, so that cells are remembered.
 
     `[train](arm/2026-03-11_train.md#status)` has the link `arm/2026-03-11_train.md`; a link to
     anything else than a `.md` is of no log.
@@ -378,7 +379,10 @@ def _of_main_table(text: str) -> list[_Line]:
 
 def _rows(text: str) -> Iterator[_Line]:
     """The lines of tables that are rows of a run: their cell of the run is filled, and they are not
-    the rule below the head. Without a column of the run, the first cell counts.
+    the rule below the head.
+
+    Without a column of the run, the first cell counts: such a table was taken because a cell links
+    to a log.
     """
     for line in _table_lines(text):
         run = line.cell("run")

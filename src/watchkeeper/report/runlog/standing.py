@@ -91,7 +91,8 @@ def standing(log: Log) -> Standing:
     written = _by_status(log, job)
     if _outdated(log, job, block, written):
         block = Standing()
-    if block.over and block.state != ENDED:
+    block_says_how = block.over and block.state != ENDED
+    if block_says_how:
         if block.state == COMPLETED and _is_failure(written):
             return written
         return block
@@ -136,6 +137,9 @@ def last_job(log: Log) -> Section | None:
 def submitted(log: Log, job: Section) -> Stamp | None:
     """When a block says that its job was submitted or started: the earlier of the two.
 
+        - submitted: 2026-03-11 15:00
+        - started: 2026-03-11 15:20
+
     Where no field has a day, a heading may: `## Job 2026-03-12 (resumed)`. A time without a day is
     read on the day in the log's name. None: the block does not say when.
     """
@@ -156,8 +160,13 @@ def in_order(log: Log) -> list[Entry]:
     """The lines of Status in the order of their times, the oldest first; those of one time in the
     order of the page, from its older end.
 
-    A line without any time counts as of the oldest one, and an end that is dated by its day alone
-    comes last on that day. Where no line has a day of its own, the order is that of the page.
+        - 2026-03-12 — completed            last: an end counts as of the end of its day
+        - 2026-03-12 09:00 — step 900       second
+          - loss 0.3                        with the line above it
+        - 2026-03-11 15:00 — started        first, as the page has the newest on top
+
+    A line without any time counts as of the oldest one. Where no line has a day of its own, the
+    order is that of the page.
     """
     entries = entries_of(log)
     dated = [_key(entry.at, late=False) for entry in entries if entry.own and has_day(entry.at)]
@@ -448,8 +457,12 @@ def _after(state: Standing, entry: Entry) -> Standing:
 def _replaces(state: Standing, claim: Claim, text: str) -> bool:
     """Whether a line says something new of a job that stands so.
 
-    A job that works no more is brought back only by a restart (`resubmitted`), by another
-    submission (`submitted as job 70455`), or by a line that shows progress (`running, step 400`).
+    before        line
+    running       completed                   yes: any news of a running job is
+    failed        resubmitted as 70455        yes: it was started again
+    failed        running, step 400           yes: it shows progress
+    failed        waiting for the fix         no
+    completed     superseded by r9            no: it has completed all the same
     """
     if not state.over or claim.again:
         return True
