@@ -299,11 +299,14 @@ def _supersedes(earlier: _Marks, later: _Marks) -> bool:
 
 def _follows(earlier: Execution, later: Execution) -> bool:
     """Whether the later one began after the earlier had written its last row. Two attempts never
-    run at once.
+    run at once, whatever the clocks say.
 
-    Two processes that ran side by side, such as two seeds in one folder, follow neither. Where a
-    time is not known they are taken to follow one another. Times of two machines, or of one before
-    and after it was started again, may be off by `OTHER_CLOCK_S`.
+        ended 15:00, began 15:02, one machine        yes
+        ended 15:00, began 14:50, one machine        no: side by side, such as two seeds
+        ended 15:00:30, began 15:00, two machines    yes: their clocks may differ by `OTHER_CLOCK_S`
+
+    Where a time is not known they are taken to follow one another. A machine that was started again
+    counts as another one.
     """
     if earlier.attempt and later.attempt and earlier.attempt != later.attempt:
         return True

@@ -53,9 +53,12 @@ def rename_losses(
 ) -> dict[str, V]:
     """The metrics with the training loss as `loss` and the validation loss as `val_loss`.
 
-    The first of the given names is renamed, unless the metrics have the new name already:
-    `{"train_loss": 0.5, "eval_loss": 0.6}` becomes `{"loss": 0.5, "val_loss": 0.6}`. The order of
-    the metrics stays, and so do all other names.
+        {"train_loss": 0.5, "eval_loss": 0.6, "lr": 1e-4}
+        {"loss": 0.5, "val_loss": 0.6, "lr": 1e-4}
+
+    The first of the given names is renamed, unless the metrics have the new name already. The order
+    of the metrics stays, and so do all other names. Without names for one of the two (`train=()`),
+    that one is left as it is.
     """
     row = {str(name): value for name, value in metrics.items()}
     for ours, names in (("loss", train), ("val_loss", val)):

@@ -134,10 +134,12 @@ def _writer(name: str, events: Sequence[AnyEvent | Unknown]) -> _Writer:
 
 
 def value_of(figure: object) -> float | None:
-    """A figure of a row as a number, `NaN` and the infinities as well; None for what is none: a
-    text, a bool, None.
+    """A figure of a row as a number; None for what is none.
 
-    An integer beyond all floats is infinite.
+    0.5, 3           0.5, 3.0
+    "NaN"            NaN, as rows spell it; so are the infinities
+    10 ** 400        infinite: it is beyond all floats
+    "adamw", True    None
     """
     if isinstance(figure, str):
         figure = unspell(figure)

@@ -99,7 +99,7 @@ def position(text: str) -> Position | None:
 
 
 def _last_loss(lines: Sequence[str]) -> str | None:
-    """The last loss that the lines print, as printed; None: they print none."""
+    """The last loss that the lines print, as printed (`6.05`, `nan`); None: they print none."""
     for line in reversed(lines):
         match = _LOSS.search(line)
         if match:
@@ -124,7 +124,11 @@ def val_losses(text: str) -> list[tuple[float, float]]:
 
 
 def _by_step(text: str, pattern: re.Pattern[str]) -> list[tuple[float, float]]:
-    """The figures that the pattern finds, each with the last step said before it or on its line."""
+    """The figures that the pattern finds, each with the last step said before it or on its line, in
+    the order of the steps.
+
+    A file of output may begin in the middle of a run: figures before the first step are left out.
+    """
     losses: dict[float, float] = {}
     step: float | None = None
     for line in re.split(r"[\r\n]", text):

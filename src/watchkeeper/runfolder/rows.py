@@ -58,7 +58,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _free_name(name: str, *taken: Container[str]) -> str:
-    """The name, with underscores behind it until it is in none of these."""
+    """The name, with underscores behind it until it is in none of these: `time_`, `time__`."""
     while any(name in names for names in taken):
         name += "_"
     return name
@@ -67,6 +67,11 @@ def _free_name(name: str, *taken: Container[str]) -> str:
 def encode_row(time: datetime, step: object, metrics: dict[str, Any]) -> bytes:
     """The row's line. A metric named like a field of ours, `time` or `step`, gets an underscore
     behind its name. A step that is no number is kept as `step_`, and the row has none.
+
+        {"time":"2026-03-11T15:00:00Z","step":400,"loss":0.5,"lr":0.0001}
+        {"time":"2026-03-11T15:00:00Z","step":401,"loss":"NaN","time_":3.2}
+
+    `metrics` are as the caller gave them: numbers of any library, texts, mappings.
     """
     # Nearly every row: finite numbers under names of their own. Only numbers add up to a plain
     # number, and only finite ones to a finite one; the parts put together were measured faster than
@@ -82,7 +87,9 @@ def encode_row(time: datetime, step: object, metrics: dict[str, Any]) -> bytes:
 
 
 def _encode_any(time: datetime, step: object, metrics: dict[str, Any]) -> bytes:
-    """The line of any row, whatever its values are: what `encode_row` leaves to it."""
+    """The line of any row, whatever its values are: what `encode_row` leaves to it. Mappings among
+    the metrics are opened: `{"train": {"loss": 0.5}}` is `train/loss`.
+    """
     at = training_step(step)
     row: dict[str, Any] = {"time": time, "step": at}
     if at is None and step is not None:
@@ -93,7 +100,11 @@ def _encode_any(time: datetime, step: object, metrics: dict[str, Any]) -> bytes:
 
 
 def _name(given: str, row: Container[str], metrics: Container[str]) -> str:
-    """A name that the row does not have yet, as UTF-8 can hold it."""
+    """A name that the row does not have yet, as UTF-8 can hold it. `metrics` are the names that are
+    still to come: `loss_` is not given to a second `loss` where the caller has one.
+
+    The commonest name, a text in ASCII, is seen first.
+    """
     if given not in row and given.__class__ is str and given.isascii():
         return given
     name = str(given).encode("utf-8", "replace").decode()
@@ -103,7 +114,9 @@ def _name(given: str, row: Container[str], metrics: Container[str]) -> str:
 
 
 def _value(value: object) -> Metric:
-    """A metric as the row holds it, the commonest types first."""
+    """A metric as the row holds it, the commonest types first: most are floats. `x - x` is 0 for
+    each finite float, and NaN for the others.
+    """
     if type(value) is float:
         if value - value == 0.0:
             return value

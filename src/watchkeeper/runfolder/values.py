@@ -77,6 +77,10 @@ def _shown(value: object, room: int, around: tuple[int, ...] = ()) -> str:
     """As `repr`; but of Python's own containers no more than has room is looked at, however much
     hangs on them.
 
+        [1, 2, 3]                      `[1, 2, 3]`
+        range(10**9) in a list         its own `repr`, which is short
+        a list of 10**9 numbers        the first hundred or so: the rest has no room
+
     `room` is in characters. `around` are the ids of the containers that the value is within: one
     within itself is shown as `[...]`, and so is one that is too deep.
     """
@@ -155,7 +159,10 @@ def _figure(value: object) -> Number | None:
 
 
 def _whole(value: int) -> int | None:
-    """The integer; None for one that is too long to be read back everywhere. A bool stays one."""
+    """The integer; None for one that is too long to be read back everywhere. A bool stays one.
+
+    JSON readers that turn numbers into floats have no use for more than some hundred digits.
+    """
     if isinstance(value, bool):
         return value
     if value.bit_length() <= INT_BITS:

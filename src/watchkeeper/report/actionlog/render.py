@@ -565,6 +565,9 @@ def holders(events: Mapping[str, Iterable[AnyEvent | Unknown]]) -> Iterator[AnyE
     """Yield the events that the live views show: of each lease's holder from its `leased` on, as
     far as the next holder had read them.
 
+        writer A: opened  leased 1  polled  polled | polled      the last one was not read by B
+        writer B: opened  leased 2  polled                       all of it is shown
+
     `events` are a journal's, by writer. What a holder wrote after it had lost the lease, unread by
     the next one, is in no view: the log of a prefix of the journal must stay a prefix (law 1).
     """
@@ -734,7 +737,11 @@ def _control(decision: Decision) -> bool:
 
 
 def _decision_words(decisions: Iterable[Decision]) -> str:
-    """Write `18 evaluations to submit, 2 skipped`; of runs, `3 to submit, 1 skipped`.
+    """Write how much of a phase is to be submitted.
+
+        18 evaluations to submit, 2 skipped      of evaluations, where it begins the line
+        3 to submit, 1 skipped                   of runs, where it follows other words
+        Nothing to submit, 20 skipped
 
     A retry, and one that waits for room, count as to be submitted.
     """

@@ -88,7 +88,9 @@ def _root_of(about: About) -> Value:
 
 
 def _configs_of(view: LogView, intended: Intended | None) -> Value:
-    """State the configurations of the first attempt: `lr.yaml, data.yaml`, or `n/a`."""
+    """State the configurations of the first attempt: `lr.yaml, data.yaml`, relative to the log's
+    root, or `n/a` where it had none.
+    """
     if intended is None or not intended.configs:
         return Value("config", NONE)
     names = ", ".join(map(view.path, intended.configs))
@@ -192,7 +194,9 @@ def _proposal_of(upload: Published) -> str:
 
 
 def _checkpoints_of(upload: Published) -> str:
-    """`2000, 4000, params only`: which steps, and whether with what a trainer keeps."""
+    """Write which steps were published, and whether with what a trainer keeps beside the weights:
+    `2000, 4000, params only`, `final, full`.
+    """
     what = "full" if upload.is_full else "params only"
     return ", ".join([*upload.checkpoints, what])
 

@@ -403,6 +403,12 @@ def _unrecorded_lines(log: Log) -> dict[str, int]:
 def _job_times(log: Log, job: Section, *, first: bool) -> Iterator[Finding]:
     """Check a block's start and end, its runtime, and their dates for people.
 
+        - submitted/start: `2026-03-11T15:00:00Z`
+        - start_human: Wednesday, Mar 11th, 2026
+        - end: `2026-03-12T03:00:10Z`
+        - end_human: Thursday, Mar 12th, 2026
+        - runtime: `12:00:10`
+
     `first` says that the block is of the first submission, whose template has a date for people
     beside each timestamp.
     """

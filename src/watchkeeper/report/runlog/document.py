@@ -339,8 +339,10 @@ def _read_value(raw: str) -> tuple[str, int, bool]:
 
 
 def _closing_ticks(raw: str, ticks: int) -> tuple[int, int] | None:
-    """Where the backticks that close a value begin and end; None: it opens with none, or nothing
-    closes it. As in Markdown, two of them are closed by two.
+    """Where the backticks that close a value begin and end, as offsets in `raw`; None: it opens
+    with none, or nothing closes it.
+
+    As in Markdown, two of them are closed by two. `ticks` is how many it opens with.
     """
     if not ticks:
         return None
@@ -368,7 +370,11 @@ def _quote(value: str) -> str:
 def value_edit(text: str, field: Field, value: str) -> Edit:
     """The splice that gives the field this value; backticks and a note behind them stay.
 
-    `text` is that of the field's page. "" empties the field, its note included.
+        - node: `gpu-07` (slow)       with the value `gpu-09`
+        - node: `gpu-09` (slow)
+
+    `text` is that of the field's page. "" empties the field, its note included. A value that would
+    be read otherwise without backticks gets them.
 
     Raises:
         ValueError: a value is one line, without space around it.

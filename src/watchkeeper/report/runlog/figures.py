@@ -541,8 +541,13 @@ def _of_tables(log: Log) -> Iterator[_Figure]:
 def _last_row(table: facts.Table) -> list[facts.Cell] | None:
     """The row of the highest step or epoch; None: the table counts neither.
 
-    Rows with more or fewer cells than the head, and those without a number in that column (`best`),
-    are passed over.
+        | epoch | train_loss |
+        | ----- | ---------- |
+        | 1     | 0.9        |      this one, wherever it stands
+        | 0     | 1.99       |
+        | best  | 0.9        |      passed over
+
+    Rows with more or fewer cells than the head are passed over, too.
     """
     columns = table.columns
     counted = next((at for at, name in enumerate(columns) if _COUNTED.fullmatch(name)), None)
