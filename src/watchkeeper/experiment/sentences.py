@@ -75,7 +75,7 @@ class UnreadableError(ValueError):
 
 
 def is_ticked(cell: str) -> bool:
-    """Whether a cell asks for something."""
+    """Whether a cell asks for something: `✓`, `yes`, `epoch 0`; not `-` or `0.91`."""
     text = _bare(cell)
     return text[:1] in tuple(TICKS) or "epoch" in text or text in _YES
 
@@ -83,6 +83,9 @@ def is_ticked(cell: str) -> bool:
 def cell(text: str, run: DraftRun) -> list[int | None]:
     """The epochs that a cell of the matrix asks of a run: [] for none, [None] for a run that trains
     none.
+
+    Of a run that trains epochs 0 and 1, `✓ epoch 0,1` and `all epochs` are [0, 1], `✓ last` is [1],
+    `-` is []. Of a base model `✓` is [None].
 
     Raises:
         UnreadableError: it is ambiguous.
@@ -104,7 +107,8 @@ def cell(text: str, run: DraftRun) -> list[int | None]:
 
 
 def of_run(words: str, run: DraftRun) -> list[int | None]:
-    """The epochs of a run that the words behind a tick ask for; "": they name none.
+    """The epochs of a run that the words behind a tick ask for; "": they name none, which will do
+    where the run trains one epoch, or none.
 
     Raises:
         UnreadableError: they are ambiguous.
@@ -127,7 +131,9 @@ def of_run(words: str, run: DraftRun) -> list[int | None]:
 
 
 def epochs(words: str, run: DraftRun) -> tuple[int, ...]:
-    """The epochs that words name: a list with ranges, each, or the last.
+    """The epochs that words name: a list with ranges (`epochs 0, 2-4`), each (`each epoch`), or the
+    last (`the final epoch`). Each once, in the order of the words. `epochs 0-1 (both)` says the
+    same twice, and is read where it agrees.
 
     Raises:
         UnreadableError: they are ambiguous.
@@ -190,11 +196,12 @@ def _span(item: str, words: str) -> Sequence[int]:
 
 def clauses(text: str) -> list[tuple[int, str]]:
     """The sentences of a paragraph, with the number of lines before each; parts between semicolons
-    are sentences.
+    are sentences. A dot within a word, as in `v1.5`, ends none.
     """
     sentences: list[tuple[int, str]] = []
+    ends = [match.end() for match in re.finditer(r"(?:[.!?](?=\s|$)|;)", text)]
     start = 0
-    for end in [*(match.end() for match in re.finditer(r"(?:[.!?](?=\s|$)|;)", text)), len(text)]:
+    for end in [*ends, len(text)]:
         piece = text[start:end]
         words = " ".join(piece.split()).rstrip(".;!?").strip()
         if words:
@@ -205,7 +212,9 @@ def clauses(text: str) -> list[tuple[int, str]]:
 
 
 def speaks_of_plan(words: str, runs: Mapping[str, DraftRun], tasks: Sequence[str]) -> bool:
-    """Whether a sentence seems to say what is evaluated on what."""
+    """Whether a sentence seems to say what is evaluated on what: it speaks of `all tasks`, or names
+    a task and besides that a run, an epoch, or evaluating.
+    """
     if _SPEAKS_OF_TASKS.search(words):
         return True
     if not any(_names(task, words) for task in tasks):
@@ -218,6 +227,9 @@ def speaks_of_plan(words: str, runs: Mapping[str, DraftRun], tasks: Sequence[str
 def sentence(words: str, runs: Mapping[str, DraftRun], tasks: Sequence[str]) -> list[EvalKey]:
     """The evaluations that a sentence asks for: `<runs> [are evaluated] on <tasks> [at <epochs>]`.
 
+    `Both fine-tuned runs are evaluated on capitalization at each epoch` asks for one evaluation of
+    each of the two runs and each of its epochs.
+
     Raises:
         UnreadableError: it is ambiguous.
     """
@@ -228,7 +240,9 @@ def sentence(words: str, runs: Mapping[str, DraftRun], tasks: Sequence[str]) -> 
         raise UnreadableError(f"{_short(words)!r} cannot be read as a plan", shape)
     what, *when = _WHEN.split(match["what"], maxsplit=1)
     chosen = _tasks(re.sub(r"\s+(?:only|once)$", "", what), tasks)
-    moment = when[0].strip() if when else ""
+    moment = ""
+    if when:
+        moment = when[0].strip()
     if moment.count(")") > moment.count("("):
         moment = moment.removesuffix(")")
     keys: list[EvalKey] = []
@@ -243,9 +257,13 @@ def sentence(words: str, runs: Mapping[str, DraftRun], tasks: Sequence[str]) -> 
 
 
 def _runs(words: str, runs: Mapping[str, DraftRun]) -> list[tuple[DraftRun, bool]]:
-    """The runs that words name, and of each whether a whole kind was named."""
+    """The runs that words name, and of each whether a whole kind was named. Words that are the name
+    of a run as they stand name that one: `r8 and r16` may be one run.
+    """
     chosen: dict[str, tuple[DraftRun, bool]] = {}
-    items = [words] if words in runs else _items(words, runs)
+    items = [words]
+    if words not in runs:
+        items = _items(words, runs)
     for item in items:
         own = runs.get(item) or runs.get(re.sub(r"^(?:the )?(?:run )?", "", item))
         if own:
@@ -265,7 +283,9 @@ def _runs_of_kind(item: str, runs: Mapping[str, DraftRun]) -> tuple[list[DraftRu
     """
     plain = _FILLER.sub("", item.lower()).strip()
     every = _ALL.match(plain)
-    kind = plain.removeprefix(every[0]) if every else plain
+    kind = plain
+    if every is not None:
+        kind = plain.removeprefix(every[0])
     types = _types_of(kind)
     is_by_kind = len(types) > 1
     if not types or (is_by_kind and not every):
@@ -294,6 +314,7 @@ def _check_members(
 
 
 def _run_hint(item: str, runs: Mapping[str, DraftRun]) -> str:
+    """What to write instead of a name that no run has."""
     if near := nearest(item, sorted(runs)):
         return f"did you mean {near!r}?"
     return "name runs as they are named there"
@@ -309,7 +330,9 @@ def _count_of(plain: str, every: re.Match[str] | None) -> int | None:
 
 
 def _types_of(kind: str) -> tuple[RunType, ...]:
-    """The types that a kind of runs stands for, (): none."""
+    """The types that a kind of runs stands for, (): none. `fine-tuned runs` is one type, `runs`
+    stands for all.
+    """
     for pattern, types in _KINDS:
         if pattern.fullmatch(kind):
             return types
@@ -317,14 +340,21 @@ def _types_of(kind: str) -> tuple[RunType, ...]:
 
 
 def _tasks(words: str, tasks: Sequence[str]) -> list[str]:
-    """The tasks that words name."""
+    """The tasks that words name, each once.
+
+    Raises:
+        UnreadableError: they name none, one that the table does not have, or not as many as they
+            count.
+    """
     plain = words.lower().strip()
     known = listed(list(tasks))
     if _ALL_TASKS.fullmatch(plain):
         if _task_count(plain) not in (None, len(tasks)):
             raise UnreadableError(f"{words!r} means {len(tasks)} tasks here: {known}", "name them")
         return [*tasks]
-    items = [words] if words in tasks else _items(words, tasks)
+    items = [words]
+    if words not in tasks:
+        items = _items(words, tasks)
     if not items:
         raise UnreadableError("it names no task", f"tasks: {known or 'none'}")
     chosen: list[str] = []
@@ -344,7 +374,9 @@ def _task_count(plain: str) -> int | None:
     if plain.startswith("both"):
         return 2
     count = re.search(r"\d+", plain)
-    return int(count[0]) if count else None
+    if count is None:
+        return None
+    return int(count[0])
 
 
 def _task_named(item: str, tasks: Sequence[str]) -> str:
@@ -377,6 +409,7 @@ def _bare(text: str) -> str:
 
 
 def _unwrapped(words: str) -> str:
+    """The words without the brackets around all of them, and without a colon or comma before."""
     words = words.strip().lstrip(":,").strip()
     if words.startswith("(") and words.endswith(")") and words.count("(") == 1:
         return words[1:-1].strip()
@@ -384,10 +417,12 @@ def _unwrapped(words: str) -> str:
 
 
 def _names(name: str, words: str) -> bool:
+    """Whether the words hold this name whole: `r8` is in `of r8,`, and not in `r8_lr1`."""
     return re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", words) is not None
 
 
 def _without(words: str, names: Sequence[str]) -> str:
+    """The words without the names that may hold an `on` of their own."""
     for name in sorted(names, key=len, reverse=True):
         if " " in name or name.lower() == "on":
             words = words.replace(name, " ")
@@ -395,6 +430,7 @@ def _without(words: str, names: Sequence[str]) -> str:
 
 
 def _short(text: str) -> str:
+    """The text in at most 80 characters, for a message."""
     if len(text) <= 80:
         return text
     return text[:79] + "…"
