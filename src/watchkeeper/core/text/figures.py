@@ -9,7 +9,7 @@ _CONSTANTS = {"true": "true", "false": "false", "null": "null", "~": "null", "":
 
 
 def clock(seconds: float) -> str:
-    """`0:09`, `12:05`, `1:02:33`."""
+    """A span of time for people: `0:09`, `12:05`, `1:02:33`, `26:00:00`."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
@@ -22,7 +22,10 @@ def runtime(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)
-    return (f"{days}-" if days else "") + f"{hours:02d}:{minutes:02d}:{rest:02d}"
+    of_day = f"{hours:02d}:{minutes:02d}:{rest:02d}"
+    if days:
+        return f"{days}-{of_day}"
+    return of_day
 
 
 def size(count: int) -> str:
@@ -44,19 +47,27 @@ def gib(count: int) -> str:
 
 
 def canonical(text: str) -> str:
-    """A value in one spelling: `1.0e-2` and `0.010` are `0.01`, `True` is `true`, `~` is `null`;
-    other text is itself.
+    """A value in one spelling, so that equal settings are equal texts.
+
+        1.0e-2, 0.010, +0.01    `0.01`
+        True                    `true`
+        ~, null, nothing        `null`
+        007, 12 layers          as they are: an id and words
+        8, 8.0                  `8`
+
+    A text with space around it loses that.
     """
     text = text.strip()
     if text.casefold() in _CONSTANTS:
         return _CONSTANTS[text.casefold()]
-    if _NUMBER.fullmatch(text):
-        if text.lstrip("+-").isdigit() and len(text) < 400:
-            if not text.lstrip("+-").startswith("0") or text.lstrip("+-0") == "":
-                return str(int(text))
-            return text
-        try:
-            return f"{float(text):.12g}"
-        except ValueError:
-            return text
-    return text
+    if not _NUMBER.fullmatch(text):
+        return text
+    digits = text.lstrip("+-")
+    if digits.isdigit() and len(text) < 400:
+        # a leading zero is that of an id, unless there are only zeros
+        is_number = not digits.startswith("0") or text.lstrip("+-0") == ""
+        return str(int(text)) if is_number else text
+    try:
+        return f"{float(text):.12g}"
+    except ValueError:
+        return text

@@ -327,8 +327,8 @@ class Renderer:
         """Report only an alarm, its end, slowness, new errors, or a time limit that comes first.
 
             HEALTH: r8_lr1e-4
-            Details: metrics: step 400, 20 min ago
-            Result: STALLED: no step for 20 min; report: …/stall.json
+            Details: r8_lr1e-4/slurm.out: step 400, loss 0.31, 20480 bytes
+            Result: STALLED: no step since step 400 for 20:00 (limit 600 s, the least)
 
         The end of an alarm is `ADVANCING again: …`.
         """

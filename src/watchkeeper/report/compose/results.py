@@ -203,8 +203,8 @@ def _compose_outputs(view: LogView, learned: Learned) -> list[Value]:
 def _compose_artifacts(view: LogView, artifacts: Sequence[Artifact]) -> Iterator[Value]:
     """State each file that a pipeline made, with its size and its checksum.
 
-    - artifact: `out/rows.parquet` (12.4 MB, sha256 9e60ec7a…)
-    - artifact 2: `out/huge.bin` (80 GB, too large to hash)
+    - artifact: `out/rows.parquet` (11.8 MiB, sha256 9e60ec7a…)
+    - artifact 2: `out/huge.bin` (80.00 GiB, too large to hash)
     """
     for number, artifact in enumerate(artifacts, 1):
         key = "artifact"

@@ -143,10 +143,11 @@ def _describe_health(assessed: Assessed) -> str:
     """Write `running, step 2400/100000, train_loss 0.085, 3.2 it/s, 2:10:00 left`. Anything but
     advancing stands at the front.
 
-        running, stalled, step 2400: no step for 20 min; see …/stall.json
-        running, step 2400, train_loss 0.085; GPU 98 %, memory 12 GB
+        running, stalled, step 2400: no step since step 2,400 for 20:00 (limit 600 s, the least)
+        running, step 2400, train_loss 0.085; 11.55 GiB of memory, GPU 0 98% busy, …
 
-    Behind it: what the job used, a note, and each new error of its output.
+    Behind it: the file of the stall's report, what the job used, a note, and each new error of its
+    output.
     """
     text = ", ".join(_figures_of(assessed))
     if assessed.why and assessed.health != "advancing":

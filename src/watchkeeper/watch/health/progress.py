@@ -48,7 +48,11 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def figures_of(attempt_folder: Path, streams: Iterable[str]) -> Figures:
-    """The figures by what the job's recorder wrote, else by what it prints."""
+    """The figures by what the job's recorder wrote, else by what it prints.
+
+    `attempt_folder` is the attempt's, in which the recorder leaves a link to its run; `streams` are
+    the files of the job's output, "" among them for one that nobody named.
+    """
     recorder = read_link(attempt_folder)
     if recorder is not None:
         figures = figures_in_run(recorder)
@@ -58,7 +62,9 @@ def figures_of(attempt_folder: Path, streams: Iterable[str]) -> Figures:
 
 
 def figures_in_run(folder: Path) -> Figures:
-    """The figures of a recorded run: of its rows, its journal and its status file."""
+    """The figures of a recorded run: of its rows, its journal and its status file. `folder` is
+    the run's.
+    """
     recorded = Recorded(folder)
     recorded.look()
     here = recorded.position
@@ -79,27 +85,39 @@ def figures_in_run(folder: Path) -> Figures:
 
 
 def _printed_at(folder: Path) -> float | None:
-    """When the run last logged a line, or its command printed one; None where neither did."""
+    """When the run last logged a line, or its command printed one, in seconds since 1970; None
+    where neither did.
+    """
     ages = [_age(folder / name) for name in _OUTPUTS]
-    return max(ages) or None
+    newest = max(ages)
+    if not newest:
+        return None
+    return newest
 
 
 def _rate_in(folder: Path) -> float | None:
-    """Steps per second over the newest rows; None where they do not say it."""
+    """Steps per second over the newest rows; None where they do not say it.
+
+    Of the file of rows that grew last, its last `_PACE_ROWS` rows: from the first of them with a
+    step to the last.
+    """
     newest = max(files_of(folder), key=_age, default=None)
     if newest is None:
         return None
-    rows = [
-        decode_fields(line.encode()) or {} for line in last_lines(newest, _PACE_ROWS, TAIL_BYTES)
-    ]
-    points = [(row["step"], row["time"]) for row in rows if "step" in row and "time" in row]
+    points = []
+    for line in last_lines(newest, _PACE_ROWS, TAIL_BYTES):
+        row = decode_fields(line.encode()) or {}
+        if "step" in row and "time" in row:
+            points.append((row["step"], row["time"]))
     if len(points) < 2:
         return None
     return _slope(points[0], points[-1])
 
 
 def _slope(first: tuple[object, object], last: tuple[object, object]) -> float | None:
-    """The steps between two rows over the seconds between them."""
+    """The steps between two rows over the seconds between them, each as (step, time in ISO 8601).
+    None: they are no numbers or times, or do not rise.
+    """
     try:
         steps = float(str(last[0])) - float(str(first[0]))
         begin, end = (datetime.fromisoformat(str(time)) for time in (first[1], last[1]))
@@ -112,7 +130,7 @@ def _slope(first: tuple[object, object], last: tuple[object, object]) -> float |
 
 
 def _age(path: Path) -> float:
-    """When a file last grew; 0 where it is gone."""
+    """When a file last grew, in seconds since 1970; 0 where it is gone."""
     status = _status(path)
     if status is None:
         return 0.0
@@ -120,7 +138,10 @@ def _age(path: Path) -> float:
 
 
 def figures_in_output(streams: Iterable[str]) -> Figures:
-    """The figures by the ends of a job's output files; a later file's step goes first."""
+    """The figures by the ends of a job's output files; a later file's step goes first.
+
+    `Figures()`: no file tells a step. Bars go to standard error, which callers name last.
+    """
     figures = Figures()
     for path in dict.fromkeys(filter(None, streams)):
         text = end_as_text(path, TAIL_BYTES)
@@ -140,19 +161,23 @@ def figures_in_output(streams: Iterable[str]) -> Figures:
 
 
 def _loss(here: Position) -> float | None:
-    """The loss as a number; None where it is none that is finite."""
+    """The loss as a number; None where it is none that is finite, or none was told."""
     try:
         loss = float(here.loss or "nan")
     except ValueError:
         return None
-    if math.isfinite(loss):
-        return loss
-    return None
+    if not math.isfinite(loss):
+        return None
+    return loss
 
 
 def progress_of(attempt_folder: Path) -> str:
     """The job's outermost loop and its step, as its recorder last said them, and whether its
     sidecar sees a stall; "" where there is none, or nobody said anything.
+
+        01_train; train 400/12,000, 3.2 step/s, 1:00:25 left
+
+    Here a step is a stage of a pipeline.
     """
     folder = read_link(attempt_folder)
     if folder is None:
@@ -165,10 +190,7 @@ def progress_of(attempt_folder: Path) -> str:
             elif isinstance(event, StepFinished):
                 step = ""
             elif isinstance(event, Progressed) and event.depth == 0:
-                if event.ended:
-                    loop = ""
-                else:
-                    loop = _words(event)
+                loop = "" if event.ended else _words(event)
             elif isinstance(event, Stalled):
                 stall = f"STALLED since {event.since:%Y-%m-%d %H:%M:%S} UTC: {event.cause}"
             elif isinstance(event, Advanced):
@@ -177,10 +199,15 @@ def progress_of(attempt_folder: Path) -> str:
 
 
 def progress_in_output(paths: Iterable[str], now: float) -> str:
-    """How far the job's output says it is, `step 20/300, loss 5.66, 6.6/s, 0:42 left`, and since
-    when it has printed nothing, where that is long; "" where there is nothing to say. Bars go to
-    standard error, losses may to the other: what either says counts, the later file's step first.
-    `now` is the time of the files' clock, in seconds.
+    """How far the job's output says it is, and since when it has printed nothing, where that is
+    long.
+
+        step 20/300, loss 5.66, 6.6/s, 0:42 left
+        step 20/300, nothing printed for 12:00
+
+    Bars go to standard error, losses may go to the other: what either says counts, the later file's
+    step first. `now` is the time of the files' clock, in seconds since 1970. "": there is nothing
+    to say.
     """
     named = [Path(path) for path in paths if path]
     ends = [end_as_text(path, TAIL_BYTES) for path in named]
@@ -192,25 +219,39 @@ def progress_in_output(paths: Iterable[str], now: float) -> str:
 
 
 def _pace(positions: Sequence[Position], rate: float | None) -> str:
-    """The bar's own rate, and what is left at it; of an epoch, what is left of that."""
-    last = next((one for one in reversed(positions) if one.step is not None), None)
-    if rate is None or last is None or last.step is None or last.total is None:
+    """The bar's own rate, and what is left at it; of an epoch, what is left of that.
+
+    `6.6/s, 0:42 left`. "": there is no rate, or no total.
+    """
+    steps = [position for position in positions if position.step is not None]
+    if rate is None or not steps:
         return ""
-    if last.epoch is None:
-        end = "left"
-    else:
+    last = steps[-1]
+    if last.step is None or last.total is None:
+        return ""
+    end = "left"
+    if last.epoch is not None:
         end = "left of the epoch"
-    return f"{rate:.3g}/s, {clock(max(0.0, (last.total - last.step) / rate))} {end}"
+    left = max(0.0, (last.total - last.step) / rate)
+    return f"{rate:.3g}/s, {clock(left)} {end}"
 
 
 def _silence(paths: Iterable[Path], now: float) -> str:
-    ages = [now - status.st_mtime for path in paths if (status := _status(path)) is not None]
-    if ages and min(ages) >= SILENT_S:
-        return f"nothing printed for {clock(min(ages))}"
-    return ""
+    """Since when none of the files has grown, `nothing printed for 12:00`, where that is as long as
+    `SILENT_S`; else "". Files that are not there do not count.
+    """
+    ages = []
+    for path in paths:
+        status = _status(path)
+        if status is not None:
+            ages.append(now - status.st_mtime)
+    if not ages or min(ages) < SILENT_S:
+        return ""
+    return f"nothing printed for {clock(min(ages))}"
 
 
 def _status(path: Path) -> os.stat_result | None:
+    """What the filesystem says of a file; None: it is gone, or cannot be looked at."""
     try:
         return path.stat()
     except OSError:
@@ -218,31 +259,37 @@ def _status(path: Path) -> os.stat_result | None:
 
 
 def _where(positions: Iterable[Position]) -> str:
+    """The last step that is told, with its loss: `epoch 2, step 30/40, loss 1.5`. "": none is.
+
+    Where the line of the step has no loss, the first loss of any of the files stands for it.
+    """
     known = list(positions)
-    steps = [one for one in known if one.step is not None]
+    steps = [position for position in known if position.step is not None]
     if not steps:
         return ""
     last = steps[-1]
-    loss = last.loss or next((one.loss for one in known if one.loss), None)
+    words = f"step {last.step:,}"
     if last.epoch is not None:
-        epoch = f"epoch {last.epoch}, "
-    else:
-        epoch = ""
+        words = f"epoch {last.epoch}, {words}"
     if last.total is not None:
-        total = f"/{last.total:,}"
-    else:
-        total = ""
-    return f"{epoch}step {last.step:,}{total}" + (f", loss {loss}" if loss else "")
+        words += f"/{last.total:,}"
+    loss = last.loss or next((position.loss for position in known if position.loss), None)
+    if loss:
+        words += f", loss {loss}"
+    return words
 
 
 def _words(event: Progressed) -> str:
-    done = f"{event.done:,}" + (f"/{event.total:,}" if event.total is not None else "")
+    """How far a loop is: `train 400/12,000, 3.2 step/s, 1:00:25 left`, or `files 12 files` where
+    neither a total nor a rate is known.
+    """
+    words = f"{event.what} {event.done:,}"
+    if event.total is not None:
+        words += f"/{event.total:,}"
     if event.rate_per_s is not None:
-        rate = f", {event.rate_per_s:.3g} {event.unit}/s"
+        words += f", {event.rate_per_s:.3g} {event.unit}/s"
     else:
-        rate = f" {event.unit}"
+        words += f" {event.unit}"
     if event.eta_s is not None:
-        left = f", {clock(event.eta_s)} left"
-    else:
-        left = ""
-    return f"{event.what} {done}{rate}{left}"
+        words += f", {clock(event.eta_s)} left"
+    return words

@@ -59,6 +59,7 @@ class _Watched(msgspec.Struct, kw_only=True):
 
     @property
     def health_said(self) -> Health:
+        """The last verdict that was written down; `unknown` before there is one."""
         if self.said is None:
             return "unknown"
         return self.said.health
@@ -75,7 +76,10 @@ class _News(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_any(self) -> bool:
-        return bool(self.errors) or self.misfit or self.full
+        """Whether there is something to write down, whatever the verdict."""
+        if self.misfit or self.full:
+            return True
+        return bool(self.errors)
 
 
 class Rounds:
@@ -118,7 +122,11 @@ class Rounds:
             # Else its host did not answer, which says nothing about the job.
 
     def _look_far(self, streams: Mapping[AttemptId, list[str]]) -> Mapping[str, Seen | None] | None:
-        """Look at all files that are not here by one command; None: there was no answer."""
+        """Look at all files that are not here by one command; None: there was no answer.
+
+        `streams` are the far files of each job. Path → what was seen (None: it is not there); empty
+        where there is nothing to look at. What was read before is not sent again.
+        """
         offsets: dict[str, int] = {}
         for name, paths in streams.items():
             for path in paths:
@@ -128,27 +136,24 @@ class Rounds:
         return remote_files.look(self._shell, offsets)
 
     def _offset(self, name: AttemptId, path: str) -> int:
+        """How far a far file was read; 0: not at all."""
         if name in self._watched:
             return self._watched[name].vitals.offset(path)
         return 0
 
     def _look(self, name: AttemptId, attempt: Attempt, seen: Mapping[str, Seen | None]) -> None:
+        """Look at one running job, and write an event if there is news. `seen` is what was seen of
+        its files that are not here.
+        """
         assert attempt.seen is not None
         facts, at, now = attempt.seen.facts, self._monotonic(), self._wall()
         started = facts.started.timestamp() if facts.started else None
-        execution = (attempt.seen.job_id, started)
         job = self._watched.get(name)
+        execution = (attempt.seen.job_id, started)
         if job is None or job.job != execution:
+            # After a requeue nothing that was said before counts.
             said = _said_of(attempt, facts.started) if job is None else None
-            job = self._watched[name] = _Watched(
-                job=execution,
-                began=at - max(0.0, now - started) if started else at,
-                vitals=Vitals(attempt_folder(self._folder, *attempt.id)),
-                course=Course(),
-                said=said,
-                said_at=at,
-                taken_over=said is not None,
-            )
+            job = self._watched[name] = self._begin(attempt, execution, said, at, now)
         reading = job.vitals.read(
             at,
             now,
@@ -162,6 +167,32 @@ class Rounds:
         job.course = after(job.course, reading)
         job.taken_over = job.taken_over and not job.course.advances
         self._report(attempt, job, reading, judge(job.course, self._limits))
+
+    def _begin(
+        self,
+        attempt: Attempt,
+        execution: tuple[str, float | None],
+        said: _Said | None,
+        at: float,
+        now: float,
+    ) -> _Watched:
+        """Begin to follow an execution: its job's id and its start in seconds since 1970. `said` is
+        what another watcher wrote down of it; None: nothing.
+        """
+        _, started = execution
+        began = at
+        if started:
+            # by the watcher's own clock, which no one can set
+            began = at - max(0.0, now - started)
+        return _Watched(
+            job=execution,
+            began=began,
+            vitals=Vitals(attempt_folder(self._folder, *attempt.id)),
+            course=Course(),
+            said=said,
+            said_at=at,
+            taken_over=said is not None,
+        )
 
     def _report(self, attempt: Attempt, job: _Watched, reading: Reading, verdict: Verdict) -> None:
         """Write an event, if the verdict or the reading is news."""
@@ -181,8 +212,15 @@ class Rounds:
     def _fields(
         self, job: _Watched, reading: Reading, verdict: Verdict, news: _News
     ) -> dict[str, Any]:
-        """The fields of `Assessed` that the reading and the verdict decide."""
-        notes = [verdict.note if news.misfit else "", reading.full if news.full else ""]
+        """The fields of `Assessed` that the reading and the verdict decide.
+
+        Figures are rounded to what a reader needs; docs/journal.md lists the fields.
+        """
+        notes = []
+        if news.misfit and verdict.note:
+            notes.append(verdict.note)
+        if news.full and reading.full:
+            notes.append(reading.full)
         return {
             "health": verdict.health,
             "why": verdict.why,
@@ -195,12 +233,13 @@ class Rounds:
             "errors": news.errors,
             "alarm": _alarm(job.health_said, verdict.health),
             "fits": _fits(job, verdict),
-            "note": "; ".join(filter(None, notes)),
+            "note": "; ".join(notes),
             "report": reading.stall.report if reading.stall is not None else "",
             "used": job.vitals.used(),
         }
 
     def _evidence(self, job: _Watched, reading: Reading) -> tuple[Evidence, ...]:
+        """What the verdict rests on: the job's files, and the time that its limit leaves."""
         loss_before = job.said.loss if job.said is not None else None
         evidence: tuple[Evidence, ...] = job.vitals.evidence(loss_before)
         if reading.ends_in_s is None:
@@ -209,19 +248,25 @@ class Rounds:
         return (*evidence, Evidence(source="scheduler", what=words))
 
     def _is_much(self, job: _Watched, reading: Reading) -> bool:
-        """Whether much has happened since the last event, though the verdict is the same."""
+        """Whether much has happened since the last event, though the verdict is the same: an hour
+        has passed, or a tenth of all steps was done. False: nothing was written down yet.
+        """
         if job.said is None:
             return False
         if reading.at - job.said_at >= EVERY_S:
             return True
         step, total = reading.position.step, reading.position.total
-        if step is None or not total or job.said.step is None:
+        if step is None or job.said.step is None:
             return False
-        return total == job.said.total and step - job.said.step >= SHARE * total
+        if not total or total != job.said.total:
+            return False
+        return step - job.said.step >= SHARE * total
 
 
 def _far_streams(attempt: Attempt) -> list[str]:
-    """The files of its output that are not here."""
+    """The files of its output that are not here, but on the cluster's machine. Empty: none is, or
+    they are not known.
+    """
     if attempt.facts is None:
         return []
     return list(filter(remote_files.is_far, (attempt.facts.output, attempt.facts.error_output)))
@@ -232,12 +277,17 @@ def _said_of(attempt: Attempt, started: datetime | None) -> _Said | None:
     is of an earlier execution: the job was requeued.
     """
     last = attempt.assessed
-    if last is None or (started is not None and last.time < started):
+    if last is None:
+        return None
+    if started is not None and last.time < started:
         return None
     return _Said(**{name: getattr(last, name) for name in _Said.__struct_fields__})
 
 
 def _news_of(job: _Watched, reading: Reading, verdict: Verdict) -> _News:
+    """What of a reading was not written down: new errors of its output, a time limit that comes
+    first, a disk that is full. Each is said once.
+    """
     errors: list[str] = []
     for fault in reading.faults:
         error = f"{fault.kind}: {fault.line}"
@@ -252,12 +302,14 @@ def _news_of(job: _Watched, reading: Reading, verdict: Verdict) -> _News:
 
 
 def _whole(step: float | None) -> int | None:
+    """A step as a whole number; None: no step is known."""
     if step is None:
         return None
     return int(step)
 
 
 def _four_digits(rate: float | None) -> float | None:
+    """A rate with four digits, as more of them change with each look; None: it is not known."""
     if rate is None:
         return None
     return float(f"{rate:.4g}")
@@ -271,6 +323,9 @@ def _near(eta_s: float | None) -> float | None:
 
 
 def _alarm(before: Health, now: Health) -> Literal["", "raised", "over"]:
+    """What an alarm does: `raised` with a verdict that needs a person, unless it was raised before;
+    `over` with the first one that does not; "" otherwise.
+    """
     if now in ALARMS:
         return "raised" if now != before else ""
     return "over" if before in ALARMS else ""
@@ -285,15 +340,22 @@ def _fits(job: _Watched, verdict: Verdict) -> bool | None:
 
 def _is_followed(attempt: Attempt) -> bool:
     """One that runs, and has an output of its own: an array's tasks have one each."""
-    return attempt.state == "RUNNING" and attempt.seen is not None and not attempt.array
+    if attempt.state != "RUNNING" or attempt.seen is None:
+        return False
+    return not attempt.array
 
 
 def _was_said(job: _Watched, error: str) -> bool:
     """Whether the watcher before wrote down this error, which is read here again."""
-    return job.taken_over and job.said is not None and error in job.said.errors
+    if not job.taken_over or job.said is None:
+        return False
+    return error in job.said.errors
 
 
 def _figure(loss: str | None) -> Number | None:
+    """A printed loss as an event holds it: a number, or `NaN` as text; None: it is none, or not
+    told.
+    """
     if loss is None:
         return None
     try:

@@ -100,11 +100,13 @@ def _point(points: Sequence[Point]) -> tuple[int | None, Number | None]:
 
 
 def _milestones(train: Sequence[Point]) -> tuple[Milestone, ...]:
+    """The losses at the quarters of the way, with their steps; none of a short curve."""
     points = milestones(train)
     return tuple(Milestone(step=int(step), loss=spell(loss)) for step, loss in points)
 
 
 def _repeated(repeat: Repeat) -> Repeated:
+    """A repetition as `judged` keeps it: whole steps, and the losses as JSON can hold them."""
     return Repeated(
         first=int(repeat.first),
         last=int(repeat.last),
@@ -118,22 +120,24 @@ def _repeated(repeat: Repeat) -> Repeated:
 
 
 def _spelled(value: float | None) -> Number | None:
+    """A loss as an event holds it (`NaN` as text); None: there is none."""
     if value is None:
         return None
     return spell(value)
 
 
 def _whole(step: float | None) -> int | None:
-    if step is not None and math.isfinite(step):
-        return int(step)
-    return None
+    """A step as a whole number. None: there is none, or it is not finite."""
+    if step is None or not math.isfinite(step):
+        return None
+    return int(step)
 
 
 # ── files
 
 
 def _events(run: Path | None) -> list[AnyEvent | Unknown]:
-    """What the recorder wrote down, by time."""
+    """What the recorder wrote down, by time. Empty: the job has no recorder."""
     if run is None:
         return []
     journal = read_journal(run / layout.JOURNAL, is_evidence=True)
@@ -150,35 +154,56 @@ def _planned_steps(events: Sequence[AnyEvent | Unknown]) -> int | None:
 
 def _shown_all(folder: Path, made: Sequence[Artifact]) -> tuple[Artifact, ...]:
     """The files that it made, with their paths as they are shown."""
-    return tuple(
-        msgspec.structs.replace(file, path=_shown(folder, Path(file.path))) for file in made
-    )
+    shown = []
+    for file in made:
+        path = _shown(folder, Path(file.path))
+        shown.append(msgspec.structs.replace(file, path=path))
+    return tuple(shown)
 
 
 def _config(folder: Path, run: Path | None, places: Sequence[Path]) -> str:
+    """The run's own resolved configuration: the one that torchtune writes beside its checkpoints,
+    the newest first, else our recorder's manifest, which holds it. "": there is neither.
+    """
     paths = [place.parent / "torchtune_config.yaml" for place in reversed(places)]
     recorded = run_manifest_of(run) if run else None
     if recorded:
         paths.append(recorded)
-    return _shown(folder, next(filter(Path.is_file, paths), None))
+    for path in paths:
+        if path.is_file():
+            return _shown(folder, path)
+    return ""
 
 
 def _wandb(run: Path | None, places: Sequence[Path], job: Job | None) -> wandb_folders.Found:
+    """The W&B run of the last attempt: looked for beside its checkpoints, in its run folder and
+    above that. None for `job`: it is not looked for.
+    """
     if job is None:
         return wandb_folders.Found()
-    written = [*(place.parent for place in places), *([run] if run else [])]
-    return wandb_folders.look(job, written, above=[run.parent.parent] if run else [])
+    written = [place.parent for place in places]
+    above = []
+    if run:
+        written.append(run)
+        above.append(run.parent.parent)
+    return wandb_folders.look(job, written, above=above)
 
 
 def _with_wandb(folder: Path, attempts: Sequence[Tried], run: wandb_folders.Found) -> list[Tried]:
-    """The attempts with the folders of their W&B runs: the last one's is `run`."""
-    tried = [msgspec.structs.replace(one, wandb=_wandb_of(folder, one.learned)) for one in attempts]
+    """The attempts with the folders of their W&B runs: the last one's is `run`, those of the others
+    as they were learned when they had ended.
+    """
+    tried = []
+    for attempt in attempts:
+        wandb = _wandb_of(folder, attempt.learned)
+        tried.append(msgspec.structs.replace(attempt, wandb=wandb))
     if tried and run.run is not None:
         tried[-1] = msgspec.structs.replace(tried[-1], wandb=(*run.earlier, run.run))
     return tried
 
 
 def _wandb_of(folder: Path, learned: Learned | None) -> tuple[Path, ...]:
+    """The folders of the W&B run of an attempt, the oldest first; none where it left none."""
     if learned is None or not learned.wandb:
         return ()
     return tuple(folder / path for path in (*learned.wandb_earlier, learned.wandb))

@@ -62,11 +62,15 @@ class Tried(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read(attempts: Sequence[Tried], places: Sequence[Path]) -> Losses:
-    """The losses of these attempts, the oldest first; `places` are the run's whole checkpoints."""
+    """The losses of these attempts, the oldest first; `places` are the run's whole checkpoints.
+
+    The first source that has any loss counts: our recorder's rows, torchtune's `logs/log_*.txt`,
+    the Trainer's `trainer_state.json`, W&B's files, what was printed. Curves are not put together
+    from several: their steps may count different things.
+    """
+    since = 0.0
     if attempts:
         since = attempts[0].began
-    else:
-        since = 0.0
     sources: tuple[Callable[[], list[Execution]], ...] = (
         lambda: _recorded(attempts),
         lambda: _torchtune(places, since),
@@ -81,18 +85,21 @@ def read(attempts: Sequence[Tried], places: Sequence[Path]) -> Losses:
             losses.source = "W&B" if number == _WANDB else ""
             break
     if losses.final_step is None:
+        # rows without any loss still have steps
         losses.final_step = of(_recorded(attempts)).final_step
     losses.total_steps = next(filter(None, map(_total, reversed(attempts))), None)
     return losses
 
 
 def of(executions: Sequence[Execution]) -> Losses:
-    """The losses of executions, in the order in which they began."""
+    """The losses of executions, in the order in which they began: of the rows that count."""
     standing = executed.standing(executions)
-    rows = [row for left in standing for row in left]
+    rows: list[Row] = []
+    for counting in standing:
+        rows += counting
     losses = Losses(final_step=executed.final_step(rows), repeats=executed.repeats(executions))
-    for left in standing:
-        losses.train += _train_curve(left)
+    for counting in standing:
+        losses.train += _train_curve(counting)
     for row in rows:
         loss = loss_of(row.metrics, VAL_LOSS)
         if row.step is not None and loss is not None:
@@ -101,9 +108,10 @@ def of(executions: Sequence[Execution]) -> Losses:
 
 
 def _train_curve(rows: Sequence[Row]) -> Iterator[Point]:
-    """The (step, loss) of one execution's rows, under the name that it used first: at its end the
-    Trainer of transformers logs `train_loss`, a mean of the whole run, beside the `loss` of each
-    step.
+    """The (step, loss) of one execution's rows, under the name that it used first.
+
+    At its end the Trainer of transformers logs `train_loss`, a mean of the whole run, beside the
+    `loss` of each step.
     """
     used = ""
     for row in rows:
@@ -114,53 +122,85 @@ def _train_curve(rows: Sequence[Row]) -> Iterator[Point]:
 
 
 def _recorded(attempts: Sequence[Tried]) -> list[Execution]:
-    folders = dict.fromkeys(
-        attempt.recorder for attempt in attempts if attempt.recorder is not None
-    )
-    return [execution for folder in folders for execution in executions_of(folder)]
+    """The executions in the run folders of these attempts, each folder once."""
+    folders = dict.fromkeys(attempt.recorder for attempt in attempts)
+    executions = []
+    for folder in folders:
+        if folder is not None:
+            executions += executions_of(folder)
+    return executions
 
 
 def _torchtune(places: Sequence[Path], since: float) -> list[Execution]:
-    logs = sorted({path for place in places for path in (place.parent / "logs").glob("log_*.txt")})
-    return [_of_text([path]) for path in logs if _modified(path) >= since]
+    """The logs that torchtune writes beside its checkpoints, `logs/log_1712345678.txt`, by their
+    names, which sort by time. Those last written before `since` are of earlier work.
+    """
+    logs: set[Path] = set()
+    for place in places:
+        logs.update((place.parent / "logs").glob("log_*.txt"))
+    return [_of_text([path]) for path in sorted(logs) if _modified(path) >= since]
 
 
 def _trainer(places: Sequence[Path]) -> list[Execution]:
-    states = [path for place in places if (path := place / "trainer_state.json").is_file()]
+    """The history that the Trainer of transformers keeps in a checkpoint, of the newest that can be
+    read; each holds all of it since the beginning.
+
+        {"log_history": [{"step": 10, "loss": 1.9, "epoch": 0.1}, …], …}
+    """
+    states = []
+    for place in places:
+        path = place / "trainer_state.json"
+        if path.is_file():
+            states.append(path)
     for path in sorted(states, key=_modified, reverse=True):
         try:
-            history = msgspec.json.decode(
-                read_whole(path, _MOST_STATE_BYTES), type=dict[str, Any]
-            ).get("log_history")
+            state = msgspec.json.decode(read_whole(path, _MOST_STATE_BYTES), type=dict[str, Any])
         except (OSError, msgspec.DecodeError, RecursionError):
             continue
-        if isinstance(history, list):
-            rows = [row_of(row.get("step"), row) for row in history if isinstance(row, dict)]
-        else:
-            rows = []
-        return [Execution(rows=[row for row in rows if row.step is not None])]
+        return [Execution(rows=_rows_of_history(state.get("log_history")))]
     return []
 
 
+def _rows_of_history(history: object) -> list[Row]:
+    """The rows of a `log_history` that have a step; none where it is no list."""
+    if not isinstance(history, list):
+        return []
+    rows = []
+    for entry in history:
+        if not isinstance(entry, dict):
+            continue
+        row = row_of(entry.get("step"), entry)
+        if row.step is not None:
+            rows.append(row)
+    return rows
+
+
 def _of_wandb(attempts: Sequence[Tried]) -> list[Execution]:
-    """What W&B kept of each attempt, a segment an execution."""
-    files = [file for one in attempts for folder in one.wandb for file in folder.glob(f"*{SUFFIX}")]
-    executions = (_segment(file) for file in dict.fromkeys(files))
+    """What W&B kept of each attempt, a segment an execution; those without a row are left out."""
+    files: dict[Path, None] = {}
+    for attempt in attempts:
+        for folder in attempt.wandb:
+            files |= dict.fromkeys(folder.glob(f"*{SUFFIX}"))
+    executions = map(_segment, files)
     return [execution for execution in executions if execution.rows]
 
 
 def _segment(path: Path) -> Execution:
-    """The rows of one `.wandb` file; none where it cannot be read."""
+    """The rows of one `.wandb` file that have a training step; none where it cannot be read."""
     taken: list[WandbRow] = []
     try:
         segment = read_segment(path, taken.append)
     except (UsageError, OSError):
         return Execution(rows=[])
-    values = [(row, flat_values(row.values)) for row in taken]
-    rows = [row_of(training_step_of(row, own), own) for row, own in values]
+    rows = []
+    for entry in taken:
+        values = flat_values(entry.values)
+        row = row_of(training_step_of(entry, values), values)
+        if row.step is not None:
+            rows.append(row)
     began, last = segment.begin.started, segment.last_time
     return Execution(
-        rows=[row for row in rows if row.step is not None],
+        rows=rows,
         began=began.timestamp() if began else None,
         ended=last.timestamp() if last else None,
     )
@@ -169,35 +209,46 @@ def _segment(path: Path) -> Execution:
 def _printed(attempts: Sequence[Tried]) -> list[Execution]:
     """What each attempt printed. A file that a later attempt printed into as well is read as that
     one's; what was learned of the attempt before stands for its own.
+
+    Of an attempt's files, its output and its errors, the one with most losses counts: some programs
+    print them twice.
     """
     prints = []
     for number, attempt in enumerate(attempts):
-        later = {path for other in attempts[number + 1 :] for path in other.outputs}
+        later: set[Path] = set()
+        for other in attempts[number + 1 :]:
+            later.update(other.outputs)
         texts = [_of_text([path]) for path in attempt.outputs if path not in later]
-        best = max(texts, key=lambda one: len(one.rows), default=Execution(rows=[]))
-        prints.append(best if best.rows else _remembered(attempt.learned))
-    return [execution for execution in prints if execution.rows]
+        best = max(texts, key=lambda text: len(text.rows), default=Execution(rows=[]))
+        if not best.rows:
+            best = _remembered(attempt.learned)
+        if best.rows:
+            prints.append(best)
+    return prints
 
 
 def _remembered(learned: Learned | None) -> Execution:
-    """The first and the last training loss as they were learned when an attempt had ended."""
+    """The first and the last training loss as they were learned when an attempt had ended; no rows
+    where nothing was learned.
+    """
     if learned is None:
         return Execution(rows=[])
     ends = (
         (learned.first_step, learned.first_train_loss),
         (learned.final_step, learned.last_train_loss),
     )
-    losses = [(step, value_of(loss)) for step, loss in ends]
-    return Execution(
-        rows=[
-            Row(step, {"loss": loss})
-            for step, loss in losses
-            if step is not None and loss is not None
-        ]
-    )
+    rows = []
+    for step, figure in ends:
+        loss = value_of(figure)
+        if step is not None and loss is not None:
+            rows.append(Row(step, {"loss": loss}))
+    return Execution(rows=rows)
 
 
 def _of_text(paths: Iterable[Path]) -> Execution:
+    """The losses that files print, training and validation losses in rows of their own. Of a long
+    file the end is read.
+    """
     rows: list[Row] = []
     for path in paths:
         text = end_of_file(path, MOST_BYTES).decode("utf-8", "replace")
@@ -207,7 +258,9 @@ def _of_text(paths: Iterable[Path]) -> Execution:
 
 
 def _total(attempt: Tried) -> int | None:
-    """How many steps its output says there are. Beside an epoch a bar's total is its end."""
+    """How many steps its output says there are; None: it does not say. Beside an epoch a bar's
+    total is that epoch's end, and no total.
+    """
     for path in attempt.outputs:
         last = printed.position(end_of_file(path, END_BYTES).decode("utf-8", "replace"))
         if last is not None and last.epoch is None and last.total is not None:
@@ -216,6 +269,7 @@ def _total(attempt: Tried) -> int | None:
 
 
 def _modified(path: Path) -> float:
+    """When a file was last written, in seconds since 1970; 0.0: it is not there."""
     try:
         return path.stat().st_mtime
     except OSError:

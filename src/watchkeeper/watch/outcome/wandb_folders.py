@@ -67,6 +67,9 @@ def job_of(
 ) -> Job:
     """The job of one piece of work. `frozen` is the script as it ran; where it is gone, the one
     that lies there now. `wandb_dir` is WANDB_DIR in its environment, "" for none.
+
+    A folder that its `#SBATCH --chdir` names counts from the one that it was submitted in, unless
+    the name has a `%`, which only Slurm can fill in.
     """
     script = experiment.folder / item.script
     ran = frozen if frozen.is_file() else script
@@ -74,25 +77,32 @@ def job_of(
     folder = experiment.workdir_of(item)
     if chosen and "%" not in chosen:
         folder /= chosen
-    named = [folder / wandb_dir] if wandb_dir else []
+    named = [script.parent]
+    if wandb_dir:
+        named.append(folder / wandb_dir)
     return Job(
         folder=folder,
         script=ran,
         job_id=job_id,
         began=began,
         shared=experiment.jobs_beside(item) > 1,
-        named=(script.parent, *named),
+        named=tuple(named),
     )
 
 
 def look(job: Job, written: Iterable[Path], above: Iterable[Path] = ()) -> Found:
     """The newest run of this job's; `written` are folders that only this job wrote into, `above`
     others worth a look.
+
+    `Found()`: there is none. Where several jobs work in one folder, a run there counts only if
+    W&B's own metadata names this job; if none does, the folder is `among`, and nothing is guessed.
     """
     own = _runs(written, job)
-    named = variables(_read(job.script).decode("utf-8", "replace")).get("WANDB_DIR", "")
-    from_script = [job.folder / named] if named else []
-    near = _runs([job.folder, *job.named, *from_script, *above], job)
+    folders = [job.folder, *job.named]
+    from_script = variables(_read(job.script).decode("utf-8", "replace")).get("WANDB_DIR", "")
+    if from_script:
+        folders.append(job.folder / from_script)
+    near = _runs([*folders, *above], job)
     if job.shared:
         mine = [path for path in near if _names_job(path, job.job_id)]
         if not mine and not own and near:
@@ -101,32 +111,48 @@ def look(job: Job, written: Iterable[Path], above: Iterable[Path] = ()) -> Found
     runs = sorted({*own, *near}, key=_order)
     if not runs:
         return Found()
-    earlier = (path for path in runs[:-1] if _id_of(path) == _id_of(runs[-1]))
-    return Found(run=runs[-1], earlier=tuple(earlier))
+    # Segments of one run have one id: the job resumed it, or was requeued.
+    newest = runs[-1]
+    earlier = [path for path in runs[:-1] if _id_of(path) == _id_of(newest)]
+    return Found(run=newest, earlier=tuple(earlier))
 
 
 def _runs(folders: Iterable[Path], job: Job) -> list[Path]:
-    """The W&B runs in or below these folders that were written since the job began."""
-    since = job.began.timestamp() - 1 if job.began is not None else -math.inf
+    """The W&B runs in or below these folders that were written since the job began, each once:
+    `FOLDER/wandb/offline-run-20260311_150000-def456`.
+    """
+    since = -math.inf
+    if job.began is not None:
+        since = job.began.timestamp() - 1  # some filesystems keep whole seconds
     runs: dict[Path, None] = {}
     for folder in folders:
         for place in (folder / _PLACE, folder):
             if place.name == _PLACE:
                 runs |= dict.fromkeys(filter(_is_run, _listed(place)))
-    return [path for path in runs if _written(path) >= since and not _is_anothers(path, job.job_id)]
+    ours = []
+    for path in runs:
+        if _written(path) >= since and not _is_anothers(path, job.job_id):
+            ours.append(path)
+    return ours
 
 
 def _is_anothers(path: Path, job_id: str) -> bool:
-    """Whether W&B's own file says that the run was another Slurm job's."""
+    """Whether W&B's own file says that the run was another Slurm job's. False: it does not say."""
+    if not job_id:
+        return False
     named = {machine_of(file).slurm_job for file in path.glob(f"*{SUFFIX}")} - {""}
-    return bool(job_id and named) and job_id not in named
+    return bool(named) and job_id not in named
 
 
 def _is_run(path: Path) -> bool:
-    return bool(_NAME.fullmatch(path.name)) and path.is_dir() and not path.is_symlink()
+    """Whether a path is the folder of a run: not `latest-run`, which is a link to one."""
+    if not _NAME.fullmatch(path.name):
+        return False
+    return path.is_dir() and not path.is_symlink()
 
 
 def _listed(place: Path) -> list[Path]:
+    """What a folder holds; nothing where it is not there, or cannot be listed."""
     try:
         return list(place.iterdir())
     except OSError:
@@ -144,32 +170,43 @@ def _written(path: Path) -> float:
 
 
 def _names_job(path: Path, job_id: str) -> bool:
-    """Whether W&B says that the run was this Slurm job's: in the run's own file, or beside it."""
-    files = path.glob(f"*{SUFFIX}")
-    if job_id and any(machine_of(file).slurm_job == job_id for file in files):
-        return True
+    """Whether W&B says that the run was this Slurm job's: in the run's own file, or beside it, in
+    `files/wandb-metadata.json`: `{"slurm": {"job_id": "70412", …}, …}`.
+    """
+    if not job_id:
+        return False
+    for file in path.glob(f"*{SUFFIX}"):
+        if machine_of(file).slurm_job == job_id:
+            return True
+    data = _read(path / _METADATA, _METADATA_BYTES)
     try:
-        metadata = msgspec.json.decode(
-            _read(path / _METADATA, _METADATA_BYTES), type=dict[str, Any]
-        )
+        metadata = msgspec.json.decode(data, type=dict[str, Any])
     except (msgspec.DecodeError, RecursionError):
         return False
     slurm = metadata.get("slurm")
-    return bool(job_id) and isinstance(slurm, dict) and str(slurm.get("job_id", "")) == job_id
+    if not isinstance(slurm, dict):
+        return False
+    return str(slurm.get("job_id", "")) == job_id
 
 
 def _order(path: Path) -> str:
+    """Sorts runs by their begin, as their folders' names say: `20260311_150000-def456`."""
     match = _NAME.fullmatch(path.name)
-    return match[1] if match else ""
+    if match is None:
+        return ""
+    return match[1]
 
 
 def _id_of(path: Path) -> str:
-    """W&B's id of the run, from its folder's name."""
+    """W&B's id of the run, from its folder's name: `def456`."""
     match = _NAME.fullmatch(path.name)
-    return match[2] if match else ""
+    if match is None:
+        return ""
+    return match[2]
 
 
 def _read(path: Path, most: int = _SCRIPT_BYTES) -> bytes:
+    """The beginning of a file, at most `most` bytes; nothing where it cannot be read."""
     try:
         with open_regular(path) as file:
             return read_most(file, most)

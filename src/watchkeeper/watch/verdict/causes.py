@@ -134,8 +134,10 @@ def cause_of(end: End, output: str, *, reason: str = "") -> str:
 def named(end: End, output: str, *, reason: str = "") -> Named:
     """The cause. `output` is the end of what the job printed, `reason` what the scheduler says.
 
-    A traceback names the exception that ended the program, as the user's own error, where nothing
-    more telling is found.
+    The surest first: the scheduler's own state (`TIMEOUT`), a line of the output that names a cause
+    (`CUDA out of memory`), SIGKILL, the exception of the last traceback, a file that is missing. A
+    traceback names the exception that ended the program, as the user's own error, where nothing
+    more telling is found. `Named()`: the job ended well; `unknown`: nothing names one.
     """
     if end.state == "COMPLETED":
         return Named()
@@ -165,6 +167,7 @@ def _last_line(output: str) -> str:
 
 
 def _cancelled(reason: str, why: str) -> Named:
+    """The cause of a cancelled job: `cancelled by user 1000`, where the scheduler says by whom."""
     by = _CANCELLED.search(reason) or _CANCELLED.search(why)
     if by is None:
         return Named("cancelled", "cancelled")
@@ -172,23 +175,42 @@ def _cancelled(reason: str, why: str) -> Named:
 
 
 def _in_lines(output: str) -> Named | None:
-    """The most telling cause that a line names, with the last such line; None if none does."""
-    stripped = [line.strip() for line in re.split(r"[\r\n]", output)]
-    lines = [line for line in stripped if line and not line.endswith(_WORKED)]
+    """The most telling cause that a line names, with the last such line; None if none does.
+
+    `torch.OutOfMemoryError: CUDA out of memory. Tried to allocate …` gives `memory gpu`, with `out
+    of memory on the GPU` and that line. A carriage return ends a line: bars are drawn over.
+    """
+    lines = []
+    for line in re.split(r"[\r\n]", output):
+        stripped = line.strip()
+        if stripped and not stripped.endswith(_WORKED):
+            lines.append(stripped)
     for pattern, cause, words in _LINES:
         for line in reversed(lines):
             if re.search(pattern, line):
-                return Named(cause, f"{words} ({line[:_TEXT_LIMIT]})", line[:_TEXT_LIMIT])
+                shown = line[:_TEXT_LIMIT]
+                return Named(cause, f"{words} ({shown})", shown)
     return None
 
 
 def _last_exception(output: str) -> str:
-    """The last line of the last traceback; "" where there is none."""
+    """The line that names the exception of the last traceback; "" where there is none.
+
+        Traceback (most recent call last):
+          File "train.py", line 3, in <module>
+        ValueError: bad learning rate
+
+    gives `ValueError: bad learning rate`, without the module of the exception's class.
+    """
     _, mark, last = output.rpartition("Traceback (most recent call last):")
     if not mark:
         return ""
     for line in last.splitlines()[1:]:
-        if line and not line[0].isspace() and (match := _EXCEPTION.match(line.strip())):
+        is_indented = not line or line[0].isspace()
+        if is_indented:
+            continue
+        match = _EXCEPTION.match(line.strip())
+        if match:
             return match.group(1)
     return ""
 
@@ -213,6 +235,9 @@ _ANY = lazy.pattern("|".join(f"(?:{pattern})" for pattern, cause, _ in _LINES if
 def classify(line: str) -> tuple[str, str] | None:
     """The class of the error that a line of output tells, and the cause in words; None where it
     tells none.
+
+    `OSError: [Errno 28] No space left on device` is `disk full`, `the disk was full`. Causes that
+    only an end can have, such as a time limit, are no errors of a job that runs.
     """
     for pattern, cause, words in _LINES:
         if cause in _CLASSES and re.search(pattern, line):
@@ -221,9 +246,15 @@ def classify(line: str) -> tuple[str, str] | None:
 
 
 def error_lines(text: str) -> list[tuple[int, str]]:
-    """The lines of the text that `classify` knows, with where each ends in it."""
-    return [
-        (line.end(), line.group().strip()[:_TEXT_LIMIT])
-        for line in _LINE.finditer(text)
-        if _ANY.search(text, line.start(), line.end()) and not line.group().endswith(_WORKED)
-    ]
+    """The lines of the text that `classify` knows, with where each ends in it: (offset behind the
+    line, its first `_TEXT_LIMIT` characters).
+    """
+    errors = []
+    for line in _LINE.finditer(text):
+        if not _ANY.search(text, line.start(), line.end()):
+            continue
+        words = line.group()
+        if words.endswith(_WORKED):
+            continue
+        errors.append((line.end(), words.strip()[:_TEXT_LIMIT]))
+    return errors

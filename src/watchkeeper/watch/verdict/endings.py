@@ -32,7 +32,17 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def end_of(facts: SchedulerFacts | None, record: ExitRecord | None) -> End | None:
-    """The job's end; None while it has none that anybody saw. UNKNOWN is not an end."""
+    """The job's end; None while it has none that anybody saw. UNKNOWN is not an end.
+
+        scheduler      exit record     the end
+        COMPLETED      0               COMPLETED, 0
+        NODE_FAIL      0               COMPLETED, 0: the record was the wrapper's last act
+        TIMEOUT        0, much before  COMPLETED, 0: the script had ended by itself
+        FAILED 211     1               FAILED, 1: a second start found the attempt taken
+        RUNNING        none            none
+
+    `facts` None: the scheduler said nothing. `record` None: the wrapper left none.
+    """
     if record is not None and _knows_better(record, facts):
         return _recorded_end(record, facts)
     if facts is None or facts.state not in TERMINAL:
@@ -44,15 +54,23 @@ def end_of(facts: SchedulerFacts | None, record: ExitRecord | None) -> End | Non
 
 
 def _with_meaning(facts: SchedulerFacts, why: str) -> str:
-    """Why the job ended, with what the exit code of a wrapper that ran nothing means."""
+    """Why the job ended, with what the exit code of a wrapper that ran nothing means (211 to 214);
+    any other code is the script's own.
+    """
     meaning = WORDS.get(facts.exit_code or 0)
     if meaning is None:
         return why
-    return "; ".join(filter(None, [meaning, why]))
+    if not why:
+        return meaning
+    return f"{meaning}; {why}"
 
 
 def _knows_better(record: ExitRecord, facts: SchedulerFacts | None) -> bool:
-    """Whether the job's end is what the record says and not what the scheduler says."""
+    """Whether the job's end is what the record says and not what the scheduler says.
+
+    It is where the scheduler is blind or silent, where the script had ended well before the
+    scheduler ended its job, and where the scheduler tells of a second start that ran nothing.
+    """
     if facts is None or facts.state in BLIND:
         return True
     if _had_ended_well(record, facts):
@@ -62,8 +80,13 @@ def _knows_better(record: ExitRecord, facts: SchedulerFacts | None) -> bool:
 
 
 def _had_ended_well(record: ExitRecord, facts: SchedulerFacts) -> bool:
-    """Whether the script had ended with 0 long before the scheduler ended its job."""
-    if record.exit_code or record.interrupted or facts.state == "COMPLETED":
+    """Whether the script had ended with 0 long before the scheduler ended its job.
+
+    False where one of the two times is not known.
+    """
+    if record.exit_code or record.interrupted:
+        return False
+    if facts.state == "COMPLETED":
         return False
     if record.ended is None or facts.ended is None:
         return False
@@ -71,9 +94,13 @@ def _had_ended_well(record: ExitRecord, facts: SchedulerFacts) -> bool:
 
 
 def _recorded_end(record: ExitRecord, facts: SchedulerFacts | None) -> End:
-    """The end by the exit record, with what the scheduler says instead."""
+    """The end by the exit record, with what the scheduler says instead: `by its exit record; the
+    scheduler says NODE_FAIL (node01 down)`.
+    """
     state = "FAILED" if record.exit_code else "COMPLETED"
-    said, reason = (facts.state, facts.reason) if facts else (UNKNOWN, "")
+    said, reason = UNKNOWN, ""
+    if facts is not None:
+        said, reason = facts.state, facts.reason
     why = f"by its exit record; the scheduler says {said}"
     if reason:
         why += f" ({reason})"

@@ -48,10 +48,18 @@ def judge(
     array: bool = False,
     cause: Named = _UNNAMED,
 ) -> Verdict:
-    """The verdict. `findings` are of everything the run promised (none: it promised nothing, and
-    its exit code is all there is); `unchanged` names subjects whose files are the same as before
-    the attempt began: not this attempt's work. `cause` is why it ended badly. Of an `array`, what
-    the other tasks left says nothing for one that failed.
+    """The verdict.
+
+        end          what was promised      outcome
+        COMPLETED    all of it is good      `done`, with its cautions
+        COMPLETED    something is not       `invalid`, with what
+        FAILED       all of it is good      `failed but good`
+        FAILED       something is not       `failed`; `cancelled`, `lost` or `unknown` by its state
+
+    `findings` are of everything the run promised (none: it promised nothing, and its exit code is
+    all there is); `unchanged` names subjects whose files are the same as before the attempt began:
+    not this attempt's work. `cause` is why it ended badly. Of an `array`, what the other tasks left
+    says nothing for one that failed.
     """
     good, bad = _part(findings, unchanged)
     advice = dict.fromkeys(finding.advice for finding in bad)
@@ -104,7 +112,9 @@ def error_of(judged: Judged) -> str:
 
 
 def error_in(why: str) -> str:
-    """The same, by the reasons of a verdict."""
+    """The same, by the reasons of a verdict: of `exit code 1; out of memory on the GPU (CUDA out of
+    memory); last line: Aborted` that is `CUDA out of memory`. "": none of them is a line.
+    """
     reasons, _, rest = why.partition(LAST_LINE)
     line = rest.partition("; ")[0]
     cause = cause_in(reasons)
@@ -123,13 +133,19 @@ def cause_in(why: str) -> str:
     scheduler's, and names none.
     """
     reasons = why.partition(LAST_LINE)[0].split("; ")
-    return next((one for one in reasons if " " in one and not one.startswith(_CODE)), "")
+    for reason in reasons:
+        is_code = reason.startswith(_CODE)
+        if " " in reason and not is_code:
+            return reason
+    return ""
 
 
 def _part(
     findings: Sequence[Finding], unchanged: Sequence[str]
 ) -> tuple[list[Finding], list[Finding]]:
-    """The attempt's own good work, and all else."""
+    """The attempt's own good work, and all else: what is bad or missing, and what is good and was
+    there before the attempt began.
+    """
     good: list[Finding] = []
     bad: list[Finding] = []
     for finding in findings:
@@ -141,14 +157,23 @@ def _part(
 
 
 def _fault(finding: Finding, unchanged: Sequence[str]) -> str:
+    """What is wrong with something that was promised, in words."""
     if finding.subject in unchanged and finding.state == "good":
         return f"{finding.path} is older than the attempt"
     return finding.why or f"{finding.subject} is {finding.state}"
 
 
 def _end_words(end: End, cause: str, last_line: str) -> str:
-    code = f"{_CODE}{end.exit_code}" if end.exit_code is not None else ""
-    last = f"{LAST_LINE}{last_line}" if last_line else ""
+    """How a job ended, in words: `exit code 1; out of memory on the GPU (…); last line: Aborted`.
+
+    What is not known is left out.
+    """
+    code = ""
+    if end.exit_code is not None:
+        code = f"{_CODE}{end.exit_code}"
+    last = ""
+    if last_line:
+        last = f"{LAST_LINE}{last_line}"
     return _joined(code, cause, end.why, last)
 
 

@@ -57,7 +57,11 @@ class _Selection:
 def verification(
     experiment: Experiment, state: State, book: EvidenceBook, scheduler: str, plan: Plan
 ) -> list[dict[str, Any]]:
-    """Of the fine-tuning jobs (where there were any), then of the checkpoints."""
+    """Of the fine-tuning jobs (where there were any), then of the checkpoints: the fields of a
+    `verified` event each. Empty: there is nothing of either.
+
+    `scheduler` is its name, for the words on what was looked at.
+    """
     selection = _Selection(experiment, state, plan)
     trained = [item for item in selection.items if item.phase == "preparation"]
     left_out = sum(item.phase == "preparation" for item in selection.left_out)
@@ -75,6 +79,9 @@ def verification(
 
 
 def _of_jobs(selection: _Selection, trained: list[RunItem], scheduler: str) -> dict[str, Any]:
+    """The fields on the fine-tuning jobs: how many of the selected ones have ended well, and which
+    have not, each with why.
+    """
     labels = {item.key: (selection.labels[item.key][0] or _WAITS) for item in trained}
     states = list(labels.values())
     missing = [
@@ -97,6 +104,12 @@ def _of_jobs(selection: _Selection, trained: list[RunItem], scheduler: str) -> d
 def _of_checkpoints(
     selection: _Selection, findings: list[tuple[str, Finding]], *, runs: int, how: str
 ) -> dict[str, Any]:
+    """The fields on the checkpoints: how many of those that were promised are good, and which are
+    not.
+
+    `findings` are (key of the run, what was found), `runs` how many runs promised them, and `how`
+    what looking at one means, in the words of its tool.
+    """
     named = _names_of([finding.subject for _, finding in findings])
     plural = "" if runs == 1 else "s"
     missing: list[str] = []
@@ -117,11 +130,19 @@ def _of_checkpoints(
 
 
 def _names_of(subjects: Sequence[str]) -> str:
-    """`epoch_0, epoch_1`, and how many outputs there are beside checkpoints."""
-    ends = [subject.rpartition("/epoch_")[2] for subject in subjects]
-    epochs = sorted({int(end) for end in ends if end.isdecimal()})
-    outputs = sum(not end.isdecimal() for end in ends)
-    names = [f"epoch_{epoch}" for epoch in epochs]
+    """`epoch_0, epoch_1`, and how many outputs there are beside checkpoints: `epoch_0, 2 outputs`.
+
+    Subjects are paths such as `r8/artifacts/epoch_0`; each epoch is named once.
+    """
+    epochs: set[int] = set()
+    outputs = 0
+    for subject in subjects:
+        end = subject.rpartition("/epoch_")[2]
+        if end.isdecimal():
+            epochs.add(int(end))
+        else:
+            outputs += 1
+    names = [f"epoch_{epoch}" for epoch in sorted(epochs)]
     if outputs:
         names.append("1 output" if outputs == 1 else f"{outputs} outputs")
     return ", ".join(names)
@@ -135,7 +156,9 @@ def validation(
     expected_of_it: Sequence[Standing] = (),
 ) -> dict[str, Any]:
     """Of everything that the selected work promises, at the end; and what came of the criteria in
-    `expected_of_it`.
+    `expected_of_it`: the fields of a `verified` event.
+
+    Work that promises no file counts as one thing that is expected: a job that ended well.
     """
     selection = _Selection(experiment, state, plan)
     findings = _promised(selection, experiment, book)
@@ -174,6 +197,7 @@ def validation(
 
 
 def _outputs(experiment: Experiment) -> frozenset[str]:
+    """The subjects of all outputs that scripts promise."""
     promises = itertools.chain.from_iterable(experiment.outputs.values())
     return frozenset(promise.subject for promise in promises)
 
@@ -204,8 +228,10 @@ def _promised(
 
 
 def _lacking(selection: _Selection, key: str, finding: Finding) -> str:
+    """What is not good, and why: `r8/artifacts/epoch_1 (missing)`, or that its job never ran."""
     return f"{finding.subject} ({selection.why(key, finding.why or finding.state)})"
 
 
 def _untrained(item: RunItem) -> bool:
+    """Whether it is a control run, which is evaluated as it is and trains nothing."""
     return item.phase == "preparation" and item.control
