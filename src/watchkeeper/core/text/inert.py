@@ -11,10 +11,17 @@ def inert_lines(text: str) -> str:
     """
     if text.translate(_KEPT).isprintable():
         return text
-    return "".join(c if c.isprintable() or c in "\n\t" else _escaped(c) for c in text)
+    shown = []
+    for character in text:
+        if character.isprintable() or character in "\n\t":
+            shown.append(character)
+        else:
+            shown.append(_escaped(character))
+    return "".join(shown)
 
 
 def _escaped(character: str) -> str:
+    """A character that cannot be printed, as an escape. Spaces of every width stay."""
     import unicodedata  # most logs never need it
 
     if unicodedata.category(character) == "Zs":

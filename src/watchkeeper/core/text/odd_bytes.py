@@ -24,7 +24,7 @@ _SURROGATE, _PRIVATE = 0xDC00, 0x10F700
 
 def as_text(text: str) -> str:
     """The text with a sign for private use in place of each byte that is no UTF-8; most texts are
-    themselves.
+    themselves. Half a surrogate that stands for no byte becomes U+FFFD.
     """
     if text.isascii():
         return text
@@ -32,25 +32,33 @@ def as_text(text: str) -> str:
 
 
 def as_path(text: str) -> str:
-    """A path that `as_text` gave, as the system's calls take it."""
-    return (
-        text
-        if text.isascii()
-        else _SIGN.sub(lambda match: chr(ord(match[0]) - _PRIVATE + _SURROGATE), text)
-    )
+    """A path that `as_text` gave, as the system's calls take it: with the bytes that the file's
+    name has.
+    """
+    if text.isascii():
+        return text
+    return _SIGN.sub(_byte, text)
+
+
+def _byte(match: re.Match[str]) -> str:
+    """Half a surrogate, as Python reads the byte that a sign stands for."""
+    return chr(ord(match[0]) - _PRIVATE + _SURROGATE)
 
 
 def in_all(value: T) -> T:
-    """The struct with every text in it as `as_text` gives it."""
+    """The struct with every text in it as `as_text` gives it, keys of mappings included."""
     return msgspec.convert(plain(value), type(value))
 
 
 def plain(value: object) -> Any:
-    """The same as lists, dicts and plain values."""
+    """The same as lists, dicts and plain values, as JSON can hold them."""
     return _walk(msgspec.to_builtins(value))
 
 
 def _sign(match: re.Match[str]) -> str:
+    """The sign for private use that stands for a byte, which Python has read as half a
+    surrogate.
+    """
     byte = ord(match[0]) - _SURROGATE
     if 0x80 <= byte <= 0xFF:
         return chr(_PRIVATE + byte)
@@ -58,6 +66,7 @@ def _sign(match: re.Match[str]) -> str:
 
 
 def _walk(value: Any) -> Any:
+    """A plain value with every text in it as `as_text` gives it."""
     if isinstance(value, str):
         return as_text(value)
     if isinstance(value, dict):

@@ -72,7 +72,12 @@ class _Status(msgspec.Struct, frozen=True):
 
 
 class Recorded:
-    """The recorder's run folder of one job, followed."""
+    """The recorder's run folder of one job, followed: what each look has seen so far.
+
+    `position`, `rate` (steps per second) and `eta_s` are the run's; `modified` is when any of its
+    files last grew, in seconds since 1970; `size` and `work` are bytes and events, as in `Reading`.
+    `advances` and `checkpoints` are those of the last look.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -98,22 +103,32 @@ class Recorded:
         """Look once. A folder that is gone holds nothing new."""
         self.advances = self.checkpoints = 0
         self._take_events()
-        rows, self.size = 0, self._events
+        rows = 0
         for entry in _entries(self.folder / layout.METRICS):
             grown = self._rows.setdefault(entry.name, Follower(entry.path, ROWS_BYTES)).look()
             self._take_rows(grown, entry.name.partition(".")[0])
             rows += grown.size
-        others = 0
-        for place in WORK:
-            for entry in _entries(self.folder / place):
-                if (status := _status(entry.path)) is not None:
-                    others += status.st_size
-                    self._is_newer(status.st_mtime)
-        self.size += rows + others
+        others = self._take_work()
+        self.size = self._events + rows + others
         self.work = self._events + others
         self._take_status()
 
+    def _take_work(self) -> int:
+        """Look at the files that hold the run's tables and examples; their bytes together."""
+        size = 0
+        for place in WORK:
+            for entry in _entries(self.folder / place):
+                status = _status(entry.path)
+                if status is None:
+                    continue
+                size += status.st_size
+                self._is_newer(status.st_mtime)
+        return size
+
     def _take_events(self) -> None:
+        """Take what the journal has that is new. What the sidecar or the journal itself writes is
+        no work of the job, and shows no life of it.
+        """
         for event in all_of(self._journal.refresh()):
             self._take_event(event)
             if not isinstance(event, _OF_THE_SIDECAR):
@@ -121,6 +136,7 @@ class Recorded:
                 self._is_newer(event.time.timestamp())
 
     def _take_event(self, event: AnyEvent | Unknown) -> None:
+        """Take one event, if it says something of where the run is, or how."""
         self._planned.take(event)
         if isinstance(event, Stalled):
             words = f"no advance since {event.since:%Y-%m-%d %H:%M:%S} UTC: {event.cause}"
@@ -140,32 +156,35 @@ class Recorded:
     def _leads(self, writer: str, rows: Sequence[Mapping[str, Any]]) -> bool:
         """Whether these rows say where the run is: those of its newest execution that trains. An
         earlier execution's, an evaluation's and a worker's rows do not, once there is such a one.
+
+        The position starts anew with each execution that takes the lead.
         """
-        if not self._leader or writer == self._leader:
-            if not self._leader and _train(rows):
-                self._leader = writer if writer in self._started else ""
+        if not self._leader:
+            if writer in self._started and _train(rows):
+                self._leader = writer
+            return True
+        if writer == self._leader:
             return True
         mine, leader = self._started.get(writer), self._started[self._leader]
-        trains = _train(rows)
-        if (
-            mine is None
-            or mine.pipeline != leader.pipeline
-            or mine.time < leader.time
-            or not trains
-        ):
+        if mine is None or mine.pipeline != leader.pipeline:
+            return False
+        if mine.time < leader.time or not _train(rows):
             return False
         self._leader, self.position = writer, Position(total=self._planned.total)
         return True
 
     def _take_rows(self, grown: Grown, writer: str) -> None:
+        """Take the rows that a writer's file has grown by. Each new step is an advance, whoever
+        writes; the position is that of the execution that leads.
+        """
         if not grown.added:
             return
         self._is_newer(grown.modified)
-        rows = [
-            row
-            for row in map(_row, grown.text.split("\n"))
-            if isinstance(row.get("step"), int | float)
-        ]
+        rows = []
+        for line in grown.text.split("\n"):
+            row = _row(line)
+            if isinstance(row.get("step"), int | float):
+                rows.append(row)
         leads = self._leads(writer, rows)
         before = self.position.step
         for newest in rows:
@@ -175,13 +194,15 @@ class Recorded:
             if not leads:
                 continue
             loss = loss_of(newest, TRAIN_LOSS)
-            if loss is None:
-                last_loss = self.position.loss
-            else:
-                last_loss = str(loss)
+            last_loss = self.position.loss if loss is None else str(loss)
             self.position = Position(step=step, total=self._planned.total, loss=last_loss)
 
     def _take_status(self) -> None:
+        """Take the status file, if it was written anew: `{"step": 400, "total": 12000, "loss":
+        0.5}`.
+
+        Its step counts where it is ahead of the rows, which may be written less often.
+        """
         path = self._status_path
         status = _status(path)
         if status is None or (status.st_mtime_ns, status.st_size) == self._status:
@@ -198,15 +219,13 @@ class Recorded:
         here = self.position
         if step is not None and (here.step is None or step >= here.step):
             here = msgspec.structs.replace(here, step=int(step))
-        if written.loss is None:
-            loss = here.loss
-        else:
-            loss = str(written.loss)
+        loss = here.loss if written.loss is None else str(written.loss)
         if total is not None:
             self._planned.total = int(total)
         self.position = msgspec.structs.replace(here, total=self._planned.total, loss=loss)
 
     def _is_newer(self, modified: float | None) -> None:
+        """Note that a file grew at this time, in seconds since 1970; None: nobody knows when."""
         if modified is not None:
             self.modified = max(modified, self.modified or 0.0)
 
@@ -222,7 +241,9 @@ class Recorded:
         return [Evidence(source=str(path), what=", ".join(used))]
 
     def used(self) -> list[str]:
-        """The same figures, one text each."""
+        """The same figures, one text each: `1.50 GiB of memory`, `GPU 0 98% busy, 11.55 GiB of
+        80.00 GiB`.
+        """
         last = read_last_sample(self.folder)
         if last is None:
             return []
@@ -314,6 +335,9 @@ class Vitals:
     ) -> None:
         """Read what one stream has grown by into `printed`; `has_faults`: errors are looked for in
         it.
+
+        A line that is not finished, as a bar that is drawn over, counts for the position, and
+        errors and checkpoints wait for its end.
         """
         follower = self._followers.setdefault(path, Follower(path, OUTPUT_BYTES))
         grown = self._grown[path] = _grown(follower, path, far)
@@ -333,10 +357,11 @@ class Vitals:
             printed.faults += self._faults(grown.text)
 
     def _printed_bytes(self) -> int:
+        """How many bytes the streams hold, as far as they were looked at."""
         return sum(grown.size for grown in self._grown.values())
 
     def offset(self, path: str) -> int:
-        """How far a stream's file was read."""
+        """How far a stream's file was read, in bytes; 0: not at all."""
         if path in self._followers:
             return self._followers[path].offset
         return 0
@@ -371,50 +396,69 @@ class Vitals:
 
     def used(self) -> tuple[str, ...]:
         """GPUs, memory and the disk as they were last seen, for people."""
+        used: list[str] = []
         if self._recorded is not None:
-            used = self._recorded.used()
-        else:
-            used = []
+            used += self._recorded.used()
         if self._free is not None:
-            used.append(f"disk {gib(self._free[1])} free of {gib(self._free[2])}")
+            _, free, total = self._free
+            used.append(f"disk {gib(free)} free of {gib(total)}")
         return tuple(used)
 
     def _find_recorder(self) -> None:
-        if self._recorded is None:
-            run_folder = read_link(self._attempt)
-            if run_folder is not None:
-                self._recorded = Recorded(run_folder)
+        """Look whether a recorder has left its word by now: it starts some time after the job."""
+        if self._recorded is not None:
+            return
+        run_folder = read_link(self._attempt)
+        if run_folder is not None:
+            self._recorded = Recorded(run_folder)
 
     def _position_of(self, path: str) -> Position:
+        """Where a stream's file last said that the job is; nowhere before it said something."""
         return self._positions.get(path, Position())
 
     def _position(self, streams: list[str]) -> Position:
+        """Where the job is: by its recorder, else by the last of its streams that tells a step.
+
+        The loss of the newest position with a step goes first, then that of any stream.
+        """
         if self._recorded is not None and self._recorded.position.step is not None:
             return self._recorded.position
         known = [self._position_of(path) for path in streams]
         steps = [place for place in known if place.step is not None]
         newest = steps[-1] if steps else Position()
-        # The loss of the newest position with a step goes first.
-        losses = [place.loss for place in (*reversed(steps), *known) if place.loss is not None]
-        return msgspec.structs.replace(newest, loss=losses[0] if losses else None)
+        loss = None
+        for place in (*reversed(steps), *known):
+            if place.loss is not None:
+                loss = place.loss
+                break
+        return msgspec.structs.replace(newest, loss=loss)
 
     def _quiet_s(self, now: float) -> float | None:
-        times = [
-            one.modified for one in self._grown.values() if one.modified is not None and one.size
-        ]
+        """The seconds since any of the job's files grew, by the files' clock; None: there is none,
+        or each is empty.
+        """
+        times = []
+        for grown in self._grown.values():
+            if grown.modified is not None and grown.size:
+                times.append(grown.modified)
         if self._recorded is not None and self._recorded.modified is not None:
             times.append(self._recorded.modified)
-        if times:
-            return max(0.0, now - max(times))
-        return None
+        if not times:
+            return None
+        return max(0.0, now - max(times))
 
     def _faults(self, text: str) -> list[Fault]:
+        """The errors in what is new of the output that were not reported yet, with whether steps
+        follow them. At most `_MOST_FAULTS` of one job are reported.
+        """
         faults = []
         for end, line in error_lines(text):
             kind = classify(line)
+            if kind is None or len(self._reported) >= _MOST_FAULTS:
+                continue
             # Numbers change from one repetition to the next.
-            name = (kind[0] if kind else "", re.sub(r"\d+", "0", line))
-            if kind is None or name in self._reported or len(self._reported) >= _MOST_FAULTS:
+            name = (kind[0], re.sub(r"\d+", "0", line))
+            if name in self._reported:
                 continue
             self._reported.add(name)
             faults.append(Fault(kind=kind[0], line=line, overcome=advances(text[end:]) > 0))
@@ -474,21 +518,28 @@ def _position_words(position: Position, loss_before: object) -> str:
 
 
 def _train(rows: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether a row among them is a training's."""
-    return any(is_of_training(name) for row in rows for name in row if name not in OUR_FIELDS)
+    """Whether a row among them is a training's: it has a metric such as `loss` or `lr`."""
+    for row in rows:
+        for name in row:
+            if name not in OUR_FIELDS and is_of_training(name):
+                return True
+    return False
 
 
 def _row(line: str) -> Mapping[str, Any]:
+    """The fields of a line; none of one that is no row."""
     return decode_fields(line.encode()) or {}
 
 
 def _number(value: object) -> float | None:
+    """A value as a number. None: it is none; a bool is none either."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
     return None
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    """What a folder holds; nothing where it is not there."""
     try:
         with os.scandir(folder) as entries:
             return list(entries)
@@ -497,6 +548,7 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def _status(path: Path | str) -> os.stat_result | None:
+    """What the filesystem says of a file; None: it is gone, or cannot be looked at."""
     try:
         return os.stat(path)  # noqa: PTH116 - many of them
     except OSError:
@@ -504,4 +556,5 @@ def _status(path: Path | str) -> os.stat_result | None:
 
 
 def _time(seconds: float) -> datetime:
+    """A file's time, in seconds since 1970, as an aware one in UTC."""
     return datetime.fromtimestamp(seconds, UTC)
