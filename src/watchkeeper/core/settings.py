@@ -5,10 +5,8 @@ flags.
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
@@ -144,6 +142,8 @@ def _with_rules(rules: Mapping[str, str], before: Mapping[str, str]) -> dict[str
 def _known(values: Mapping[str, Any], where: str) -> dict[str, Any]:
     for name in values:
         if name not in Settings.__struct_fields__:
+            import difflib  # only where a name is wrong
+
             near = difflib.get_close_matches(name, Settings.__struct_fields__, n=1)
             if near:
                 hint = f"did you mean {near[0]!r}?"
@@ -160,6 +160,8 @@ def _from_file(path: Path) -> dict[str, Any]:
         return {}
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot read {path}: {error}") from error
+    import tomllib  # only where there is such a file
+
     try:
         values = tomllib.loads(text)
     except (

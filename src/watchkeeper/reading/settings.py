@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -301,6 +300,8 @@ def _load(suffix: str, text: str) -> Any:
         if suffix == "json":
             return json.loads(text)
         if suffix == "toml":
+            import tomllib  # only where there is such a file
+
             return tomllib.loads(text)
         return _load_ini(text)
     except ValueError as error:

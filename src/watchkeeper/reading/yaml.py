@@ -10,7 +10,6 @@ that the answer is YAML 1.2's and does not depend on how PyYAML was built.
 from __future__ import annotations
 
 import contextlib
-import difflib
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -291,6 +290,8 @@ def nearest(word: str, known: Iterable[str], *, cutoff: float = 0.55) -> str:
     """The known word that `word` was most likely meant to be, "" if none is nearer than `cutoff`
     (difflib's ratio).
     """
+    import difflib  # only where a word is wrong
+
     return next(iter(difflib.get_close_matches(word, [*known], n=1, cutoff=cutoff)), "")
 
 

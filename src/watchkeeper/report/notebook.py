@@ -4,7 +4,6 @@ of runs is escaped; nothing is fetched.
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -156,4 +155,6 @@ def _escaped(text: str) -> str:
     shown = "".join(letters)
     if len(shown) > _MOST_NAME:
         shown = shown[: _MOST_NAME - 1] + "…"
-    return html.escape(shown)
+    from html import escape  # with all names of characters: only where a notebook is read
+
+    return escape(shown)

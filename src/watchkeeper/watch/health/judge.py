@@ -9,8 +9,8 @@ readings are seconds of the watcher's monotonic clock.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from itertools import pairwise
-from statistics import median
 
 import msgspec
 
@@ -218,7 +218,7 @@ def eta_of(course: Course) -> float | None:
 
 def stall_limit(course: Course, limits: Limits) -> tuple[float, str]:
     """A pause longer than this is a stall; and why, in words."""
-    usual = median(course.pauses or (0.0,))
+    usual = _median(course.pauses or (0.0,))
     if limits.stall_s is not None:
         limit, words = limits.stall_s, f"{limits.stall_s:g} s, as set"
     elif PAUSES * usual > STALL_FLOOR_S:
@@ -248,7 +248,7 @@ def _word(course: Course, last: Reading, limits: Limits) -> tuple[Health, str]:
         what = f"no step since {where}" if where else "nothing printed or recorded"
         return "stalled", f"{what} for {clock(pause)} (limit {words})"
     if _is_slow(course):
-        now, usual = median(course.recent), median(course.usual)
+        now, usual = _median(course.recent), _median(course.usual)
         bound = f"limit {SLOW_SHARE:.0%} of its usual rate"
         return "slow", f"{now:.3g} steps/s, usually {usual:.3g} ({bound}){_at(where)}"
     last_step = f"{where}, " if where else ""
@@ -265,7 +265,7 @@ def _wrong(course: Course, last: Reading, pause: float) -> tuple[Health, str] | 
         return "failing", f"{fault.kind}: {fault.line}; no step since{_at(where, '')}"
     if _is_no_number(last.position.loss):
         return "failing", f"its loss is {last.position.loss}{_at(where, ' at')}"
-    if course.choked >= CHOKED_LOOKS and pause > CHOKED_PAUSES * median(course.pauses or (0.0,)):
+    if course.choked >= CHOKED_LOOKS and pause > CHOKED_PAUSES * _median(course.pauses or (0.0,)):
         return "failing", f"disk full: {last.full}; nothing new for {clock(pause)}{_at(where)}"
     return None
 
@@ -341,7 +341,7 @@ def _sampled(course: Course, reading: Reading) -> Course:
     while len(recent) > RECENT:
         oldest, recent = recent[0], recent[1:]
         # What is slow does not become usual: the alarm would end by itself.
-        if len(usual) < USUAL or oldest >= SLOW_SHARE * median(usual):
+        if len(usual) < USUAL or oldest >= SLOW_SHARE * _median(usual):
             usual = (*usual, oldest)[-KEPT:]
     return msgspec.structs.replace(course, recent=recent, usual=usual, mark=(reading.at, here))
 
@@ -361,7 +361,7 @@ def _is_sample(course: Course, reading: Reading) -> bool:
 def _is_slow(course: Course) -> bool:
     if len(course.usual) < USUAL or len(course.recent) < RECENT:
         return False
-    return all(rate < SLOW_SHARE * median(course.usual) for rate in course.recent)
+    return all(rate < SLOW_SHARE * _median(course.usual) for rate in course.recent)
 
 
 def _is_no_number(loss: str | None) -> bool:
@@ -390,7 +390,7 @@ def next_checkpoint_s(course: Course) -> float | None:
     if len(course.checkpoints) < 2 or course.last is None:
         return None
     times = course.checkpoints
-    between = median(later - earlier for earlier, later in pairwise(times))
+    between = _median(later - earlier for earlier, later in pairwise(times))
     return max(0.0, times[-1] + between - course.last.at)
 
 
@@ -403,3 +403,11 @@ def _misfit_words(course: Course, last: Reading) -> str:
         return f"{words}; when the next checkpoint comes is not known"
     fits = "does" if after_s <= last.ends_in_s else "does not"
     return f"{words}; the next checkpoint, in about {clock(after_s)}, {fits}"
+
+
+def _median(figures: Iterable[float]) -> float:
+    """The median of at least one figure."""
+    from statistics import median  # only where a job runs
+
+    middle: float = median(figures)
+    return middle
