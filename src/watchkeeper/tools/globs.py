@@ -34,13 +34,18 @@ def unescaped(pattern: str) -> str:
     return _ESCAPED.sub(r"\1", pattern)
 
 
+def is_path(pattern: str) -> bool:
+    """Whether the pattern leads to one place, which it names as it is."""
+    return not _MAGIC.search(pattern)
+
+
 def matches(folder: Path, pattern: str) -> list[Path]:
     """What lies at the pattern's places, in natural order of the names. `*` matches no hidden file.
 
     Raises:
         OSError: a folder on the way could not be read; what does not exist is no error.
     """
-    if not _MAGIC.search(pattern):
+    if is_path(pattern):
         return list(_literal(folder, pattern))
     places = [Path("/") if pattern.startswith("/") else folder]
     for is_literal, part in _steps(pattern):

@@ -35,6 +35,9 @@ def look(
     """
     if promise.kind == "output":
         return _look_at_output(folder, promise)
+    known = _recall(folder, promise, memory)
+    if known is not None:
+        return known
     shown = [globs.unescaped(pattern) for pattern in promise.patterns]
     why = f"nothing at {' or '.join(shown)}"
     first = next(iter(shown), "")
@@ -52,6 +55,18 @@ def look(
                 return finding
             best = max(best, finding, key=lambda finding: _RANK[finding.state])
     return best
+
+
+def _recall(folder: Path, promise: Promise, memory: LookMemory | None) -> Finding | None:
+    """What is remembered of the first place of a promise, where that is all that there is to say:
+    its pattern names it, and no log of the training adds to its files. None: look at it.
+    """
+    if memory is None or promise.training is not None or not promise.patterns:
+        return None
+    pattern = promise.patterns[0]
+    if not globs.is_path(pattern):
+        return None
+    return memory.recall(promise, f"{folder}/{pattern}")
 
 
 def _look_at_output(folder: Path, promise: Promise) -> Finding:

@@ -50,7 +50,7 @@ class LookMemory:
         self._before = _drawer.recall(self._folder) or {}
         self._now: dict[str, _Known] = {}
 
-    def recall(self, promise: Promise, path: Path) -> Finding | None:
+    def recall(self, promise: Promise, path: Path | str) -> Finding | None:
         """What was found of a promise at `path`, where that is still as it was; None: it must be
         looked at.
         """
@@ -82,7 +82,7 @@ class LookMemory:
         return all(self._before[name] is known for name, known in self._now.items())
 
 
-def _name_of(promise: Promise, path: Path) -> str:
+def _name_of(promise: Promise, path: Path | str) -> str:
     """The name of a look at a path; "" where it is not remembered: a log of inspect-ai counts by
     what else is evaluated.
     """
