@@ -65,6 +65,8 @@ def submitted(text: str) -> list[Named]:
 
     Any text may be given. Empty: it names no job.
     """
+    if not _SUBMITS.search(text):
+        return []  # in a log of many megabytes, no block of a submission
     jobs = _Jobs()
     action = subject = ""
     for number, line in enumerate(re.split(r"\r\n|\n|\r", text), 1):
