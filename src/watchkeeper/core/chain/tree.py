@@ -77,8 +77,7 @@ def hash_value(value: Any, salt: bytes) -> bytes:
 
 def _hash_object(value: Mapping[str, Any], seed: bytes) -> bytes:
     pieces = [_OBJECT]
-    for name in sorted(value):
-        encoded, framed = _framed(name)
+    for name, encoded, framed in _in_order(tuple(value)):
         salt = sha256(seed + encoded).digest()[:SALT_BYTES]
         pieces += (framed, hash_value(value[name], salt))
     return sha256(b"".join(pieces)).digest()
@@ -92,18 +91,23 @@ def _hash_list(value: Sequence[Any], seed: bytes) -> bytes:
     return sha256(b"".join(pieces)).digest()
 
 
-@functools.lru_cache(maxsize=1024)
-def _framed(name: str) -> tuple[bytes, bytes]:
-    """A part's name in bytes, and these as an object's hash has them: after their number."""
-    encoded = name.encode()
-    return encoded, len(encoded).to_bytes(4, "big") + encoded
+@functools.lru_cache(maxsize=1024)  # most events are of a few kinds
+def _in_order(names: tuple[str, ...]) -> list[tuple[str, bytes, bytes]]:
+    """The names of an object's parts in their order: each as it is, in bytes, and as an object's
+    hash has it, after the number of these bytes.
+    """
+    framed: list[tuple[str, bytes, bytes]] = []
+    for name in sorted(names):
+        encoded = name.encode()
+        framed.append((name, encoded, len(encoded).to_bytes(4, "big") + encoded))
+    return framed
 
 
 def join_object(parts: Mapping[str, bytes]) -> bytes:
     """The hash of an object from those of its parts."""
     pieces = [_OBJECT]
-    for name in sorted(parts):
-        pieces += (_framed(name)[1], parts[name])
+    for name, _, framed in _in_order(tuple(parts)):
+        pieces += (framed, parts[name])
     return sha256(b"".join(pieces)).digest()
 
 
