@@ -12,7 +12,13 @@ import pytest
 
 import watchkeeper as wk
 from watchkeeper.core.code import git
-from watchkeeper.core.events import RunEnded, RunStarted, StepFinished, StepStarted
+from watchkeeper.core.events import (
+    CodeCompared,
+    RunEnded,
+    RunStarted,
+    StepFinished,
+    StepStarted,
+)
 from watchkeeper.record.writing.manifest import fingerprint, rebuild
 
 
@@ -311,10 +317,10 @@ def test_the_start_knows_commit_and_changes(tmp_path, events):
     with wk.start_run(tmp_path / "runs", pipeline="p", code_folder=tmp_path) as run:
         pass
     (started,) = of_kind(events(run.folder), RunStarted)
-    assert (started.git_sha, started.git_branch, started.git_dirty) == (sha, "trunk", True)
-    assert (
-        f"Git: {sha} (trunk, with uncommitted changes)" in (run.folder / "logs/run.log").read_text()
-    )
+    assert (started.git_sha, started.git_branch) == (sha, "trunk")
+    (compared,) = of_kind(events(run.folder), CodeCompared)
+    assert compared.git_dirty
+    assert f"Git: {sha} (trunk)" in (run.folder / "logs/run.log").read_text()
 
 
 def test_the_recorder_tells_its_own_time(tmp_path, events):

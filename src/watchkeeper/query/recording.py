@@ -14,7 +14,7 @@ import msgspec
 from watchkeeper.core import journal, layout
 from watchkeeper.core.errors import Problem, UsageError, WatchkeeperError
 from watchkeeper.core.events import AnyEvent, Number, RunEnded, RunStarted, Unknown
-from watchkeeper.core.events.choose import all_of
+from watchkeeper.core.events.choose import all_of, with_code
 from watchkeeper.core.words import Words, words_of
 from watchkeeper.query.columns import Column, PlacedRow, columns_of
 from watchkeeper.report.notebook import Curve, Line, runs_html
@@ -330,7 +330,8 @@ def training_start(events: Sequence[AnyEvent | Unknown]) -> RunStarted | None:
     if not starts:
         return None
     starts.sort(key=lambda start: start.time)
-    return [start for start in starts if start.pipeline == starts[0].pipeline][-1]
+    last = [start for start in starts if start.pipeline == starts[0].pipeline][-1]
+    return with_code(last, events)
 
 
 def _ended(events: Sequence[AnyEvent | Unknown], started: RunStarted | None) -> RunEnded | None:

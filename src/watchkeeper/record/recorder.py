@@ -10,7 +10,7 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,6 +20,7 @@ from watchkeeper.core.errors import StorageError
 from watchkeeper.core.events import (
     AnyEvent,
     Checkpoint,
+    CodeCompared,
     Event,
     OutputFile,
     Renamed,
@@ -37,7 +38,7 @@ from watchkeeper.record.writing.leftout import WORDS, LeftOut, words_of
 from watchkeeper.record.writing.pen import ProcessWriter, SilentWriter
 from watchkeeper.record.writing.text_log import TextLog
 
-IN_MANIFEST = (StepFinished, Checkpoint, TableSealed, Renamed, RunEnded)
+IN_MANIFEST = (CodeCompared, StepFinished, Checkpoint, TableSealed, Renamed, RunEnded)
 """The events that the run's manifest is made of, besides its start."""
 
 E = TypeVar("E", bound=Event)
@@ -88,6 +89,8 @@ class Recorder:
         """The results of the run and of its stages, by path."""
         self.events: list[AnyEvent] = []
         """What the run's manifest is made of."""
+        self.on_look: Callable[[], None] = lambda: None
+        """Called after events, and now and then after rows."""
         self.recovered = spill.recover()
         """The files that a killed process had left on this node, and that are in place now."""
         self.pen = self._new_pen(rank)
@@ -97,7 +100,13 @@ class Recorder:
 
     def _new_pen(self, rank: Rank | None) -> ProcessWriter:
         if self.records:
-            return ProcessWriter(self.folder, self.pipeline, self.clock, revived=self._on_revived)
+            return ProcessWriter(
+                self.folder,
+                self.pipeline,
+                self.clock,
+                revived=self._on_revived,
+                looked=self._on_look,
+            )
         return SilentWriter(
             self.folder,
             self.pipeline,
@@ -182,6 +191,7 @@ class Recorder:
                 return None
             if isinstance(event, IN_MANIFEST) and event.writer == self.started.writer:
                 self.events.append(event)
+            self.on_look()
             return event
         return None
 
@@ -280,6 +290,9 @@ class Recorder:
         self.warn(
             "deleted", f"{path} was deleted while the run goes on; what it held is written again"
         )
+
+    def _on_look(self) -> None:
+        self.on_look()
 
     def _on_renamed(self, name: str, path: str, reason: str) -> None:
         """A file of ours lies under another name than readers would look for."""

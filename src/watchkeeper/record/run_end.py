@@ -11,6 +11,7 @@ from types import TracebackType
 from watchkeeper.core import layout
 from watchkeeper.core.errors import WatchkeeperError
 from watchkeeper.core.events import RowsSealed, RunEnded, SealedRows
+from watchkeeper.record.display.compared_code import ComparedCode
 from watchkeeper.record.display.display import Display
 from watchkeeper.record.recorder import Recorder
 from watchkeeper.record.results import Results
@@ -37,6 +38,7 @@ class RunEnd:
         results: Results,
         display: Display,
         limits: Limits,
+        code: ComparedCode,
         sidecar: Sidecar,
         ended: Callable[[], None],
     ) -> None:
@@ -50,6 +52,7 @@ class RunEnd:
         self._results = results
         self._display = display
         self._limits = limits
+        self._code = code
         self._sidecar = sidecar
         self._ended = ended
         self._rows_at_exit = -1
@@ -115,6 +118,7 @@ class RunEnd:
         recorder, rows = self._recorder, self._recorder.pen.rows
         if error is not None and status == "failed":
             self._say_failed(error)
+        self._code.close()
         sealed = self._seal_rows(hurried=status != "finished")
         duration_s = time.monotonic() - recorder.began
         # The times of several threads can come to more than there was.

@@ -35,7 +35,7 @@ from watchkeeper.core.events import (
     SchedulerFacts,
     Synced,
 )
-from watchkeeper.core.events.choose import all_of, of_kind
+from watchkeeper.core.events.choose import all_of, of_kind, with_code
 from watchkeeper.core.text import lazy
 from watchkeeper.core.text.redaction import redact, redact_words
 from watchkeeper.core.text.zones import zone_of
@@ -158,12 +158,13 @@ class CommandLog:
     def _events(self) -> tuple[RunStarted | None, RunEnded | None]:
         """The newest start that the run's journal has, and the end of it."""
         started, ended = None, None
-        for event in all_of(journal.read(self._run / layout.JOURNAL).events):
+        events = all_of(journal.read(self._run / layout.JOURNAL).events)
+        for event in events:
             if isinstance(event, RunStarted) and (started is None or event.time >= started.time):
                 started, ended = event, None
             elif isinstance(event, RunEnded) and started and event.writer == started.writer:
                 ended = event
-        return started, ended
+        return (with_code(started, events) if started else None), ended
 
     def _about(self) -> About:
         assert self._root is not None

@@ -68,20 +68,24 @@ class Code(NamedTuple):
 
 def of(place: Path) -> Code:
     """The code of a run that begins with the script `place`; of a folder, only the commit."""
-    place = Path(os.path.abspath(place))  # noqa: PTH100 - links stay
-    folder = next(folder for folder in (place, *place.parents) if folder.is_dir())
-    if folder != place and not is_installed(place):
-        files = hashes(place)
-    else:
-        files = {}
+    folder, files = begin(place)
     state = git.state(folder)
     if state.sha:
         fault = ""
     else:
         fault = git.refusal(folder)
-    return Code(
-        state, fault, place if folder == place else place.parent, files, uncommitted(folder, files)
-    )
+    return Code(state, fault, folder, files, uncommitted(folder, files))
+
+
+def begin(place: Path) -> tuple[Path, dict[Path, str]]:
+    """The folder of a script `place`, and the code's files with their hashes; of a folder, itself
+    and no file.
+    """
+    place = Path(os.path.abspath(place))  # noqa: PTH100 - links stay
+    folder = next(folder for folder in (place, *place.parents) if folder.is_dir())
+    if folder == place:
+        return place, {}
+    return place.parent, {} if is_installed(place) else hashes(place)
 
 
 def hashes(entry: Path) -> dict[Path, str]:
@@ -120,36 +124,44 @@ def uncommitted(folder: Path, files: Iterable[Path]) -> tuple[Path, ...]:
     """Those of the files that the repository of `folder` does not track, nor a submodule of it;
     none without one.
     """
+    sorted_files = sort_out(folder, files)
+    if sorted_files is None:
+        return ()
+    strangers, unsure = sorted_files
+    for top, places in unsure.items():
+        tracked = git.tracked(top, list(places.values()))
+        if tracked is not None:
+            strangers |= {path for path, real in places.items() if real not in tracked}
+    return tuple(path for path in files if path in strangers)
+
+
+def sort_out(
+    folder: Path, files: Iterable[Path]
+) -> tuple[set[Path], dict[Path, dict[Path, Path]]] | None:
+    """The files outside the repository of `folder`, and those that git is to be asked about: top of
+    the repository → file → where it really is. None where `folder` lies in no repository.
+    """
     top = git.holder_of(folder)
     if top is None:
-        return ()
+        return None
     places = _RealPlaces()
-    located = {path: places.of(path) for path in files}
     own = top.resolve()
     strangers: set[Path] = set()
     by_top: dict[Path, dict[Path, Path]] = {}
-    for path, (real, holder) in located.items():
+    for path in files:
+        real, holder = places.of(path)
         if holder is None or not holder.is_relative_to(own):
             strangers.add(path)
         else:
             by_top.setdefault(holder, {})[path] = real
-    for holder, inside in by_top.items():
-        strangers |= _untracked(holder, inside)
-    return tuple(path for path in located if path in strangers)
+    unsure = {holder: _unsure(holder, inside) for holder, inside in by_top.items()}
+    return strangers, {holder: inside for holder, inside in unsure.items() if inside}
 
 
-def _untracked(top: Path, places: Mapping[Path, Path]) -> set[Path]:
-    """Those of the files (path → where it really is) that the repository at `top` does not track;
-    none where git does not answer.
-    """
+def _unsure(top: Path, places: Mapping[Path, Path]) -> dict[Path, Path]:
+    """Those of the files that the index of the repository at `top` does not name for certain."""
     index = Index(top)
-    unsure = {path: real for path, real in places.items() if not index.names(real)}
-    if not unsure:
-        return set()
-    tracked = git.tracked(top, list(unsure.values()))
-    if tracked is None:
-        return set()
-    return {path for path, real in unsure.items() if real not in tracked}
+    return {path: real for path, real in places.items() if not index.names(real)}
 
 
 def is_installed(path: Path) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -49,7 +49,7 @@ _SHA = lazy.pattern(r"[0-9a-fA-F]{7,64}")
 _URL = lazy.pattern(r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?P<user>[^/]*@)?(?P<place>[^/@]+/.+)")
 _SCP = lazy.pattern(r"(?P<scheme>)(?P<user>[^/@:]+@)?(?P<place>[^/@:]{2,}:(?!/)[^@]+)")
 _NOT_SAFE = b"dubious ownership"
-_STATUS = (
+STATUS = (
     "status",
     "--porcelain=v2",
     "--branch",
@@ -83,12 +83,15 @@ class Git(NamedTuple):
 
 
 def state(folder: Path) -> Git:
-    """The commit of the folder's repository, and whether tracked files differ from it. Source of
-    the format: git-status(1), porcelain 2.
-    """
-    output = _ask(folder, *_STATUS, limit_s=LIMIT_S)
+    """The commit of the folder's repository, and whether tracked files differ from it."""
+    output = _ask(folder, *STATUS, limit_s=LIMIT_S)
     if output is None:
         return Git()
+    return state_in(output)
+
+
+def state_in(output: bytes) -> Git:
+    """What STATUS has answered. Source of the format: git-status(1), porcelain 2."""
     lines = output.decode("utf-8", "replace").splitlines()
     head = dict(
         line[2:].split(" ", 1) for line in lines if line.startswith("# ") and " " in line[2:]
@@ -153,14 +156,22 @@ def tracked(folder: Path, files: Sequence[Path]) -> frozenset[Path] | None:
     """Those of the files that the index of the folder's repository holds; None where git does not
     answer. All of them must lie in that repository, and in none of its submodules.
     """
-    names = [os.path.relpath(file, folder) for file in files]
-    output = _ask(
-        folder, "ls-files", "-z", "--", *(f":(literal){name}" for name in names), limit_s=LIMIT_S
-    )
+    output = _ask(folder, *which_tracked(folder, files), limit_s=LIMIT_S)
     if output is None:
         return None
+    return tracked_in(output, folder, files)
+
+
+def which_tracked(folder: Path, files: Iterable[Path]) -> list[str]:
+    """The words that ask git in that folder which of the files its index holds."""
+    names = (f":(literal){os.path.relpath(file, folder)}" for file in files)
+    return ["ls-files", "-z", "--", *names]
+
+
+def tracked_in(output: bytes, folder: Path, files: Iterable[Path]) -> frozenset[Path]:
+    """Those of the files that the answer to `which_tracked` names."""
     held = set(output.decode("utf-8", "surrogateescape").split("\0"))
-    return frozenset(file for file, name in zip(files, names, strict=True) if name in held)
+    return frozenset(file for file in files if os.path.relpath(file, folder) in held)
 
 
 def show(folder: Path, sha: str, path: Path) -> bytes | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from watchkeeper.core.code.git_head import folder_of
 from watchkeeper.core.disk.files import read_whole
 
 MOST_BYTES = 64 * 2**20
@@ -50,16 +51,7 @@ class Index:
 def _read(top: Path) -> bytes:
     """The bytes of an index of version 2; b"" of any other."""
     try:
-        folder = top / ".git"
-        if folder.is_file():  # a worktree or a submodule: `gitdir: PATH`
-            folder = (
-                top
-                / read_whole(folder)
-                .decode("utf-8", "surrogateescape")
-                .removeprefix("gitdir:")
-                .strip()
-            )
-        path = folder / "index"
+        path = folder_of(top) / "index"
         data = read_whole(path, MOST_BYTES)
     except (OSError, ValueError):
         return b""

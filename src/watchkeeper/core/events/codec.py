@@ -37,6 +37,7 @@ from watchkeeper.core.events.job import (
     Advanced,
     CadenceSet,
     Checkpoint,
+    CodeCompared,
     Interrupted,
     Progressed,
     Renamed,
@@ -71,7 +72,7 @@ AnyEvent = (
     | CancelAsked | RunStarted | StepStarted | StepFinished | Checkpoint | TableOpened | TableSealed
     | Progressed | CadenceSet | Interrupted | TimedOut | Stalled | Advanced | Answered | Vanished
     | Renamed | RowsSealed | RunEnded | Sealed | Chained | Tagged | Noted | Halted | Vouched
-    | UnsignedAllowed | Imported | Expected | Synced | Published
+    | UnsignedAllowed | Imported | Expected | Synced | Published | CodeCompared
 )  # fmt: skip
 # What the death of the node may not take: these are fsynced before `Writer.write` returns.
 DURABLE = frozenset(

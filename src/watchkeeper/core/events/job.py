@@ -20,13 +20,13 @@ from watchkeeper.core.events.base import (
 class RunStarted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run_started"):
     """A recorded run began. `config` is the user's own, as given; `seed` is the config's. `git_sha`
     is the commit of the script's repository ("" for none), `git_dirty` whether tracked files
-    differed from it (None: it could not be told). `world_size` is how many processes work together,
-    of which this one records; `execution` counts their elastic restarts, from 1. `code` maps the
-    program's own files (core/code/code_files.py), relative to the script's folder, to their sha256,
-    and `uncommitted` names those that the commit does not hold; `git_fault` is why git told nothing
-    of a repository that is there. `name` and `tags` are the program's own words for the run.
-    `environment_sha256` names the object that says what is installed (core/code/environment.py; "":
-    nobody looked).
+    differed from it (None: it could not be told, or CodeCompared says it). `world_size` is how many
+    processes work together, of which this one records; `execution` counts their elastic restarts,
+    from 1. `code` maps the program's own files (core/code/code_files.py), relative to the script's
+    folder, to their sha256, and `uncommitted` names those that the commit does not hold;
+    `git_fault` is why git told nothing of a repository that is there. `name` and `tags` are the
+    program's own words for the run. `environment_sha256` names the object that says what is
+    installed (core/code/environment.py; "": nobody looked).
     """
 
     run_id: str
@@ -47,6 +47,16 @@ class RunStarted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run_
     name: FreeText = ""
     tags: tuple[FreeText, ...] = ()
     environment_sha256: str = ""
+
+
+class CodeCompared(Event, frozen=True, kw_only=True, omit_defaults=True, tag="code_compared"):
+    """How the code of the run that this writer started compares with its commit, as git said after
+    the start: the fields are those of RunStarted, and stand in their place.
+    """
+
+    git_dirty: bool | None = None
+    uncommitted: tuple[FilePath, ...] = ()
+    git_fault: FreeText = ""
 
 
 class StepStarted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="step_started"):

@@ -21,7 +21,7 @@ from watchkeeper.core.disk.files import read_if_any, read_whole
 from watchkeeper.core.disk.objects import read_kept
 from watchkeeper.core.errors import UsageError
 from watchkeeper.core.events import Checkpoint, Documented, Intended, RunStarted
-from watchkeeper.core.events.choose import Events, of_kind
+from watchkeeper.core.events.choose import Events, all_of, of_kind, with_code
 from watchkeeper.core.journal import encode_json
 from watchkeeper.core.state import Attempt, fold
 from watchkeeper.publish.chain.heads import Head, heads_of, to_document
@@ -120,6 +120,7 @@ def _of_recording(root: Path, folder: Path, events: Events, source: Source = "in
     its own word; else of `source`.
     """
     start = max(of_kind(events, RunStarted), key=lambda one: one.time)
+    start = with_code(start, all_of(events))
     places = [folder / event.path for event in of_kind(events, Checkpoint)]
     if _is_among(root, places):
         source = "observed"

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from watchkeeper.core.errors import Problem
 from watchkeeper.core.events import Intended, RunStarted
+from watchkeeper.core.events.choose import with_code
 from watchkeeper.core.settings import load
 from watchkeeper.launch.plan import Selection
 from watchkeeper.launch.retries import Rules
@@ -286,7 +287,7 @@ def _started(subject: Subject) -> RunStarted | None:
     """The last start of the newest attempt."""
     for event in reversed(subject.newest_events):
         if isinstance(event, RunStarted):
-            return event
+            return with_code(event, subject.newest_events)
     return None
 
 

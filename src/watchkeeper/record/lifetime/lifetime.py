@@ -15,6 +15,7 @@ from watchkeeper.core.code import environment
 from watchkeeper.core.disk import objects
 from watchkeeper.core.journal import Clock
 from watchkeeper.record import attempt as attempts
+from watchkeeper.record.display.compared_code import ComparedCode
 from watchkeeper.record.display.display import Display
 from watchkeeper.record.options import COMMAND, Options, seed_of
 from watchkeeper.record.ranks import Rank
@@ -27,7 +28,7 @@ from watchkeeper.record.stages.stages import Stages
 from watchkeeper.record.start_place import Place
 from watchkeeper.record.stopping.overruns import Overruns
 from watchkeeper.record.stopping.stops import Stops
-from watchkeeper.record.writing.manifest import code_of, opening
+from watchkeeper.record.writing.manifest import opening
 
 
 class Lifetime:
@@ -71,6 +72,7 @@ class Lifetime:
         self.overruns = Overruns(
             recorder, training_step=display.training_step, count=display.count_timeout
         )
+        self._code = ComparedCode(recorder)
         self._sidecar = Sidecar()
         self.end = RunEnd(
             recorder,
@@ -79,6 +81,7 @@ class Lifetime:
             results=self.results,
             display=display,
             limits=self.overruns.limits,
+            code=self._code,
             sidecar=self._sidecar,
             ended=lambda: ended(self),
         )
@@ -92,7 +95,7 @@ class Lifetime:
             StorageError: it cannot be written.
         """
         recorder, options, rank = self.recorder, self.recorder.options, self.recorder.rank
-        code = code_of(options.code_folder)
+        code = self._code.begin(options.code_folder)
         recorder.start(
             attempt=str(attempt.folder) if attempt else "",
             job_id=attempt.job_id if attempt else "",
@@ -233,6 +236,7 @@ class Lifetime:
     def after_fork(self) -> None:
         """In the child: the parent's files and locks are the parent's."""
         self.recorder.after_fork()
+        self._code.after_fork()
         self.stages.after_fork()
         self.overruns.limits.after_fork()
         self._sidecar.after_fork()

@@ -18,11 +18,11 @@ import msgspec
 
 from watchkeeper.core import layout
 from watchkeeper.core.code import code_files
-from watchkeeper.core.code.code_files import Code
 from watchkeeper.core.disk.files import open_regular, read_whole
 from watchkeeper.core.events import (
     AnyEvent,
     Checkpoint,
+    CodeCompared,
     Event,
     Number,
     OutputFile,
@@ -33,7 +33,7 @@ from watchkeeper.core.events import (
     TableSealed,
     Unknown,
 )
-from watchkeeper.core.events.choose import Events, of_kind
+from watchkeeper.core.events.choose import Events, of_kind, with_code
 from watchkeeper.core.journal import SUFFIX, encode_json, read
 from watchkeeper.record.writing.homes import Homes
 from watchkeeper.record.writing.leftout import words_of
@@ -50,14 +50,14 @@ CODE_NAMES = 5  # of files that no commit holds, in the log's first lines
 EARLIER_RUNS = 50  # how many are looked through for a finished step
 
 
-def code_of(place: Path | None) -> Code:
-    """The code of this run: that of `place`, a script or a folder; None: of the running program. A
-    notebook, a prompt and an installed program have the working directory's commit, and no file.
+def place_of_code(place: Path | None) -> Path:
+    """Where this run's code begins: at `place`, a script or a folder; None: at the running program.
+    A notebook, a prompt and an installed program have the working directory, and no file.
     """
     main = getattr(sys.modules.get("__main__"), "__file__", None)
     if place is None and main and not code_files.is_installed(Path(main)):
         place = Path(main)
-    return code_files.of(place or Path.cwd())
+    return place or Path.cwd()
 
 
 # ── files and fingerprints
@@ -240,6 +240,7 @@ def run_manifest(events: Sequence[AnyEvent | Unknown]) -> bytes | None:
     ended = next((event for event in events if isinstance(event, RunEnded)), None)
     if started is None or ended is None:
         return None
+    started = with_code(started, events)
     return encode_json(
         {
             "run_id": started.run_id,
@@ -398,7 +399,15 @@ def _git_line(event: RunStarted) -> str:
     """The commit, and what ran that it does not hold."""
     if not event.git_sha:
         return "Git: no commit" + (f": {event.git_fault}" if event.git_fault else "")
-    words = [event.git_branch, *(["with uncommitted changes"] if event.git_dirty else [])]
+    words = [event.git_branch, changes_of(event)]
+    return f"Git: {event.git_sha} ({', '.join(filter(None, words))})"
+
+
+def changes_of(event: RunStarted | CodeCompared) -> str:
+    """What ran that the commit does not hold, in words; "" where nobody knows, and the reason where
+    it is known.
+    """
+    words = ["with uncommitted changes"] if event.git_dirty else []
     if event.uncommitted:
         more = len(event.uncommitted) - CODE_NAMES
         names = ", ".join(event.uncommitted[:CODE_NAMES]) + (
@@ -407,7 +416,9 @@ def _git_line(event: RunStarted) -> str:
         words.append(f"not in the commit: {names}")
     elif event.git_dirty is False:
         words.append("clean")
-    return f"Git: {event.git_sha} ({', '.join(words)})"
+    elif event.git_dirty is None and event.git_fault:
+        words.append(f"whether there are uncommitted changes is unknown: {event.git_fault}")
+    return ", ".join(words)
 
 
 def _flat(config: Any, prefix: str = "") -> Iterator[tuple[str, object]]:

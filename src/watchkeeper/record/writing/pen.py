@@ -38,11 +38,14 @@ class ProcessWriter:
         clock: Clock,
         *,
         revived: Callable[[Path], None] = lambda path: None,
+        looked: Callable[[], None] = lambda: None,
     ) -> None:
-        """`revived` gets the path of a file of rows that was deleted under us, and made again."""
+        """`revived` gets the path of a file of rows that was deleted under us, and made again;
+        `looked` is called now and then after a row.
+        """
         self.pid = os.getpid()
         self.writer = Writer(folder / layout.JOURNAL, pipeline, clock=clock)
-        self.rows = RowFile(folder, self.writer.id, clock, revived=revived)
+        self.rows = RowFile(folder, self.writer.id, clock, revived=revived, looked=looked)
         self.said: set[str] = set()
         self.ended = False
         self._spent_s = 0.0
@@ -55,6 +58,11 @@ class ProcessWriter:
     def spent_s(self) -> float:
         """How long writing has taken so far, in seconds."""
         return self._spent_s + self.rows.spent_s
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether an event is being written: by another thread, or below this signal handler."""
+        return self._writing
 
     def write(self, kind: type[E], **fields: object) -> E:
         """Append one event to the journal and return it; raises what `Writer.write` raises."""

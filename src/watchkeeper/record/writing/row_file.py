@@ -33,14 +33,18 @@ class RowFile:
         *,
         depth: int = 0,
         revived: Callable[[Path], None] = lambda path: None,
+        looked: Callable[[], None] = lambda: None,
     ) -> None:
-        """`revived` is told the path of a file that was deleted under us, and made again."""
+        """`revived` gets the path of a file that was deleted under us, and made again; `looked` is
+        called after a row, at most once in LOOK_S.
+        """
         self._kept = 0
         self._lost = 0
         self._spent_s = 0.0
         self._step: object = None
         self._place = (folder, writer, clock, depth)
         self._revived = revived
+        self._looked = looked
         self._look_due = 0.0
         self._inners: dict[None, RowFile] = {}  # at most one
         self._clock = (
@@ -116,6 +120,8 @@ class RowFile:
         self._look_due = now + LOOK_S
         if self._file.revive():
             self._revived(self._file.path)
+        if not self._file.spilling:  # what else is written might hang
+            self._looked()
 
     def _for_handler(self) -> RowFile:
         folder, writer, clock, depth = self._place

@@ -1,0 +1,68 @@
+"""The rows of the recorder: what it costs the program that it records."""
+
+from __future__ import annotations
+
+import itertools
+import resource
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from time import process_time
+
+import watchkeeper as wk
+from bench.scale.rows import Pair, Row
+
+_STARTS = 20  # of a run, in one measurement
+
+
+def _own_s(work: Callable[[], object], times: int = 1) -> float:
+    """The CPU seconds of one call in this process; processes that it starts work beside it."""
+    began = process_time()
+    for _ in range(times):
+        work()
+    return (process_time() - began) / times
+
+
+def _children_s(work: Callable[[], object], times: int) -> float:
+    """The CPU seconds of the processes that one call starts and waits for."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    for _ in range(times):
+        work()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return spent / times
+
+
+def _repository(folder: Path) -> Path:
+    folder.mkdir()
+    for number in range(200):
+        (folder / f"module{number}.py").write_text(f"x = {number}\n")
+    identity = ("-c", "user.name=bench", "-c", "user.email=bench@localhost")
+    for words in (("init", "-q"), ("add", "-A"), (*identity, "commit", "-q", "-m", "bench")):
+        subprocess.run(["git", "-C", str(folder), *words], check=True)
+    return folder
+
+
+def _start_and_close(folder: Path, items: int) -> Pair:
+    """A run that begins and ends, in a repository; its baseline is one `git status` there."""
+    del items
+    repository = _repository(folder / "repository")
+    numbers = itertools.count()
+
+    def start_and_close() -> None:
+        wk.start_run(
+            folder=folder / f"run{next(numbers)}",
+            pipeline="bench",
+            code_folder=repository / "module1.py",
+            console=False,
+            sidecar=False,
+        ).close()
+
+    status = ["git", "-C", str(repository), "status", "--porcelain"]
+    return Pair(
+        ours=lambda: _own_s(start_and_close, _STARTS),
+        baseline=lambda: _children_s(lambda: subprocess.run(status, check=True), _STARTS),
+    )
+
+
+ROWS = (Row("start_run and close", 0, _start_and_close, "git status", most_ratio=6, rounds=5),)
