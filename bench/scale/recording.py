@@ -6,12 +6,18 @@ import itertools
 import resource
 import subprocess
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import process_time
+from typing import Any
+
+import msgspec
 
 import watchkeeper as wk
 from bench.scale.rows import Pair, Row
+from watchkeeper.runfolder.rows import encode_row
 
+_BEGAN = datetime(2026, 3, 11, tzinfo=UTC)
 _STARTS = 20  # of a run, in one measurement
 
 
@@ -65,4 +71,27 @@ def _start_and_close(folder: Path, items: int) -> Pair:
     )
 
 
-ROWS = (Row("start_run and close", 0, _start_and_close, "git status", most_ratio=6, rounds=5),)
+def _read_rows(folder: Path, items: int) -> Pair:
+    """All rows of a run; its baseline decodes each line into a dictionary, and keeps none."""
+    place = folder / ".watchkeeper/metrics/writer.jsonl"
+    place.parent.mkdir(parents=True)
+    with place.open("wb") as file:
+        for step in range(items):
+            time = _BEGAN + timedelta(microseconds=1_234_567 * step)
+            file.write(encode_row(time, step, {"loss": 1 / (step + 1)}))
+    decode = msgspec.json.Decoder(dict[str, Any]).decode
+
+    def decode_all() -> None:
+        with place.open("rb") as file:
+            for line in file:
+                decode(line)
+
+    return Pair(
+        ours=lambda: _own_s(lambda: wk.read_rows(folder)), baseline=lambda: _own_s(decode_all)
+    )
+
+
+ROWS = (
+    Row("start_run and close", 0, _start_and_close, "git status", most_ratio=6, rounds=5),
+    Row("read_rows", 100_000, _read_rows, "decode each line", 3, 1.15),
+)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from watchkeeper.core.errors import UsageError
 from watchkeeper.query import frames
 from watchkeeper.query.columns import OURS, PlacedRow, columns_of
-from watchkeeper.runfolder.rows import Row
+from watchkeeper.runfolder.columns.held import Row
 
 NOON = datetime(2026, 3, 11, 12, tzinfo=UTC)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import assert_type
 
@@ -53,7 +54,7 @@ def save() -> None:
 
 
 rows, problems = wk.read_rows("artifacts/r8")
-assert_type(rows, list[wk.Row])
+assert_type(rows, Sequence[wk.Row])
 assert_type(problems, list[wk.Problem])
 
 recording = wk.load("artifacts/r8", "artifacts/r16", all_rows=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Literal, NamedTuple
 
-from watchkeeper.runfolder.rows import Row
+from watchkeeper.runfolder.columns.held import Row
 from watchkeeper.runfolder.values import spell
 
 Kind = Literal["text", "int", "float", "bool", "time"]

@@ -18,10 +18,10 @@ from watchkeeper.core.events.choose import all_of, with_code
 from watchkeeper.core.words import Words, words_of
 from watchkeeper.query.columns import Column, PlacedRow, columns_of
 from watchkeeper.report.notebook import Curve, Line, runs_html
+from watchkeeper.runfolder.columns.held import Row
 from watchkeeper.runfolder.executions import cuts
 from watchkeeper.runfolder.losses import TRAIN_LOSS, VAL_LOSS
 from watchkeeper.runfolder.metric_rows import RecordedExecution, recorded_executions, value_of
-from watchkeeper.runfolder.rows import Row
 from watchkeeper.runfolder.search import run_folders
 from watchkeeper.runfolder.values import Metric
 

@@ -9,7 +9,8 @@ from watchkeeper.record.start import start_run
 from watchkeeper.record.stopping.interrupts import Interrupted
 from watchkeeper.record.stopping.limits import Limit
 from watchkeeper.record.writing.tables import Table, read_table
-from watchkeeper.runfolder.rows import Row, read_rows
+from watchkeeper.runfolder.columns.held import Row
+from watchkeeper.runfolder.rows import read_rows
 
 __all__ = [
     "Cadence",

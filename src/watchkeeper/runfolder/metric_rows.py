@@ -17,6 +17,7 @@ from watchkeeper.core import journal, layout
 from watchkeeper.core.errors import Problem
 from watchkeeper.core.events import AnyEvent, Opened, RunStarted, Unknown
 from watchkeeper.runfolder import rows
+from watchkeeper.runfolder.columns import held
 from watchkeeper.runfolder.executions import Execution, Row
 from watchkeeper.runfolder.values import unspell
 
@@ -30,7 +31,7 @@ class _Writer(msgspec.Struct):
     id: str
     started: RunStarted | None = None
     boot: str = ""
-    rows: list[rows.Row] = []
+    rows: Sequence[held.Row] = ()
     has_rows: bool = False
 
     @property
@@ -47,7 +48,7 @@ class RecordedExecution(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     execution: Execution
-    rows: list[rows.Row]
+    rows: list[held.Row]
 
 
 class ExecutionFiles(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 
 from watchkeeper.core import layout
 from watchkeeper.core.disk.files import lines_of, open_regular
 from watchkeeper.core.errors import Problem
+from watchkeeper.runfolder.columns.decoding import DAMAGE, Decoding
+from watchkeeper.runfolder.columns.held import Row, Rows
 from watchkeeper.runfolder.values import (
     INT_BITS,
     Metric,
@@ -36,25 +38,9 @@ OUR_FIELDS = frozenset({"time", "step"})
 _encode = msgspec.json.Encoder().encode
 _PLAIN = frozenset({int, float})
 _MOST = sys.float_info.max
+_PIECE_BYTES = 64 * 1024
+"""How much is decoded at once: what a processor has at hand."""
 _decoder = msgspec.json.Decoder(dict[str, Any])
-_DAMAGE = (
-    msgspec.DecodeError,
-    msgspec.ValidationError,
-    KeyError,
-    UnicodeDecodeError,
-    RecursionError,
-)
-
-
-class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One acknowledged row. `step` is None where the caller gave None; non-finite numbers are
-    floats again.
-    """
-
-    time: datetime
-    step: Metric
-    metrics: dict[str, Metric]
-    writer: str
 
 
 def _free_name(name: str, *taken: Container[str]) -> str:
@@ -135,11 +121,11 @@ def decode_fields(line: bytes) -> dict[str, Any] | None:
     """
     try:
         return _decoder.decode(_behind_hole(line))
-    except _DAMAGE:
+    except DAMAGE:
         return None
 
 
-def read_file(path: Path, most_bytes: int | None = None) -> tuple[list[Row], list[Problem]]:
+def read_file(path: Path, most_bytes: int | None = None) -> tuple[Rows, list[Problem]]:
     """The rows of one writer's file, in the order written, and the damaged lines.
 
     `most_bytes` bounds how much of the file's end is read; None: all of it. A line without an end
@@ -149,31 +135,36 @@ def read_file(path: Path, most_bytes: int | None = None) -> tuple[list[Row], lis
         OSError: the file cannot be read.
     """
     writer = path.name.partition(".")[0]
-    rows: list[Row] = []
+    rows = Rows()
     problems: list[Problem] = []
-    for where, line in _lines(path, most_bytes):
-        row, damage = _decode_row(line, writer)
-        if row is not None:
-            rows.append(row)
-        if damage:
-            problem = Problem(
-                where=where,
-                message=f"damaged row: {damage}",
-                hint="the other rows are read",
-                code="unreadable",
-            )
-            problems.append(problem)
+    decoding = Decoding()
+    with open_regular(path) as file:
+        is_whole = _seek_end(file, most_bytes)
+        number = 1
+        for data in _pieces(file):
+            columns = decoding.columns_of(data)
+            if columns is None:
+                own, damages = _line_by_line(data, writer)
+                rows.add_rows(own)
+                problems += [
+                    _damaged(f"{path}:{number + line}" if is_whole else str(path), damage)
+                    for line, damage in damages
+                ]
+            else:
+                rows.add(writer, columns)
+            number += data.count(b"\n")
     return rows, problems
 
 
-def read_rows(run_folder: str | os.PathLike[str]) -> tuple[list[Row], list[Problem]]:
+def read_rows(run_folder: str | os.PathLike[str]) -> tuple[Sequence[Row], list[Problem]]:
     """Read the metric rows of a run: the writers in the order of their start, each writer's rows in
     the order written; and a problem for each damaged line.
 
-    Rows of every execution are returned, also those that a later one superseded. A torn last line
-    is no problem. A folder without rows has none.
+    Rows of every execution are returned, also those that a later one superseded. They are held as
+    columns of numbers, and each is made when it is asked for: `list(rows)` is a list of them, and
+    takes several times the memory. A torn last line is no problem. A folder without rows has none.
     """
-    rows: list[Row] = []
+    rows = Rows()
     problems: list[Problem] = []
     for path in files_of(Path(run_folder)):
         try:
@@ -185,7 +176,7 @@ def read_rows(run_folder: str | os.PathLike[str]) -> tuple[list[Row], list[Probl
                 )
             )
             continue
-        rows += own
+        rows.extend(own)
         problems += damaged
     return rows, problems
 
@@ -197,32 +188,62 @@ def files_of(run_folder: Path) -> list[Path]:
     return sorted((run_folder / layout.METRICS).glob(f"*{SUFFIX}"))
 
 
-def _lines(path: Path, most_bytes: int | None) -> Iterator[tuple[str, bytes]]:
-    """The whole lines of a file, each with its place, PATH:NUMBER. The number is left out where the
-    beginning of the file is not read.
+def _seek_end(file: BinaryIO, most_bytes: int | None) -> bool:
+    """Go to where the last `most_bytes` begin with a line; whether that is the whole file."""
+    if most_bytes is None:
+        return True
+    if file.seek(0, os.SEEK_END) <= most_bytes:
+        file.seek(0)
+        return True
+    file.seek(-most_bytes, os.SEEK_END)
+    next(lines_of(file), b"")  # most likely the second half of a line
+    return False
+
+
+def _pieces(file: BinaryIO) -> Iterator[bytes]:
+    """The rest of a file in pieces of whole lines. Of a line that is too long only the beginning is
+    kept.
     """
-    with open_regular(path) as file:
-        is_whole = most_bytes is None or file.seek(0, os.SEEK_END) <= most_bytes
-        if most_bytes is None or is_whole:
-            file.seek(0)
-        else:
-            file.seek(-most_bytes, os.SEEK_END)
-            next(lines_of(file), b"")  # most likely the second half of a line
-        for number, line in enumerate(lines_of(file), 1):
-            if not line.endswith(b"\n"):
-                return
-            yield (f"{path}:{number}" if is_whole else str(path)), line
+    while data := file.read(_PIECE_BYTES):
+        if not data.endswith(b"\n"):
+            data += next(lines_of(file), b"")
+        if not data.endswith(b"\n"):
+            data = data[: data.rfind(b"\n") + 1]
+        if data:
+            yield data
+
+
+def _line_by_line(data: bytes, writer: str) -> tuple[list[Row], list[tuple[int, str]]]:
+    """The rows of some lines; and what is damaged, by the number of the line, counted from 0."""
+    rows: list[Row] = []
+    damages: list[tuple[int, str]] = []
+    for number, line in enumerate(data.split(b"\n")[:-1]):
+        row, damage = _decode_row(line, writer)
+        if row is not None:
+            rows.append(row)
+        if damage:
+            damages.append((number, damage))
+    return rows, damages
+
+
+def _damaged(where: str, damage: str) -> Problem:
+    return Problem(
+        where=where,
+        message=f"damaged row: {damage}",
+        hint="the other rows are read",
+        code="unreadable",
+    )
 
 
 def _decode_row(line: bytes, writer: str) -> tuple[Row | None, str]:
     """The row on a line, None if there is none; and what is damaged on the line, "" for nothing."""
     try:
         return _row(_decoder.decode(line), writer), ""
-    except _DAMAGE as error:
+    except DAMAGE as error:
         damage = str(error)
     try:
         return _row(_decoder.decode(_behind_hole(line)), writer), damage
-    except _DAMAGE:
+    except DAMAGE:
         return None, damage
 
 

@@ -18,9 +18,9 @@ from watchkeeper.query.catalogue.curves import Curves, drawn, plain, read_quickl
 from watchkeeper.query.catalogue.entry import SPARK_VALUES, Entry, Figure, medians
 from watchkeeper.query.recording import RecordedRun, read_run
 from watchkeeper.reading import settings
+from watchkeeper.runfolder.columns.held import Row
 from watchkeeper.runfolder.metric_rows import value_of
 from watchkeeper.runfolder.planned_steps import PlannedSteps
-from watchkeeper.runfolder.rows import Row
 
 _MOST_ERROR = 200  # characters
 
