@@ -7,10 +7,10 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 
-from bench.scale import commands, recording, watching
+from bench.scale import commands, logs, recording, watching
 from bench.scale.rows import Result, Row, measure
 
-ROWS: tuple[Row, ...] = (*commands.ROWS, *watching.ROWS, *recording.ROWS)
+ROWS: tuple[Row, ...] = (*commands.ROWS, *watching.ROWS, *recording.ROWS, *logs.ROWS)
 
 
 def main() -> int:

@@ -19,6 +19,7 @@ from watchkeeper.core.events import (
     StepFinished,
     StepStarted,
 )
+from watchkeeper.record.display import compared_code
 from watchkeeper.record.writing.manifest import fingerprint, rebuild
 
 
@@ -298,7 +299,7 @@ def test_inputs_that_cannot_be_read_only_prevent_reuse(tmp_path, caplog):
     assert "its inputs could not be read, and it is not reused" in caplog.text
 
 
-def test_the_start_knows_commit_and_changes(tmp_path, events):
+def test_the_start_knows_commit_and_changes(tmp_path, events, monkeypatch):
     """The run's start names the commit, the branch and whether tracked files were changed; no
     repository is no error.
     """
@@ -314,6 +315,7 @@ def test_the_start_knows_commit_and_changes(tmp_path, events):
     assert git.state(tmp_path) == (sha, "trunk", False)
     (tmp_path / "file").write_text("2")
     assert git.state(tmp_path) == (sha, "trunk", True)
+    monkeypatch.setattr(compared_code, "LIMIT_S", 300.0)
     with wk.start_run(tmp_path / "runs", pipeline="p", code_folder=tmp_path) as run:
         pass
     (started,) = of_kind(events(run.folder), RunStarted)

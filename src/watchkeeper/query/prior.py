@@ -22,7 +22,7 @@ from watchkeeper.reading import configs
 from watchkeeper.report.compare import prior
 from watchkeeper.report.compare.prior import Match, Work
 from watchkeeper.report.runlog.experiments_table import Row, parse_experiments
-from watchkeeper.report.runlog.read import Log
+from watchkeeper.report.runlog.read import Log, RowIndex
 from watchkeeper.report.runlog.read import read as read_log
 from watchkeeper.watch.logs import run_log_folder
 from watchkeeper.watch.logs.log_files import root_of
@@ -193,7 +193,7 @@ def _unread(where: str, what: str) -> Problem:
     )
 
 
-def _read(root: Path, works: list[Work], unread: list[Problem]) -> tuple[list[Log], list[Row]]:
+def _read(root: Path, works: list[Work], unread: list[Problem]) -> tuple[list[Log], RowIndex]:
     """The logs that may be of one of these works, and the rows of the tables that compare them.
     Those that could not be read are added to `unread`.
     """
@@ -209,7 +209,7 @@ def _read(root: Path, works: list[Work], unread: list[Problem]) -> tuple[list[Lo
             rows += parse_experiments(file.text)
         elif prior.may_match(file.text, works) and (log := read_log(file)) is not None:
             logs.append(log)
-    return logs, rows
+    return logs, RowIndex(rows)
 
 
 def _shown(match: Match, root: Path) -> str:

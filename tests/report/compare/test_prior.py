@@ -7,6 +7,7 @@ import pytest
 from tests.report.compare.test_sides import LOG, log_of
 from watchkeeper.report.compare.prior import Work, fingerprint, matches, may_match, says_dirty
 from watchkeeper.report.runlog.experiments_table import Row, parse_experiments
+from watchkeeper.report.runlog.read import RowIndex
 
 HAND = Work(
     key="train",
@@ -45,7 +46,7 @@ def test_a_log_by_hand_is_found_by_its_words() -> None:
     """A log of the same script, configuration, dataset and settings is named with its outcome and a
     person's verdict.
     """
-    (found,) = matches(HAND, [log_of(LOG)], parse_experiments(TABLE))
+    (found,) = matches(HAND, [log_of(LOG)], RowIndex(parse_experiments(TABLE)))
     assert str(found) == (
         "tried before: run_logs/2026-03-11_train.md (completed, val_loss 0.028, keep: 'baseline', "
         "code may differ: uncommitted changes, matched by its words)"
@@ -97,7 +98,9 @@ def test_the_fingerprint_decides_where_there_is_one() -> None:
 def test_the_newest_comes_first_and_a_discard_is_said() -> None:
     """Of several matches the newest is first, and what people decided of each is told."""
     logs = [log_of(LOG, "2026-03-10_train.md"), log_of(LOG)]
-    found = matches(HAND, logs, [Row(1, "train_2026-03-10", {"status": "discard", "notes": "n/a"})])
+    found = matches(
+        HAND, logs, RowIndex([Row(1, "train_2026-03-10", {"status": "discard", "notes": "n/a"})])
+    )
     assert [one.path[-19:-3] for one in found] == ["2026-03-11_train", "2026-03-10_train"]
     assert found[1].verdict == "discard" and "discard" in str(found[1]) and found[0].verdict == ""
 

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from tests.runlogs import GENERATED
 from watchkeeper.report.runlog import timeline
 from watchkeeper.report.runlog.timeline import (
-    names,
     parse_timeline,
     with_entries,
     with_entry,
 )
+from watchkeeper.report.runlog.timeline_names import TimelineNames
 
 NEW, DAY = "2026-05-06_wide.md", date(2026, 5, 6)
 FORMS = [
@@ -57,7 +57,7 @@ def test_a_new_entry_takes_the_form_of_the_others(before: str, line: str) -> Non
     for text in (before, "# Timeline\n\n" + before):
         after = with_entry(text, NEW, DAY, "arm")
         assert after == text + line
-        assert with_entry(after, NEW, DAY, "arm") is None and names(after, NEW)
+        assert with_entry(after, NEW, DAY, "arm") is None and TimelineNames(after).has(NEW)
 
 
 def test_a_list_with_the_newest_on_top_gets_the_new_one_there() -> None:
@@ -117,7 +117,7 @@ def test_a_log_is_named_in_any_form(text: str, named: bool) -> None:
     """The file, its name without the ending, or date and task in one line name a log; a longer name
     does not.
     """
-    assert names(text, NEW) is named
+    assert TimelineNames(text).has(NEW) is named
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

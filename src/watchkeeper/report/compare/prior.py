@@ -18,9 +18,8 @@ from watchkeeper.core.text import lazy
 from watchkeeper.report.runlog import facts
 from watchkeeper.report.runlog.code_state import commit_of
 from watchkeeper.report.runlog.document import Field
-from watchkeeper.report.runlog.experiments_table import Row
 from watchkeeper.report.runlog.figures import SETTINGS_FIELDS
-from watchkeeper.report.runlog.read import CONFIG, Log, answers, filled, is_none, is_row_of
+from watchkeeper.report.runlog.read import CONFIG, Log, RowIndex, answers, filled, is_none
 from watchkeeper.report.runlog.standing import standing
 
 FIELD = "fingerprint"
@@ -93,11 +92,11 @@ def fingerprint(script_sha256: str, configs: Iterable[str], args: Sequence[str] 
     return hashlib.sha256(whole.encode()).hexdigest()[:12]
 
 
-def matches(work: Work, logs: Sequence[Log], tables: Sequence[Row] = ()) -> list[Match]:
+def matches(work: Work, logs: Sequence[Log], tables: RowIndex | None = None) -> list[Match]:
     """The logs of the same work, the newest first. Empty: it was never tried, as far as they say.
 
-    A log with a fingerprint is matched by that alone; any other by its words. `tables` are rows of
-    `experiments.md`, which give the verdict and the notes.
+    A log with a fingerprint is matched by that alone; any other by its words. `tables` holds the
+    rows of `experiments.md`, which give the verdict and the notes; None: there are none.
     """
     same = []
     for log in sorted(logs, key=lambda log: (log.day, log.file.path), reverse=True):
@@ -244,12 +243,11 @@ def _differs(work: Work, fields: Mapping[str, str], dirty: bool) -> Iterable[str
         yield f"dataset differs: {fields['dataset'][:60]} then"
 
 
-def _row(log: Log, tables: Sequence[Row]) -> Mapping[str, str]:
+def _row(log: Log, tables: RowIndex | None) -> Mapping[str, str]:
     """The cells of a log's row in `experiments.md`, by column. Empty: it has none."""
-    for row in tables:
-        if is_row_of(row, log):
-            return row.cells
-    return {}
+    if tables is None:
+        return {}
+    return next((row.cells for row in tables.of(log)), {})
 
 
 def _loss(log: Log, in_table: str) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from datetime import date
-from itertools import chain, pairwise
+from itertools import pairwise
 from pathlib import PurePosixPath
 
 from watchkeeper.core.text import lazy
@@ -16,8 +16,9 @@ from watchkeeper.report.runlog.dates import Stamp, day_in, human, human_date, mo
 from watchkeeper.report.runlog.document import Edit, Field, Item, deep
 from watchkeeper.report.runlog.experiments_table import Row, parse_experiments
 from watchkeeper.report.runlog.file import File
-from watchkeeper.report.runlog.read import Log, filled, is_row_of
-from watchkeeper.report.runlog.timeline import Entry, Timeline, names, parse_timeline
+from watchkeeper.report.runlog.read import Log, RowIndex, filled
+from watchkeeper.report.runlog.timeline import Entry, Timeline, parse_timeline
+from watchkeeper.report.runlog.timeline_names import TimelineNames
 
 MOST_IN_ONE_FOLDER = 10
 _AGAIN = lazy.pattern(r"\b(?:resum|re-?run|continu|re-?queue|attempt|second|again)", re.IGNORECASE)
@@ -174,8 +175,9 @@ def _timeline(
     for entry in timeline.entries:
         yield from _entry_date(path, entry)
     yield from _undated(path, timeline)
+    named = TimelineNames(text)
     for log in members:
-        if not names(text, log.file.name):
+        if not named.has(log.file.name):
             what = f"{quoted(log.file.name)} is missing"
             yield finding("WK902", path, timeline.title_line, what)
 
@@ -452,49 +454,50 @@ def _experiments(files: Iterable[File], logs: list[Log]) -> Iterator[Finding]:
     """
     summaries = _files_by_folder(files, "experiments.md")
     rows = {folder: parse_experiments(file.text or "") for folder, file in summaries.items()}
+    indexes = {folder: RowIndex(own) for folder, own in rows.items()}
+    logged: dict[tuple[str, ...], set[int]] = defaultdict(set)
+    for log in logs:
+        for folder in _folders_above(log, indexes):
+            logged[folder] |= {row.line for row in indexes[folder].of(log)}
     for folder, file in summaries.items():
-        below = [log for log in logs if _lies_below(log, folder)]
-        yield from _rows_without_log(file, rows[folder], below)
-    yield from _logs_without_row(rows, logs)
+        yield from _rows_without_log(file, rows[folder], logged[folder])
+    yield from _logs_without_row(indexes, logs)
 
 
-def _lies_below(log: Log, folder: tuple[str, ...]) -> bool:
-    """Whether a log lies in a folder, at any depth. `folder` is its parts below the root."""
-    return log.file.parts[: len(folder)] == folder
+def _folders_above(log: Log, folders: Container[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Those of the folders that a log lies in, at any depth, by their parts below the root."""
+    parts = log.file.parts
+    above = (parts[:count] for count in range(len(parts) + 1))
+    return [folder for folder in above if folder in folders]
 
 
-def _rows_without_log(file: File, rows: Iterable[Row], logs: list[Log]) -> Iterator[Finding]:
+def _rows_without_log(file: File, rows: Iterable[Row], logged: set[int]) -> Iterator[Finding]:
     """Find the rows that name a run of which there is no log (WK912).
 
-    `rows` are those of the file, and `logs` all below its folder.
+    `rows` are those of the file; `logged` the lines of those that have a log below its folder.
     """
     for row in rows:
-        if not _claims_a_log(row):
-            continue
-        has_log = any(is_row_of(row, log) for log in logs)
-        if not has_log:
+        if row.line not in logged and _claims_a_log(row):
             yield finding("WK912", file.path, row.line, f"no log for {quoted(row.run)}")
 
 
 def _logs_without_row(
-    rows: Mapping[tuple[str, ...], list[Row]], logs: list[Log]
+    indexes: Mapping[tuple[str, ...], RowIndex], logs: list[Log]
 ) -> Iterator[Finding]:
     """Find experiments that no row names (WK911): one finding for all those without an
     experiments.md.
 
-    `rows` are those of each experiments.md, by its folder. Replications and pipelines need no row.
-    A log with an experiments.md in its folder, or in one above it, must have a row in one of these.
+    `indexes` hold the rows of each experiments.md, by its folder. Replications and pipelines need
+    no row. A log with an experiments.md in its folder, or in one above it, must have a row in one of these.
     """
     without: list[tuple[Log, Field]] = []
     for log in logs:
         if log.kind != "experiment" or not log.run_type:
             continue
-        above = [rows[folder] for folder in rows if _lies_below(log, folder)]
+        above = _folders_above(log, indexes)
         if not above:
             without.append((log, log.run_type))
-            continue
-        has_row = any(is_row_of(row, log) for row in chain.from_iterable(above))
-        if not has_row:
+        elif not any(indexes[folder].of(log) for folder in above):
             what = "this run is not in experiments.md"
             yield finding("WK911", log.file.path, log.run_type.span.line, what)
     if not without:

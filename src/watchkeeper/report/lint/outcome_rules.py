@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from watchkeeper.core.code.wandb_versions import loses_rows, may_hang
 from watchkeeper.core.text import lazy
@@ -509,7 +509,7 @@ def _denies_run(log: Log) -> bool:
     return False
 
 
-def _unplaced(log: Log, sections: list[Section], urls: list[str]) -> Iterator[Finding]:
+def _unplaced(log: Log, sections: Sequence[Section], urls: list[str]) -> Iterator[Finding]:
     """Find URLs of runs that are in the W&B section alone, though there are several job blocks.
 
     With one block, the section and the job belong together anyway. Two URLs of one run, such as
@@ -532,7 +532,7 @@ def _unplaced(log: Log, sections: list[Section], urls: list[str]) -> Iterator[Fi
         yield finding("WK702", log.file.path, line, f"{quoted(url)} is in no job block")
 
 
-def _line_of(log: Log, sections: list[Section], url: str) -> int:
+def _line_of(log: Log, sections: Sequence[Section], url: str) -> int:
     """Return the line of the bullet that holds a URL, else that of the first of the sections.
 
     The URL is one that was found in these sections, so it stands in a bullet, in a text or in a
@@ -547,7 +547,7 @@ def _line_of(log: Log, sections: list[Section], url: str) -> int:
     return place(None)
 
 
-def _bullets(sections: list[Section]) -> Iterator[Bullet]:
+def _bullets(sections: Sequence[Section]) -> Iterator[Bullet]:
     """Yield the bullets of some sections: fields, entries of Status and plain text alike, in the
     order of the sections.
     """

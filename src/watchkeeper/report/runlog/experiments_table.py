@@ -64,12 +64,10 @@ class Row(msgspec.Struct, frozen=True):
     names: frozenset[str] = frozenset()
     links: tuple[str, ...] = ()
 
-    def means(self, names: Iterable[str]) -> bool:
-        """Whether the row is that of a log with one of these names: those of `names_of`.
-
-        Names are compared without folder, ending, marks and case.
-        """
-        return not ({_spelled(self.run), *self.names}.isdisjoint(_spelled(name) for name in names))
+    @property
+    def spellings(self) -> frozenset[str]:
+        """The names of the logs whose row it may be, as `spelled` gives them."""
+        return self.names | {spelled(self.run)}
 
 
 def names_of(day: str, task: str, stem: str) -> tuple[str, ...]:
@@ -142,7 +140,7 @@ def _row(line: _Line) -> Row:
         links, names = _meant(_cells_that_may_name(cells))
     shown = _name(run)
     if shown:
-        names |= {f"{_spelled(shown)}_{day}" for day in _days_in(cells.values())}
+        names |= {f"{spelled(shown)}_{day}" for day in _days_in(cells.values())}
     return Row(line.number, shown or next(iter(links), ""), cells, frozenset(names), tuple(links))
 
 
@@ -194,7 +192,7 @@ def _meant_by(text: str) -> tuple[tuple[str, ...], frozenset[str]]:
     targets = [_path(match[2]) for match in _LINK.finditer(text)]
     links = tuple(target for target in targets if target.endswith(".md"))
     dated = [match[0] for match in _DATED.finditer(text)]
-    return links, frozenset(map(_spelled, (*dated, *links)))
+    return links, frozenset(map(spelled, (*dated, *links)))
 
 
 def _path(target: str) -> str:
@@ -217,7 +215,7 @@ def same_log(path: str, other: str) -> bool:
 
 
 @lru_cache(maxsize=_MOST_KNOWN)
-def _spelled(name: str) -> str:
+def spelled(name: str) -> str:
     """A run's name as it is compared: without folder, ending, marks and case; a space as an
     underscore. `arm/Train Long_2026-03-11.md` is compared as `train_long_2026-03-11`.
     """
@@ -298,9 +296,9 @@ class _Rows:
         self._by_name: dict[str, list[tuple[Row, _Line]]] = {}
         for line in _rows(text):
             row = _row(line)
-            for file in dict.fromkeys(map(_file_of, row.links)):
+            for file in dict.fromkeys(map(file_of, row.links)):
                 self._by_file.setdefault(file, []).append((row, line))
-            for name in {_spelled(row.run), *row.names}:
+            for name in row.spellings:
                 self._by_name.setdefault(name, []).append((row, line))
 
     def line_of(self, entry: Entry) -> _Line | None:
@@ -310,21 +308,21 @@ class _Rows:
         A row that links to another log of the same name, in another folder, is that one's.
         """
         link = _path(entry.link)
-        file = _file_of(link)
+        file = file_of(link)
         for row, line in self._by_file.get(file, ()):
             if any(same_log(target, link) for target in row.links):
                 return line
         stem = file.removesuffix(".md")
         day, _, task = stem.partition("_")
         for name in (entry.run, stem, f"{task}_{day}"):
-            for row, line in self._by_name.get(_spelled(name), ()):
+            for row, line in self._by_name.get(spelled(name), ()):
                 # a file of this name in another folder is another run's
-                if file not in map(_file_of, row.links):
+                if file not in map(file_of, row.links):
                     return line
         return None
 
 
-def _file_of(link: str) -> str:
+def file_of(link: str) -> str:
     """The file's name at the end of a link: `2026-03-11_train.md` of `arm/2026-03-11_train.md`."""
     return link.rpartition("/")[2]
 

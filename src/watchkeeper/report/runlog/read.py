@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from datetime import date
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -15,7 +16,13 @@ from watchkeeper.core.text import lazy
 from watchkeeper.report.runlog import facts
 from watchkeeper.report.runlog.dates import stamp
 from watchkeeper.report.runlog.document import Document, Field, Section, Span, Verbatim, parse
-from watchkeeper.report.runlog.experiments_table import Row, names_of, same_log
+from watchkeeper.report.runlog.experiments_table import (
+    Row,
+    file_of,
+    names_of,
+    same_log,
+    spelled,
+)
 from watchkeeper.report.runlog.file import File
 
 ID = (
@@ -201,15 +208,21 @@ class Log(msgspec.Struct, frozen=True, dict=True):
             yield PurePosixPath(words[-1]).stem
 
     @cached_property
-    def jobs(self) -> list[Section]:
+    def jobs(self) -> tuple[Section, ...]:
         """The job blocks, in the order of the page: see `facts.sections`."""
         return self.sections("job")
 
-    def sections(self, kind: str) -> list[Section]:
-        """The sections of a kind, under its name or another word for it. Empty: the log has
-        none.
+    def sections(self, kind: str) -> tuple[Section, ...]:
+        """The sections of a kind, under its name or another word for it; looked for once. Empty:
+        the log has none.
         """
-        return facts.sections(self.document, kind)
+        if kind not in self._sections:
+            self._sections[kind] = tuple(facts.sections(self.document, kind))
+        return self._sections[kind]
+
+    @cached_property
+    def _sections(self) -> dict[str, tuple[Section, ...]]:
+        return {}
 
     def section(self, kind: str) -> Section | None:
         """The first section of a kind; None: there is none. Further ones are often of a
@@ -271,12 +284,21 @@ class Log(msgspec.Struct, frozen=True, dict=True):
                 return field
         return None
 
-    def configs(self, what: str) -> Iterator[Field]:
+    def configs(self, what: str) -> tuple[Field, ...]:
         """The fields that may hold the script, config or dataset, the best place first; empty ones
-        too.
+        too. Looked for once.
 
         `what` is a key of `CONFIG`, which lists the names of such fields: `slurm_script`, `sbatch`.
         """
+        if what not in self._configs:
+            self._configs[what] = tuple(self._found_configs(what))
+        return self._configs[what]
+
+    @cached_property
+    def _configs(self) -> dict[str, tuple[Field, ...]]:
+        return {}
+
+    def _found_configs(self, what: str) -> Iterator[Field]:
         places = []
         for kind in ("config", "job", "mode"):
             places += [self.facts(section) for section in self.sections(kind)]
@@ -504,13 +526,34 @@ def day_of(log: Log) -> date | None:
     return at.day
 
 
-def is_row_of(row: Row, log: Log) -> bool:
-    """Whether a row of `experiments.md` is that of a log: by a link to it, else by a name.
+class RowIndex:
+    """The rows of tables that compare runs, by the files that they link to and by their names.
 
     A row with links, `[train](arm/2026-03-11_train.md)`, is that of the logs it links to, whatever
     its words.
     """
-    if not row.links:
-        return row.means(names_of(log.day, log.task, log.file.name.removesuffix(".md")))
-    path = "/".join(log.file.parts)
-    return any(same_log(link, path) or same_log(link, log.file.name) for link in row.links)
+
+    def __init__(self, rows: Iterable[Row]) -> None:
+        self._rows = list(rows)
+        self._by_file: dict[str, list[int]] = defaultdict(list)
+        self._by_name: dict[str, list[int]] = defaultdict(list)
+        for place, row in enumerate(self._rows):
+            if row.links:
+                keys, index = set(map(file_of, row.links)), self._by_file
+            else:
+                keys, index = set(row.spellings), self._by_name
+            for key in keys:
+                index[key].append(place)
+
+    def of(self, log: Log) -> list[Row]:
+        """The rows of a log, in the order of the tables."""
+        name = log.file.name
+        path = "/".join(log.file.parts)
+        places: set[int] = set()
+        for place in self._by_file.get(name, ()):
+            links = self._rows[place].links
+            if any(same_log(link, path) or same_log(link, name) for link in links):
+                places.add(place)
+        for called in names_of(log.day, log.task, name.removesuffix(".md")):
+            places.update(self._by_name.get(spelled(called), ()))
+        return [self._rows[place] for place in sorted(places)]

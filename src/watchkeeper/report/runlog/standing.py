@@ -8,7 +8,7 @@ that was started again has not ended.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 import msgspec
@@ -115,7 +115,7 @@ def _is_failure(stands: Standing) -> bool:
     return stands.state not in (COMPLETED, ABANDONED, STOPPED)
 
 
-def by_submission(log: Log) -> list[Section]:
+def by_submission(log: Log) -> Sequence[Section]:
     """The job blocks in the order of their submissions, oldest first; in that of the page where one
     does not say when that was. Empty: the log has none.
     """

@@ -282,25 +282,6 @@ def _dated_task(cells: Iterable[Cell]) -> tuple[str, Span] | None:
     return f"{day}_{task}", tasks[0].span
 
 
-def names(text: str, name: str) -> bool:
-    """Whether a timeline names a log, in whatever form: its file, its name without the ending, or
-    its date and task in one line.
-
-    `2026-02-20_train_long.md` is named by `2026-02-20: Train long`, and not by
-    `2026-02-20_train_long-2.md`.
-    """
-    stem = name.removesuffix(".md")
-    if re.search(rf"(?<![\w-]){re.escape(stem)}(?![\w-])", text):
-        return True
-    day, _, task = stem.partition("_")
-    if not task:
-        return False
-    words = rf"(?<![\w-]){re.escape(task)}(?![\w-])".replace("_", "[ _-]")
-    spelled = re.compile(words, re.IGNORECASE)
-    dated = (line for line in text.splitlines() if day in line)
-    return any(spelled.search(line.replace(day, "")) for line in dated)
-
-
 def with_entry(text: str, name: str, day: date, group: str) -> str | None:
     """The timeline with a log named beside its last entry, in that entry's form; None where it
     names it already.
