@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import date, timedelta
 from pathlib import Path
 
-from bench.scale.rows import Pair, Row, cpu_of, python, watchkeeper
+from bench.scale.rows import Pair, Row, cpu_of, own_cpu, python, watchkeeper
 from watchkeeper.report.runlog.dates import human
+from watchkeeper.report.runlog.timeline import parse_timeline, with_entries
 
 _READ_LINES = """
 import pathlib, sys
@@ -75,4 +76,20 @@ def _lint(folder: Path, items: int) -> Pair:
     )
 
 
-ROWS = (Row("lint", 500, _lint, "read the same lines", 40, 1.15),)
+def _name_all(folder: Path, items: int) -> Pair:
+    """A timeline of bullets with N new logs; its baseline reads the page once."""
+    del folder
+    logs = [_named(number) for number in range(items)]
+    begun = "- `2025-12-31_first.md`\n"
+    page = with_entries(begun, logs, "arm")
+
+    return Pair(
+        ours=lambda: own_cpu(lambda: with_entries(begun, logs, "arm")),
+        baseline=lambda: own_cpu(lambda: parse_timeline(page)),
+    )
+
+
+ROWS = (
+    Row("timeline", 300, _name_all, "read the page", 6, 1.15),
+    Row("lint", 500, _lint, "read the same lines", 60, 1.15),
+)

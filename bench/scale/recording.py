@@ -8,25 +8,16 @@ import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from time import process_time
 from typing import Any
 
 import msgspec
 
 import watchkeeper as wk
-from bench.scale.rows import Pair, Row
+from bench.scale.rows import Pair, Row, own_cpu
 from watchkeeper.runfolder.rows import encode_row
 
 _BEGAN = datetime(2026, 3, 11, tzinfo=UTC)
 _STARTS = 20  # of a run, in one measurement
-
-
-def _own_s(work: Callable[[], object], times: int = 1) -> float:
-    """The CPU seconds of one call in this process; processes that it starts work beside it."""
-    began = process_time()
-    for _ in range(times):
-        work()
-    return (process_time() - began) / times
 
 
 def _children_s(work: Callable[[], object], times: int) -> float:
@@ -66,7 +57,7 @@ def _start_and_close(folder: Path, items: int) -> Pair:
 
     status = ["git", "-C", str(repository), "status", "--porcelain"]
     return Pair(
-        ours=lambda: _own_s(start_and_close, _STARTS),
+        ours=lambda: own_cpu(start_and_close, _STARTS),
         baseline=lambda: _children_s(lambda: subprocess.run(status, check=True), _STARTS),
     )
 
@@ -87,7 +78,7 @@ def _read_rows(folder: Path, items: int) -> Pair:
                 decode(line)
 
     return Pair(
-        ours=lambda: _own_s(lambda: wk.read_rows(folder)), baseline=lambda: _own_s(decode_all)
+        ours=lambda: own_cpu(lambda: wk.read_rows(folder)), baseline=lambda: own_cpu(decode_all)
     )
 
 

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from time import process_time
 
 Seconds = float
 Measure = Callable[[], Seconds]
@@ -127,6 +128,14 @@ def cpu_of(command: Sequence[str], cache: Path) -> Seconds:
     if process.returncode == 2:
         raise subprocess.CalledProcessError(process.returncode, list(command))
     return used.ru_utime + used.ru_stime
+
+
+def own_cpu(work: Callable[[], object], times: int = 1) -> Seconds:
+    """The CPU seconds of one call in this process; what it starts works beside it."""
+    began = process_time()
+    for _ in range(times):
+        work()
+    return (process_time() - began) / times
 
 
 def watchkeeper(*words: str) -> list[str]:

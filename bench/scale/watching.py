@@ -5,21 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from time import process_time
 
-from bench.scale.rows import Pair, Row, cpu_of
+from bench.scale.rows import Pair, Row, cpu_of, own_cpu
 from tests.simulation.day import journal_bytes, simulate
 from watchkeeper.schedulers.wrapper.render import render
 
 _SEED = 1
-
-
-def _cpu_s(work: Callable[[], object]) -> float:
-    began = process_time()
-    work()
-    return process_time() - began
 
 
 def _watched_day(folder: Path, items: int) -> Pair:
@@ -30,14 +22,14 @@ def _watched_day(folder: Path, items: int) -> Pair:
 
     def ours() -> float:
         shutil.rmtree(experiment, ignore_errors=True)
-        return _cpu_s(lambda: simulate(experiment, _SEED, 2 * items))
+        return own_cpu(lambda: simulate(experiment, _SEED, 2 * items))
 
     def decode_all() -> None:
         for data in journal_bytes(experiment).values():
             for line in data.splitlines():
                 json.dumps(json.loads(line))
 
-    return Pair(ours=ours, baseline=lambda: _cpu_s(decode_all))
+    return Pair(ours=ours, baseline=lambda: own_cpu(decode_all))
 
 
 def _wrapped_job(folder: Path, items: int) -> Pair:

@@ -296,7 +296,7 @@ def with_entry(text: str, name: str, day: date, group: str) -> str | None:
         return None
     if not entries:
         return _with_first_entry(text, f"1. `{name}` — {_short(day)}", group)
-    is_above = _newest_first(entries)
+    is_above = _Order(entries).is_newest_first
     beside = entries[0] if is_above else entries[-1]
     new = _like(text, beside, name, day, group, above=is_above)
     return _with_line(text, beside, new, above=is_above)
@@ -304,55 +304,88 @@ def with_entry(text: str, name: str, day: date, group: str) -> str | None:
 
 def with_entries(text: str, logs: Sequence[tuple[str, date]], group: str) -> str:
     """The timeline with each of these logs (name, day) named once: what `with_entry` makes of one
-    after the other. Where all of them follow the last entry, the page is read only once.
+    after the other. As long as they belong to the same end of the page, it is read only once.
     """
     left = deque(logs)
     while left:
         entries = parse_timeline(text).entries
-        if _grows_below(entries):
-            text = _with_lines_below(text, entries, left, group)
+        if entries:
+            text = _with_lines(text, entries, left, group)
         if left:
             name, day = left.popleft()
             text = with_entry(text, name, day, group) or text
     return text
 
 
-def _grows_below(entries: list[Entry]) -> bool:
-    """Whether a new entry belongs below the last one, whatever is added there: the page has several
-    lists, or its numbers rise.
+class _Order:
+    """In which order the entries of a page stand, as more are added at its ends."""
 
-    Then the page need not be read again between two new entries.
-    """
-    return len({entry.group for entry in entries}) > 1 or _is_counted_up(entries)
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        self._has_lists = len({entry.group for entry in entries}) > 1
+        self._is_counted_up = any(map(_counts_up, entries, entries[1:]))
+        days = [day for day in map(_day_of, entries) if day is not None]
+        self._falls = all(day >= below for day, below in pairwise(days))
+        self._days = set(days)
+        self._ends = days[:1], days[-1:]
+
+    @property
+    def is_newest_first(self) -> bool:
+        """Whether the newest entry stands on top, and a new one belongs there.
+
+        So it is in a single list whose dates fall, at least once, and whose numbers do not rise.
+        Entries without a date in their log's name do not count.
+        """
+        if self._has_lists or self._is_counted_up:
+            return False
+        return self._falls and len(self._days) > 1
+
+    def add(self, new: Entry, beside: Entry, *, above: bool) -> None:
+        """One more entry, above the first one or below the last one, `beside`."""
+        first, second = (new, beside) if above else (beside, new)
+        self._is_counted_up = self._is_counted_up or _counts_up(first, second)
+        day = _day_of(new)
+        if day is None:
+            return
+        top, bottom = self._ends
+        if above:
+            self._falls = self._falls and all(day >= below for below in top)
+            self._ends = [day], bottom or [day]
+        else:
+            self._falls = self._falls and all(last >= day for last in bottom)
+            self._ends = top or [day], [day]
+        self._days.add(day)
 
 
-def _with_lines_below(
-    text: str, entries: list[Entry], logs: deque[tuple[str, date]], group: str
-) -> str:
-    """The timeline with lines below its last entry, for the logs that it does not name.
-
-    Takes the logs that it has seen to from `logs`; a line that would not be read as an entry is
-    left for `with_entry`.
+def _with_lines(text: str, entries: list[Entry], logs: deque[tuple[str, date]], group: str) -> str:
+    """The timeline with lines at one of its ends, for the logs that it does not name. Takes the
+    logs that it has seen to; a line that would not be read as an entry is left for `with_entry`,
+    and so are the logs that belong to the other end.
     """
     named = {entry.file.rpartition("/")[2] for entry in entries}
-    beside = entries[-1]
+    order = _Order(entries)
+    above = order.is_newest_first
+    beside = entries[0] if above else entries[-1]
     line = text[beside.span.start : beside.span.end]
     shown = _read_alone(line, beside, beside.position)
     added: list[str] = []
-    while logs and shown is not None:
+    while logs and shown is not None and order.is_newest_first == above:
         name, day = logs[0]
         if name not in named:
-            line = _like(line, shown, name, day, group, above=False)
-            position = shown.position + (shown.form == "numbered")
-            shown = _read_alone(line, beside, position)
-            if shown is None or shown.file.rpartition("/")[2] != name:
+            line = _like(line, shown, name, day, group, above=above)
+            position = shown.position + (shown.form == "numbered" and not above)
+            new = _read_alone(line, beside, position)
+            if new is None or new.file.rpartition("/")[2] != name:
                 break
+            order.add(new, shown, above=above)
+            shown = new
             added.append(line)
             named.add(name)
         logs.popleft()
     if not added:
         return text
-    return _with_line(text, beside, _newline_of(text).join(added), above=False)
+    if above:
+        added.reverse()
+    return _with_line(text, beside, _newline_of(text).join(added), above=above)
 
 
 def _read_alone(line: str, beside: Entry, position: int) -> Entry | None:
@@ -394,32 +427,17 @@ def _short(day: date) -> str:
     return human(day).rpartition(",")[0]
 
 
-def _newest_first(entries: list[Entry]) -> bool:
-    """Whether the newest entry stands on top, and a new one belongs there.
-
-    So it is in a single list whose dates fall, at least once, and whose numbers do not rise.
-    Entries without a date in their log's name do not count.
-    """
-    groups = {entry.group for entry in entries}
-    if len(groups) != 1:
-        return False
-    if _is_counted_up(entries):
-        return False
-    days = []
-    for entry in entries:
-        day = day_in(stamp(entry.file.rpartition("/")[2]))
-        if day is not None:
-            days.append(day)
-    falls = all(day >= below for day, below in pairwise(days))
-    return falls and len(set(days)) > 1
+def _day_of(entry: Entry) -> date | None:
+    """The day in the name of an entry's log."""
+    return day_in(stamp(entry.file.rpartition("/")[2]))
 
 
-def _is_counted_up(entries: list[Entry]) -> bool:
+def _counts_up(entry: Entry, below: Entry) -> bool:
     """Whether a number is higher than the one above it, as in `1. 2. 3.`.
 
-    Lists of ones, and bullets, whose number is 0, are not counted up.
+    A list of ones, and one of bullets, whose number is 0, is not counted up.
     """
-    return any(entry.number and entry.number < below.number for entry, below in pairwise(entries))
+    return bool(entry.number) and entry.number < below.number
 
 
 def _with_line(text: str, beside: Entry, new: str, *, above: bool) -> str:
