@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import resource
+import shlex
+import shutil
 import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -13,7 +15,7 @@ from typing import Any
 import msgspec
 
 import watchkeeper as wk
-from bench.scale.rows import Pair, Row, own_cpu
+from bench.scale.rows import Pair, Row, cpu_of, own_cpu, watchkeeper
 from watchkeeper.runfolder.rows import encode_row
 
 _BEGAN = datetime(2026, 3, 11, tzinfo=UTC)
@@ -82,7 +84,21 @@ def _read_rows(folder: Path, items: int) -> Pair:
     )
 
 
+def _exec(folder: Path, items: int) -> Pair:
+    """`exec` of a command that writes N MB of short lines; its baseline is `tee` to a file."""
+    write = f"seq 1 {140_000 * items}"
+    shown = f"{shlex.join(watchkeeper('exec', '--folder', str(folder / 'run')))} -- {write}"
+    kept = f"{write} | tee {shlex.quote(str(folder / 'kept'))}"
+
+    def ours() -> float:
+        shutil.rmtree(folder / "run", ignore_errors=True)
+        return cpu_of(["sh", "-c", f"cd {shlex.quote(str(folder))} && {shown}"], folder / "cache")
+
+    return Pair(ours=ours, baseline=lambda: cpu_of(["sh", "-c", kept], folder))
+
+
 ROWS = (
+    Row("exec of N MB", 10, _exec, "tee", 12, 1.15),
     Row("start_run and close", 0, _start_and_close, "git status", most_ratio=6, rounds=5),
     Row("read_rows", 100_000, _read_rows, "decode each line", 3, 1.15),
 )

@@ -36,7 +36,7 @@ def test_a_deleted_folder_comes_back_with_all_its_rows(
     """
     monkeypatch.setattr(row_files, "LOOK_S", 0.0)
     folder = tmp_path / "run"
-    with wk.start_run(folder=folder, pipeline="training") as run:
+    with wk.start_run(folder=folder, pipeline="training", code_folder=tmp_path) as run:
         for step in range(1, 11):
             run.log(step, loss=1 / step)
         shutil.rmtree(folder)

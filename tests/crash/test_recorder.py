@@ -69,4 +69,5 @@ def test_every_acknowledged_row_outlives_sigkill(tmp_path, number):
     journal = read(tmp_path / ".watchkeeper/journal")
     assert journal.problems == []
     kinds = [type(event).__struct_config__.tag for own in journal.events.values() for event in own]
+    kinds = [kind for kind in kinds if kind != "code_compared"]  # git may have answered
     assert kinds == ["opened", "run_started", "step_started"], "a killed run has no end"

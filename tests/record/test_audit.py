@@ -39,7 +39,9 @@ def killed(folder, rows=5):
     """A run whose process was killed after so many rows."""
     child = os.fork()
     if not child:
-        run = wk.start_run(folder=folder, pipeline="p", console=False, sidecar=False)
+        run = wk.start_run(
+            folder=folder, pipeline="p", console=False, sidecar=False, code_folder=folder
+        )
         for step in range(1, rows + 1):
             run.log(step, loss=1 / step)
         os.kill(os.getpid(), signal.SIGKILL)

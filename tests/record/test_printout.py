@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from watchkeeper.record.printout import PENDING_BYTES, ROWS_PER_S, PrintedRows
+from hypothesis import given
+from hypothesis import strategies as st
+
+from watchkeeper.record.printout import (
+    PENDING_BYTES,
+    ROWS_PER_S,
+    Lines,
+    PrintedRows,
+    of_use,
+)
+from watchkeeper.runfolder.printed_metrics import HINT
 
 
 class Time:
@@ -118,3 +128,27 @@ def test_an_endless_line_is_no_line():
     reader.look(b"x\nstep 2 loss: 2\n")
     reader.rows.finish()
     assert reader.kept == [(2, {"loss": 2})]
+
+
+ENDS = [b"\n", b"\r", b"\r\n"]
+WORDS = [b"step", b"STEP", b"Iter", b"loss", b"Epoch", b"/12 [", b"/ [", b"1", b"[12]\t", b"]\t"]
+OTHERS = [b" [", b"x", b"\xff", b"/1", b"2 [3"]
+PIECES = st.sampled_from([*ENDS, *WORDS, *OTHERS])
+
+
+@given(st.lists(PIECES, max_size=30).map(b"".join))
+def test_no_line_of_use_is_left_out(data):
+    """Looked at all at once, output has the lines that line by line hold a hint, in their order."""
+    lines = data.replace(b"\r", b"\n") + b"\n"
+    chosen = list(of_use(lines))
+    expected = [line for line in lines.split(b"\n") if HINT.search(line)]
+    assert [line for line in chosen if HINT.search(line)] == expected
+
+
+@given(st.lists(st.lists(PIECES, max_size=6).map(b"".join), max_size=6))
+def test_lines_are_the_same_in_any_pieces(pieces):
+    """However output comes, the lines and the rest are those of all of it."""
+    lines, whole = Lines(), Lines()
+    found = b"".join(map(lines.add, pieces))
+    assert found == whole.add(b"".join(pieces))
+    assert list(lines.rest(ended=True)) == list(whole.rest(ended=True))

@@ -35,7 +35,10 @@ def of_kind(events, kind):
 def test_a_run_has_a_folder_of_its_own_and_a_clean_end(tmp_path, events):
     """A run's journal tells its start with its config, its end with its counts, and is sealed."""
     with wk.start_run(
-        tmp_path, pipeline="training", config={"lr": 1e-5, "path": Path("/data")}
+        tmp_path,
+        pipeline="training",
+        config={"lr": 1e-5, "path": Path("/data")},
+        code_folder=tmp_path,
     ) as run:
         run.log(1, loss=2.5)
     assert run.folder == tmp_path / run.run_id

@@ -20,6 +20,9 @@ from watchkeeper.runfolder.printed import is_bar, plain, position_of
 LINE_LIMIT = 4_096  # characters of a line that are read
 HINT = lazy.pattern(rb"step|iter|loss|epoch|/\d{1,20} \[|^\[\d{1,15}\]\t", re.IGNORECASE)
 """What a line holds that may be of use here."""
+MARKS = (b"step", b"iter", b"loss", b"epoch", b"]\t")
+BAR_COUNT = lazy.pattern(rb"/\d{1,20} \[")
+"""Each match of HINT holds one of MARKS, in lower case, or a BAR_COUNT."""
 
 _WORDS = (
     "train|training|val|valid|validation|eval|evaluation|test|dev|lm|learning|grad|avg|average"

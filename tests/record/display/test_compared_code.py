@@ -71,7 +71,8 @@ def test_the_answer_is_kept_while_the_run_goes_on(tmp_path, repo, events, monkey
         if what == "a row":
             run.log(1, loss=1.0)
         else:
-            run.example(1, prompt="p", output="o")
+            with run.step("00_a"):
+                pass
     before = of_kind(events(tmp_path / "run"), CodeCompared)
     run.close()
     assert len(before) == 1 and of_kind(events(tmp_path / "run"), CodeCompared) == before
