@@ -488,7 +488,6 @@ def _logs_without_row(
     experiments.md.
 
     `indexes` hold the rows of each experiments.md, by its folder. Replications and pipelines need
-    `indexes` hold the rows of each experiments.md, by its folder. Replications and pipelines need
     no row. A log with an experiments.md in its folder, or in one above it, must have a row in one
     of these.
     """
