@@ -143,6 +143,10 @@ class Cut(NamedTuple):
     def apply(self, rows: Sequence[Row]) -> Iterator[Row]:
         """The rows that count, each with the metrics that count.
 
+            of_metric = {"loss": 801}
+            step 800: loss, lr      both count
+            step 801: loss, lr      `lr` counts: no later execution logged it
+
         A row without a step counts always, as nothing says what would supersede it. A row of which
         no metric counts is left out.
         """
@@ -176,8 +180,10 @@ class Cut(NamedTuple):
 def final_step(rows: Sequence[Row]) -> float | None:
     """The last step that was trained: of the rows of training, where there are any, else of all.
 
-    An evaluation may count its batches as steps: they say nothing of the training's. None: no row
-    has a step.
+        step 12000: loss        the last step that was trained
+        step 50000: accuracy    an evaluation, which counts its batches as steps
+
+    None: no row has a step.
     """
     trained = []
     others = []

@@ -21,10 +21,16 @@ class PlannedSteps:
         self._began: dict[tuple[str, str], Progressed] = {}
 
     def take(self, event: AnyEvent | Unknown) -> None:
-        """Take one more event; what is no word on the total is passed over."""
+        """Take one more event; what is no word on the total is passed over.
+
+        Inner loops, over the batches of an epoch, and loops without a length say nothing.
+        """
         if isinstance(event, CadenceSet):
             self.total = event.total
-        elif isinstance(event, Progressed) and event.depth == 0 and event.total is not None:
+            return
+        if not isinstance(event, Progressed) or event.total is None:
+            return
+        if event.depth == 0:
             self._take_loop(event, event.total)
 
     def _take_loop(self, now: Progressed, total: int) -> None:

@@ -135,9 +135,11 @@ def best(
 ) -> tuple[dict[str, Number], dict[str, str]]:
     """The best of each metric, and where it was reached: from (metric, epoch, figure).
 
-    Of `("acc", "0", 0.8), ("acc", "1", 0.94)` the first result is `{"acc": 0.94}`, the second
-    `{"acc": "1"}`. NaN is never the best, unless there is nothing else. Where nobody knows the
-    better end, the last figure stands for it. `rules` say which end is the better one.
+        ("acc", "0", 0.8), ("acc", "1", 0.94), ("acc", "2", 0.91)
+
+    gives `{"acc": 0.94}` and `{"acc": "1"}`. NaN is never the best, unless there is nothing else.
+    Where nobody knows the better end, the last figure stands for it. `rules` say which end is the
+    better one.
     """
     bests: dict[str, Number] = {}
     at: dict[str, str] = {}
@@ -205,7 +207,8 @@ def metrics_of(sides: Iterable[Side]) -> list[str]:
 def against(base: Side, side: Side, commits: int | None = None) -> Against:
     """What differs from the base, from the base's point of view: `old` is its value.
 
-    `commits`: how many lie between the two, if counted (None: they were not, or cannot be).
+    `commits`: how many lie between the two, if counted (None: they were not, or cannot be). What is
+    not known of one of the two is no difference: its script, its files.
     """
     script: bool | None = None
     if base.script and side.script:
@@ -228,8 +231,11 @@ def _config_differences(base: Side, side: Side) -> Iterator[Difference]:
     """The settings that differ: none where one of the two has none, and only those that both name
     where one of them names but some.
 
-    Of `lr: 0.001, seed: 7` and `lr: 0.01, bf16: yes`: `lr`, and, if both are whole, `seed` (new
-    None) and `bf16` (old None).
+        base: lr: 0.001, seed: 7
+        side: lr: 0.01, bf16: yes
+
+    differ in `lr`, and, if both are whole, in `seed` (new None) and `bf16` (old None). The base's
+    settings come first, in its order.
     """
     old, new = base.settings, side.settings
     if not old or not new:
@@ -350,8 +356,11 @@ def leader(metric: str, sides: Iterable[Side]) -> str:
 def ahead(metric: str, sides: Iterable[Side], name: str) -> list[Side]:
     """The runs that did not finish and are better than the leader so far, whose `name` this is.
 
-    They may yet be overtaken, or turn: they are named beside the leader, and do not take its place.
-    Empty: there are none, or no run leads.
+        r8     completed    0.94      the leader
+        r16    running      0.95      ahead: it may yet be overtaken, or turn
+
+    They are named beside the leader, and do not take its place. Empty: there are none, or no run
+    leads.
     """
     known = [side for side in sides if metric in side.metrics]
     end = end_of(metric, known)

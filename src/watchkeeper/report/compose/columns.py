@@ -141,8 +141,11 @@ def _find_table(text: str, ours: Collection[str]) -> list[tuple[int, str]]:
 
 
 def _new_cell(column: str, number: int) -> str:
-    """Write the cell that a line of the table gets, with the bar behind it: of the head (line 0),
-    of the rule (line 1), or an empty one.
+    """Write the cell that a line of the table gets, with the bar behind it.
+
+    of the head (line 0)     ` accuracy |`
+    of the rule (line 1)     `----------|`
+    of a row                 `  |`
     """
     if number == 0:
         return f" {column} |"

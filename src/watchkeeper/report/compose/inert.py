@@ -67,7 +67,9 @@ def make_inert(page: Page) -> Page:
 
 
 def _make_job_inert(job: JobBlock) -> JobBlock:
-    """Make the block of an execution harmless: all of it comes from the job or its cluster."""
+    """Make the block of an execution harmless: all of it comes from the job or its cluster, the
+    heading's words as well.
+    """
     fields = [_make_foreign_inert(value) for value in job.fields]
     return msgspec.structs.replace(job, fields=fields, qualifier=plain_markdown(job.qualifier))
 

@@ -158,7 +158,14 @@ def _compose_end(view: LogView, execution: Execution) -> list[Value]:
 
 
 def _compose_place(execution: Execution) -> list[Value]:
-    """Say where it ran, and from where it was submitted."""
+    """Say where it ran, and from where it was submitted.
+
+        - node: gpu-07
+        - cluster: alpha
+        - submitted from: login1
+
+    A job on this machine has no cluster.
+    """
     values = []
     if execution.node:
         values.append(Value("node", execution.node))

@@ -132,6 +132,12 @@ class Change(msgspec.Struct, frozen=True):
 def print_page(page: Page) -> Change:
     """Print the page as a new file: the title, then its sections in the order of `HEADINGS`.
 
+        # train_front_cam — front camera, default learning rate
+
+        ## Mode
+        - run_type: experiment
+        …
+
     A page without a job has no Job section; Status is always there, as the place for what follows.
     The change says that every field and line was written, and that nothing was kept.
     """

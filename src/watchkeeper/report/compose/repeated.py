@@ -17,8 +17,10 @@ def describe(learned: Learned | None) -> str:
 
 
 def describe_unfaithful(learned: Learned | None) -> str:
-    """Describe the repetitions that gave other losses: a difference over 2 % of the larger one,
-    say. "": there are none.
+    """Describe the repetitions that gave other losses: a difference over 2 % of the larger one. "":
+    there are none.
+
+    `watchkeeper status` names only these.
     """
     if learned is None:
         return ""
@@ -51,6 +53,7 @@ def _describe(repeated: Repeated) -> str:
 
 
 def _format_loss(value: Number) -> str:
+    """A loss to four digits; NaN and infinities as they are spelled."""
     if isinstance(value, float):
         return f"{value:.4g}"
     return str(value)

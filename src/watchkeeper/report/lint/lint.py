@@ -33,7 +33,9 @@ def lint(root: str, files: Iterable[File]) -> list[Finding]:
 
 
 def _without_repetition(findings: list[Finding]) -> list[Finding]:
-    """Drop each finding that equals the one before it."""
+    """Drop each finding that equals the one before it. `findings` are sorted, so that equal ones
+    are neighbours.
+    """
     kept: list[Finding] = []
     for current in findings:
         if not kept or current != kept[-1]:

@@ -277,8 +277,12 @@ def _names_repository(section: Section) -> bool:
 def _verdict(log: Log, section: Section, *, signed: bool) -> Iterator[Finding]:
     """Check the verdict of an upload's sign-off (WK802), and its reason (WK803).
 
-    `pass` needs no reason, `soft_signal` does. `signed` says whether the log has a sign-off at all:
-    without one, WK801 is the finding.
+        - signoff verdict: pass           good
+        - signoff verdict: soft_signal    WK803, if no reason stands anywhere
+        - signoff verdict: fine           WK802: unknown
+        - signoff verdict:                WK802
+
+    `signed` says whether the log has a sign-off at all: without one, WK801 is the finding.
     """
     path = log.file.path
     verdict = _find_verdict(log, section)

@@ -137,7 +137,10 @@ def _untimed(log: Log) -> Iterator[Finding]:
 def _needs_time(bullet: Bullet) -> bool:
     """Whether a bullet is an entry of its own: not empty, and not a field of the job's state.
 
-    `- loss went down` is one; `- last_checked: today`, `- pending` and `- n/a` are not.
+    - loss went down            yes
+    - note: restarted it        yes: a field with an answer
+    - last_checked: today       no: a field of the job's state
+    - pending, - n/a            no
     """
     if isinstance(bullet, StatusLine):
         return False

@@ -289,8 +289,12 @@ def _of_bullet(
 ) -> Entry:
     """The entry that a bullet is; without a time it has that of the line above it.
 
-    `- 15:20 running` and `- **15:20** running` begin with a time, `- state: running since 15:20` is
-    a field with a time in it.
+        - 15:20 running                     a time, and `running`
+        - **15:20** running                 the same
+        - state: running since 15:20        a field, with a time in it
+        - loss 0.3                          at the time of the line above
+
+    `day` is that of a time without a date (None: unknown), `above` the time of the line above.
     """
     line = node.span.line
     if isinstance(node, StatusLine):

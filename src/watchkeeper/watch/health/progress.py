@@ -176,8 +176,10 @@ def progress_of(attempt_folder: Path) -> str:
     sidecar sees a stall; "" where there is none, or nobody said anything.
 
         01_train; train 400/12,000, 3.2 step/s, 1:00:25 left
+        STALLED since 2026-03-11 15:20:00 UTC: waits for the GPU; 01_train
 
-    Here a step is a stage of a pipeline.
+    Here a step is a stage of a pipeline. `attempt_folder` is the attempt's, in which the recorder
+    leaves a link to its run.
     """
     folder = read_link(attempt_folder)
     if folder is None:
@@ -221,7 +223,10 @@ def progress_in_output(paths: Iterable[str], now: float) -> str:
 def _pace(positions: Sequence[Position], rate: float | None) -> str:
     """The bar's own rate, and what is left at it; of an epoch, what is left of that.
 
-    `6.6/s, 0:42 left`. "": there is no rate, or no total.
+        6.6/s, 0:42 left
+        6.6/s, 0:42 left of the epoch
+
+    "": there is no rate, no step, or no total.
     """
     steps = [position for position in positions if position.step is not None]
     if rate is None or not steps:
@@ -239,6 +244,8 @@ def _pace(positions: Sequence[Position], rate: float | None) -> str:
 def _silence(paths: Iterable[Path], now: float) -> str:
     """Since when none of the files has grown, `nothing printed for 12:00`, where that is as long as
     `SILENT_S`; else "". Files that are not there do not count.
+
+    `now` is by the files' clock, in seconds since 1970.
     """
     ages = []
     for path in paths:
@@ -260,6 +267,9 @@ def _status(path: Path) -> os.stat_result | None:
 
 def _where(positions: Iterable[Position]) -> str:
     """The last step that is told, with its loss: `epoch 2, step 30/40, loss 1.5`. "": none is.
+
+        stdout    loss 1.5
+        stderr    12%|█▏ | 34/300 [00:05<00:40, 6.6it/s]      `step 34/300, loss 1.5`
 
     Where the line of the step has no loss, the first loss of any of the files stands for it.
     """

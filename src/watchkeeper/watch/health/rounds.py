@@ -76,7 +76,7 @@ class _News(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_any(self) -> bool:
-        """Whether there is something to write down, whatever the verdict."""
+        """Whether there is something to write down, whatever the verdict says."""
         if self.misfit or self.full:
             return True
         return bool(self.errors)
@@ -106,7 +106,11 @@ class Rounds:
         self._shell = shell
 
     def make(self, state: State) -> None:
-        """Look at each running job, and write an event where there is news."""
+        """Look at each running job, and write an event where there is news.
+
+        A job whose host did not answer is not looked at: that says nothing about it. What was
+        remembered of jobs that no longer run is dropped.
+        """
         running = {a.id: a for a in state.active if _is_followed(a)}
         for name in self._watched.keys() - running.keys():
             del self._watched[name]
@@ -195,7 +199,9 @@ class Rounds:
         )
 
     def _report(self, attempt: Attempt, job: _Watched, reading: Reading, verdict: Verdict) -> None:
-        """Write an event, if the verdict or the reading is news."""
+        """Write an event, if the verdict or the reading is news: another word, a new error, a time
+        limit that comes first, a full disk, or enough steps since the last one.
+        """
         before = job.health_said
         if job.taken_over and before in ALARMS and verdict.health not in ALARMS:
             return  # another watcher raised the alarm: only an advance ends it
@@ -316,15 +322,20 @@ def _four_digits(rate: float | None) -> float | None:
 
 
 def _near(eta_s: float | None) -> float | None:
-    """The seconds that are left; None where they are unknown, or so many that they say nothing."""
+    """The seconds that are left, to a tenth; None where they are unknown, or so many that they say
+    nothing: at the pace of a first, slow step a training may seem to last for years.
+    """
     if eta_s is None or eta_s > _LOST:
         return None
     return round(eta_s, 1)
 
 
 def _alarm(before: Health, now: Health) -> Literal["", "raised", "over"]:
-    """What an alarm does: `raised` with a verdict that needs a person, unless it was raised before;
-    `over` with the first one that does not; "" otherwise.
+    """What an alarm does, by the verdicts before and now.
+
+    advancing → stalled     `raised`
+    stalled → stalled       ""
+    stalled → advancing     `over`
     """
     if now in ALARMS:
         return "raised" if now != before else ""
@@ -332,7 +343,10 @@ def _alarm(before: Health, now: Health) -> Literal["", "raised", "over"]:
 
 
 def _fits(job: _Watched, verdict: Verdict) -> bool | None:
-    """Whether the job fits into its time limit: a "no" stands until a "yes" is measured."""
+    """Whether the job fits into its time limit: a "no" stands until a "yes" is measured.
+
+    None: it cannot be told, as the pace or the limit is not known.
+    """
     if verdict.fits is None and job.said is not None and job.said.fits is False:
         return False
     return verdict.fits

@@ -54,8 +54,9 @@ def end_of(facts: SchedulerFacts | None, record: ExitRecord | None) -> End | Non
 
 
 def _with_meaning(facts: SchedulerFacts, why: str) -> str:
-    """Why the job ended, with what the exit code of a wrapper that ran nothing means (211 to 214);
-    any other code is the script's own.
+    """Why the job ended, with what the exit code of a wrapper that ran nothing means (211 to 214).
+
+    Any other code is the script's own, and means what the script says. `why` may be "".
     """
     meaning = WORDS.get(facts.exit_code or 0)
     if meaning is None:
@@ -82,7 +83,11 @@ def _knows_better(record: ExitRecord, facts: SchedulerFacts | None) -> bool:
 def _had_ended_well(record: ExitRecord, facts: SchedulerFacts) -> bool:
     """Whether the script had ended with 0 long before the scheduler ended its job.
 
-    False where one of the two times is not known.
+        15:00:00    the script ends with 0; the wrapper hashes checkpoints
+        15:04:00    the time limit is over, and the wrapper is killed: true
+        15:00:20    the same, twenty seconds later: false, as the signal may have ended the script
+
+    False as well where one of the two times is not known.
     """
     if record.exit_code or record.interrupted:
         return False

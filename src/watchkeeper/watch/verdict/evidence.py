@@ -52,6 +52,9 @@ class EvidenceBook:
         memory.save()
 
     def _all_promises(self) -> list[Promise]:
+        """Everything that the experiment promises: checkpoints, results, and the outputs of
+        scripts.
+        """
         experiment = self._experiment
         promises = [*experiment.checkpoints.values(), *experiment.results.values()]
         for outputs in experiment.outputs.values():
@@ -65,7 +68,7 @@ class EvidenceBook:
         return [self._findings[promise.subject] for promise in promises]
 
     def promises(self, item: RunItem) -> list[Promise]:
-        """What one piece of work promises; empty if nothing."""
+        """What one piece of work promises; empty if nothing, as a script that names no output."""
         if item.phase == "preparation":
             return list(self._experiment.promises_of(item.run))
         result = self._experiment.results.get(item.key)
@@ -74,11 +77,12 @@ class EvidenceBook:
         return []
 
     def checkpoint(self, item: RunItem) -> dict[str, str]:
-        """The fingerprint of the checkpoint that an evaluation is given; empty for none."""
-        if item.phase == "evaluation":
-            needs = self._experiment.checkpoint_for(item)
-        else:
-            needs = None
+        """The fingerprint of the checkpoint that an evaluation is given, by its subject; empty for
+        none: it needs no checkpoint, or nobody has looked at it yet.
+        """
+        if item.phase != "evaluation":
+            return {}
+        needs = self._experiment.checkpoint_for(item)
         if needs and needs in self._findings:
             return {needs: self._findings[needs].fingerprint}
         return {}
@@ -90,24 +94,27 @@ class EvidenceBook:
         from watchkeeper.publish.chain.naming import keep_passport  # where something is submitted
 
         folder = self._experiment.folder
-        hashes = {
-            subject: keep_passport(
-                folder / as_path(self._findings[subject].path), folder / layout.OBJECTS
-            )
-            for subject in self.checkpoint(item)
-        }
-        return {subject: sha256 for subject, sha256 in hashes.items() if sha256}
+        hashes = {}
+        for subject in self.checkpoint(item):
+            place = folder / as_path(self._findings[subject].path)
+            sha256 = keep_passport(place, folder / layout.OBJECTS)
+            if sha256:
+                hashes[subject] = sha256
+        return hashes
 
     def inputs(self, item: RunItem, *, made_later: bool = False) -> dict[str, str]:
         """What a submission should remember: the fingerprint of the checkpoint it is given (unless
         that is still to be made), and the time of a result that already lies where its own will be,
         so that an old file is not taken for a new one.
+
+            {"r8/artifacts/epoch_0": "9e60ec7a…", "r8/clean/epoch0": "2026-03-11T15:00:00+00:00"}
         """
-        if made_later:
-            inputs = {}
-        else:
+        inputs: dict[str, str] = {}
+        if not made_later:
             inputs = self.checkpoint(item)
-        for promise in self.promises(item) if item.phase == "evaluation" else ():
+        if item.phase != "evaluation":
+            return inputs
+        for promise in self.promises(item):
             stamp = written(self._findings[promise.subject])
             if stamp:
                 inputs[promise.subject] = stamp
@@ -119,14 +126,12 @@ class EvidenceBook:
         """
         if item.phase == "evaluation":
             return {}
-        places = [
-            self._findings[promise.subject]
-            for promise in self.promises(item)
-            if promise.subject in self._findings
-        ]
-        return {
-            finding.subject: finding.fingerprint for finding in places if finding.state == "good"
-        }
+        fingerprints = {}
+        for promise in self.promises(item):
+            finding = self._findings.get(promise.subject)
+            if finding is not None and finding.state == "good":
+                fingerprints[finding.subject] = finding.fingerprint
+        return fingerprints
 
     def means(self, state: State, rules: Rules) -> dict[str, Means]:
         """Key → what a job that ended badly allows, of all that may be tried again; looked at anew
@@ -141,6 +146,9 @@ class EvidenceBook:
         return means
 
     def _means_of(self, item: RunItem, state: State, rules: Rules) -> Means:
+        """What the last attempt at a piece of work allows: all of its attempts are looked at, and
+        what it promises, as far as that was found.
+        """
         folder = self._experiment.folder
         attempts = [
             (attempt, attempt_folder(folder, item.key, number))
@@ -153,6 +161,9 @@ class EvidenceBook:
     def _look(
         self, promises: Iterable[Promise], state: State, memory: LookMemory | None = None
     ) -> None:
+        """Look at these promises, and remember what was found. `memory` is of earlier looks; None:
+        each file is read.
+        """
         folder = self._experiment.folder
         self.looks += 1
         for promise in promises:
@@ -161,12 +172,13 @@ class EvidenceBook:
 
 
 def _runs(experiment: Experiment) -> list[str]:
+    """The runs that train, in the experiment's order."""
     return [item.run for item in experiment.items if item.phase == "preparation"]
 
 
 def printed(state: State, key: str) -> list[Path]:
     """The files into which a run's jobs printed, as the scheduler named them: the newest attempt's
-    first.
+    first, each once. Empty: the run has no job, or it is not known where it printed.
     """
     run = state.runs.get(key)
     if run is None:
@@ -179,10 +191,10 @@ def printed(state: State, key: str) -> list[Path]:
 
 
 def written(finding: Finding) -> str:
-    """When the newest of a finding's files was written, by the file server's clock; "" where there
-    is none.
+    """When the newest of a finding's files was written, by the file server's clock, in ISO 8601; ""
+    where there is none.
     """
     times = [evidence.modified for evidence in finding.evidence if evidence.modified is not None]
-    if times:
-        return max(times).isoformat()
-    return ""
+    if not times:
+        return ""
+    return max(times).isoformat()

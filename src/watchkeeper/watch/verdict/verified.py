@@ -58,8 +58,12 @@ def verification(
     experiment: Experiment, state: State, book: EvidenceBook, scheduler: str, plan: Plan
 ) -> list[dict[str, Any]]:
     """Of the fine-tuning jobs (where there were any), then of the checkpoints: the fields of a
-    `verified` event each. Empty: there is nothing of either.
+    `verified` event each.
 
+        VERIFY_FINETUNING      All fine-tuning jobs COMPLETED
+        VERIFY_CHECKPOINTS     7 of 8 checkpoints exist; missing: r8/artifacts/epoch_1 (missing)
+
+    These are the lines of the action log that they become. Empty: there is nothing of either.
     `scheduler` is its name, for the words on what was looked at.
     """
     selection = _Selection(experiment, state, plan)
@@ -203,7 +207,9 @@ def _outputs(experiment: Experiment) -> frozenset[str]:
 
 
 def _unfinished(selection: _Selection, items: list[RunItem]) -> Iterator[str]:
-    """Those of these pieces of work whose job has not ended well, each with why."""
+    """Those of these pieces of work whose job has not ended well, each with why: `prep (not run)`,
+    `r8 (FAILED)`. Their promises are none, and so their ends are all there is.
+    """
     for item in items:
         state, _ = selection.labels[item.key]
         if state not in _FINISHED:
