@@ -319,7 +319,7 @@ def test_a_dry_run_shows_the_plan_and_asks_nobody(tmp_path, server):
     code, answer = call(tmp_path, *words)
     assert code == 0 and "1 run would be sent" in answer["summary"] and server.requests == 0
     result = CliRunner().invoke(main, ["wandb", "sync", str(tmp_path), *words])
-    assert f"To ent/proj at {server.url}" in result.output and "abc: 1 rows" in result.output
+    assert f"To ent/proj at {server.url}" in result.output and "abc: 1 row," in result.output
 
 
 def test_rows_that_the_server_has_are_not_sent_again(tmp_path, server, token):

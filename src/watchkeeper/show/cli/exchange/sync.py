@@ -316,7 +316,7 @@ def _show_versions(syncer: Syncer) -> None:
 
 def _plan_line(run: RunPlan) -> str:
     named = f"{run.name} ({run.run_id})" if run.name else run.run_id
-    parts = [f"{run.rows:,} rows", size(run.bytes)]
+    parts = [_counted(run.rows), size(run.bytes)]
     if len(run.folders) > 1:
         parts.append(f"{len(run.folders)} segments")
     if run.own_target:
@@ -324,12 +324,20 @@ def _plan_line(run: RunPlan) -> str:
     return f"  {named}: {', '.join(parts)}"
 
 
+def _counted(rows: int) -> str:
+    """`1 row`, `2,000 rows`."""
+    return f"{rows:,} row{'' if rows == 1 else 's'}"
+
+
 def _line(sent: Sent) -> str:
     """What came of a run that was sent."""
     if is_quiet():
         return f"{sent.run_id} {sent.outcome}"
     if sent.outcome == "synced":
-        return f"{sent.run_id}: synced, the server has all {sent.rows:,} rows\n  {sent.url}"
+        has = f"the server has all {sent.rows:,} rows"
+        if sent.rows == 1:
+            has = "the server has its row"
+        return f"{sent.run_id}: synced, {has}\n  {sent.url}"
     word = "NOT synced" if sent.outcome == "failed" else "not known"
     return f"{sent.run_id}: {word}: {sent.why}"
 
