@@ -36,11 +36,16 @@ wk_describe() { # the job's id, restart count
 
 # Do something that may be done twice, and do it again where the disk refused it: a file server may fail over just now.
 wk_twice() { # command, arguments
-    local why= bare=(exec)
-    [[ $1 == wk_* ]] && bare=() # a function cannot take the place of a subshell, as a program can
-    why=$("${bare[@]}" "$@" 2>&1 >/dev/null) && return
+    local why= first
+    # A function runs in this shell, and leaves in `why` what a program said: a subshell would cost more than it does.
+    if [[ $1 == wk_* ]]; then
+        "$@" && return
+    else
+        why=$(exec "$@" 2>&1 >/dev/null) && return
+    fi
+    first=${why:-could not write in $wk_attempt}
     "$@" || return
-    printf 'watchkeeper: at the first try: %s; the second try worked: check that disk\n' "$why" >&"$wk_err"
+    printf 'watchkeeper: at the first try: %s; the second try worked: check that disk\n' "$first" >&"$wk_err"
 }
 
 # The first line of a file, into wk_line; "" where it cannot be read at a second try either.
@@ -52,7 +57,7 @@ wk_read() { # file
 }
 
 wk_put() { # line
-    printf '%s\n' "$1" >"$wk_temporary" && sync "$wk_temporary"
+    printf '%s\n' "$1" >"$wk_temporary" && why=$(exec sync "$wk_temporary" 2>&1 >/dev/null)
 }
 
 # Make the file hold the line, whole or not at all. The exit status of ln can lie both ways over NFS: only reading the
@@ -227,39 +232,51 @@ wk_claim_array() { # the array's id
     wk_twice rm -f "$wk_temporary"
 }
 
-# Whether a variable holds a secret, by its name or its value's form.
+# Whether a variable holds a secret, by its name or its value's form. The caller has set LC_ALL=C: to set it for each
+# variable costs as much as to look at one.
 wk_is_secret() { # name, value
-    local LC_ALL=C wk_names='KEY|TOKEN|SECRET|PASS|CREDENTIAL|AUTH|COOKIE|SESSION|BEARER|DSN|WEBHOOK|JWT|_PWD$|(^|_)PAT(_|$)|CONNECTION_STRING' wk_none='^TOKENIZERS_PARALLELISM$'
     [[ $wk_any && $2 =~ $wk_values ]] && return
     [[ ${1^^} =~ $wk_names && ! ${1^^} =~ $wk_none ]] || return
     [[ ${1^^} == *PASS* || ! $2 =~ ^([0-9]{0,9}|true|false)$ ]]
 }
 
-# What the script finds in its environment, for whoever must make it again; nothing that looks like a secret.
-wk_keep_environment() {
-    local wk_name wk_defined wk_all= wk_any= wk_values='(^|[^A-Za-z0-9_])((hf_)[A-Za-z0-9]{16,}|(ghp_|gho_|ghu_|ghs_|ghr_)[A-Za-z0-9]{16,}|(github_pat_)[A-Za-z0-9_]{16,}|(glpat-|gldt-|glrt-|glptt-|glcbt-|gloas-)[A-Za-z0-9_.-]{16,}|(sk-proj-|sk-ant-|sk-or-|sk-svcacct-|sk-admin-|sk-lf-)[A-Za-z0-9_-]{12,}|(sk-)[A-Za-z0-9]{20,}|(xoxa-|xoxb-|xoxe-|xoxo-|xoxp-|xoxr-|xoxs-|xapp-)[A-Za-z0-9-]{10,}|(AKIA|ASIA)[A-Z0-9]{12,}|(AIza)[A-Za-z0-9_-]{30,}|(ya29[.])[A-Za-z0-9_-]{20,}|(eyJ)[A-Za-z0-9_-]{8,}[.][A-Za-z0-9_-]{8,}([.][A-Za-z0-9_-]*)?|(npm_)[A-Za-z0-9]{20,}|(pypi-)[A-Za-z0-9_-]{20,}|(wandb_v1_)[A-Za-z0-9_]{16,}|(gsk_)[A-Za-z0-9]{20,}|(nvapi-)[A-Za-z0-9_-]{20,}|(sk_live_|sk_test_|rk_live_|rk_test_)[A-Za-z0-9]{16,}|(SG[.])[A-Za-z0-9_-]{16,}[.][A-Za-z0-9_-]{16,}|(dapi)[0-9a-f]{32}|(hvs[.]|hvb[.])[A-Za-z0-9_-]{20,}|(lsv2_pt_|lsv2_sk_)[A-Za-z0-9_]{20,}|(https://hooks[.]slack[.]com/|http://hooks[.]slack[.]com/)[A-Za-z0-9/_-]+|(https://discord[.]com/api/webhooks/|https://discordapp[.]com/api/webhooks/)[A-Za-z0-9/_-]+)|-----BEGIN [A-Z ]{0,40}PRIVATE KEY|[?&;](sig|signature|Signature|X-Amz-Signature|X-Amz-Credential|X-Amz-Security-Token|X-Goog-Signature|AWSAccessKeyId|token|access_token|api_key|apikey|key|auth|password)=[^&]|(Bearer|Basic) +[A-Za-z0-9]{8}|://[^/[:space:]]*@|://[^[:space:]]*:[^[:space:]]*@'
-    mapfile -t wk_defined < <(compgen -e)
+# Which variables hold a secret: their names, into wk_secret.
+wk_find_secrets() {
+    local LC_ALL=C wk_name wk_all= wk_any= wk_values='(^|[^A-Za-z0-9_])((hf_)[A-Za-z0-9]{16,}|(ghp_|gho_|ghu_|ghs_|ghr_)[A-Za-z0-9]{16,}|(github_pat_)[A-Za-z0-9_]{16,}|(glpat-|gldt-|glrt-|glptt-|glcbt-|gloas-)[A-Za-z0-9_.-]{16,}|(sk-proj-|sk-ant-|sk-or-|sk-svcacct-|sk-admin-|sk-lf-)[A-Za-z0-9_-]{12,}|(sk-)[A-Za-z0-9]{20,}|(xoxa-|xoxb-|xoxe-|xoxo-|xoxp-|xoxr-|xoxs-|xapp-)[A-Za-z0-9-]{10,}|(AKIA|ASIA)[A-Z0-9]{12,}|(AIza)[A-Za-z0-9_-]{30,}|(ya29[.])[A-Za-z0-9_-]{20,}|(eyJ)[A-Za-z0-9_-]{8,}[.][A-Za-z0-9_-]{8,}([.][A-Za-z0-9_-]*)?|(npm_)[A-Za-z0-9]{20,}|(pypi-)[A-Za-z0-9_-]{20,}|(wandb_v1_)[A-Za-z0-9_]{16,}|(gsk_)[A-Za-z0-9]{20,}|(nvapi-)[A-Za-z0-9_-]{20,}|(sk_live_|sk_test_|rk_live_|rk_test_)[A-Za-z0-9]{16,}|(SG[.])[A-Za-z0-9_-]{16,}[.][A-Za-z0-9_-]{16,}|(dapi)[0-9a-f]{32}|(hvs[.]|hvb[.])[A-Za-z0-9_-]{20,}|(lsv2_pt_|lsv2_sk_)[A-Za-z0-9_]{20,}|(https://hooks[.]slack[.]com/|http://hooks[.]slack[.]com/)[A-Za-z0-9/_-]+|(https://discord[.]com/api/webhooks/|https://discordapp[.]com/api/webhooks/)[A-Za-z0-9/_-]+)|-----BEGIN [A-Z ]{0,40}PRIVATE KEY|[?&;](sig|signature|Signature|X-Amz-Signature|X-Amz-Credential|X-Amz-Security-Token|X-Goog-Signature|AWSAccessKeyId|token|access_token|api_key|apikey|key|auth|password)=[^&]|(Bearer|Basic) +[A-Za-z0-9]{8}|://[^/[:space:]]*@|://[^[:space:]]*:[^[:space:]]*@' wk_names='KEY|TOKEN|SECRET|PASS|CREDENTIAL|AUTH|COOKIE|SESSION|BEARER|DSN|WEBHOOK|JWT|_PWD$|(^|_)PAT(_|$)|CONNECTION_STRING' wk_none='^TOKENIZERS_PARALLELISM$'
     # All values at once first: where none has the form of a secret, none is looked at alone, which takes milliseconds each.
     for wk_name in "${wk_defined[@]}"; do wk_all+=$'\n'${!wk_name}; done
-    wk_looks_secret "$wk_all" && wk_any=1
+    [[ $wk_all =~ $wk_values ]] && wk_any=1
     for wk_name in "${wk_defined[@]}"; do
-        if wk_is_secret "$wk_name" "${!wk_name}"; then
+        wk_is_secret "$wk_name" "${!wk_name}" && wk_secret[$wk_name]=1
+    done
+}
+
+# What the script finds in its environment, for whoever must make it again; nothing that looks like a secret.
+wk_keep_environment() { # file
+    local wk_name wk_defined
+    local -A wk_secret=()
+    # By the file itself: bash has these names only as output, and a pipe would need a process.
+    compgen -e >"$1" && mapfile -t wk_defined <"$1" || return
+    wk_find_secrets
+    for wk_name in "${wk_defined[@]}"; do
+        if [[ ${wk_secret[$wk_name]-} ]]; then
             printf '%s=<redacted>\n' "$wk_name" || return
         else
             printf '%s=%q\n' "$wk_name" "${!wk_name}" || return
         fi
-    done
+    done >"$1"
 }
 
-wk_looks_secret() { # text
-    local LC_ALL=C
-    [[ $1 =~ $wk_values ]]
-}
-
-wk_save_environment() (
+wk_save_environment() {
+    local mask= failed=
+    # Without a process, where the kernel says it (since Linux 4.7).
+    { IFS= read -r _ && read -r _ mask; } <"/proc/$$/status"
+    [[ $mask =~ ^[0-7]+$ ]] || mask=$(umask)
     umask 077
-    wk_keep_environment >"$wk_attempt/environment.$wk_execution"
-)
+    wk_keep_environment "$wk_attempt/environment.$wk_execution" || failed=1
+    umask "$mask"
+    [[ ! $failed ]]
+}
 
 # What this job was queued behind may have failed: then nobody is to run this attempt.
 wk_check_needs() {
