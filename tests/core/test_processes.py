@@ -42,3 +42,20 @@ def test_a_process_that_is_gone_has_waited_for_nothing() -> None:
     gone = subprocess.Popen(["true"])
     gone.wait()
     assert processes.queued_s(gone.pid) == 0
+
+
+def test_a_child_is_another_process_than_its_parent() -> None:
+    """What is remembered of the calling process does not outlive a fork."""
+    parent = processes.this_process()
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        mine = processes.this_process()
+        is_right = mine == processes.name_of(os.getpid()) and mine != parent
+        os.write(writer, b"yes" if is_right else b"no")
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as pipe:
+        assert pipe.read() == b"yes"
+    os.waitpid(child, 0)
+    assert processes.this_process() == parent

@@ -25,13 +25,14 @@ from watchkeeper.core.events import (
     SchedulerFacts,
     Submitted,
 )
-from watchkeeper.core.state import State, fold
+from watchkeeper.core.state import Fold, State, fold
 from watchkeeper.experiment.experiment import Experiment, Tools
 from watchkeeper.launch.plan import (
     HALTED,
     UNSIGNED,
     Facts,
     Plan,
+    Planner,
     Selection,
     check_selection,
     failed_attempts,
@@ -321,6 +322,66 @@ OUTCOMES = st.sampled_from(
         "rejected",
     ]
 )
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from([A, B, E0, E1, BASE]),
+        st.sampled_from(
+            ["submitted", "rejected", "done", "failed", "found", "lost", "held", "given"]
+        ),
+    ),
+    max_size=12,
+)
+
+
+@given(
+    steps=STEPS,
+    gate=st.sampled_from(["all", "each"]),
+    queue_ahead=st.booleans(),
+    retry=st.booleans(),
+)
+def test_a_plan_made_from_the_one_before_is_the_plan_made_anew(
+    steps: list[tuple[str, str]], gate: Any, queue_ahead: bool, retry: bool
+) -> None:
+    """Whatever is said of the work or seen on the disk, one after the other: a decision that is
+    kept is the one that would be made again.
+    """
+    selection = Selection(gate=gate, queue_ahead=queue_ahead, retry_failed=retry)
+    planner, growing = Planner(EXPERIMENT, selection), Fold()
+    opened = Opened(time=NOW, writer="w", seq=0, schema=1, software="", purpose="", zone="UTC")
+    growing.update({"w": [opened]})
+    good: dict[str, str] = {}
+    held: set[tuple[str, int]] = set()
+    given_up: set[str] = set()
+    for seq, (key, step) in enumerate(steps, 1):
+        common: dict[str, Any] = {
+            "time": NOW,
+            "writer": "w",
+            "seq": seq,
+            "key": key,
+            "phase": "evaluation" if "/" in key else "preparation",
+            "attempt": 1,
+        }
+        subject = next((name for name in SUBJECTS if name.startswith(key)), key)
+        if step == "submitted":
+            job = Submitted(**common, job_id="1", scheduler="local", command="c")
+            growing.update({"w": [job]})
+        elif step == "rejected":
+            growing.update({"w": [Rejected(**common, command="c", message="no")]})
+        elif step in ("done", "failed"):
+            growing.update({"w": [Judged(**common, outcome=step, state="FAILED")]})
+        elif step == "found":
+            good[subject] = str(seq)
+        elif step == "lost":
+            good.pop(subject, None)
+        elif step == "held":
+            held ^= {(key, 1)}
+        else:
+            given_up ^= {key}
+        state = growing.state()
+        found = facts(good, held=frozenset(held), given_up=frozenset(given_up))
+        assert planner.make(state, found) == make(EXPERIMENT, state, found, selection)
 
 
 @given(

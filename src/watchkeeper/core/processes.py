@@ -64,11 +64,19 @@ def start_ticks(pid: int) -> int | None:
     return int(fields[19])
 
 
+@cache
+def _own_start_ticks(pid: int) -> int:
+    """When the calling process, which has this pid, started; 0 where the system does not tell."""
+    return start_ticks(pid) or 0
+
+
+os.register_at_fork(after_in_child=_own_start_ticks.cache_clear)
+
+
 def this_process() -> ProcessName:
-    """The calling process. Not cached: a fork changes it."""
-    return name_of(os.getpid()) or ProcessName(
-        host=host(), boot_id=boot_id(), pid=os.getpid(), start_ticks=0
-    )
+    """The calling process. The kernel is asked once, and again after a fork."""
+    pid = os.getpid()
+    return ProcessName(host=host(), boot_id=boot_id(), pid=pid, start_ticks=_own_start_ticks(pid))
 
 
 def name_of(pid: int) -> ProcessName | None:

@@ -231,10 +231,26 @@ class State(msgspec.Struct, dict=True):
         latest = [run.latest for run in self.runs.values()]
         return [attempt for attempt in latest if attempt is not None and attempt.yields]
 
+    @cached_property
+    def judged(self) -> list[Attempt]:
+        """Every run's last attempt, of those that have a verdict."""
+        latest = [run.latest for run in self.runs.values()]
+        return [attempt for attempt in latest if attempt is not None and attempt.judged is not None]
+
+    @cached_property
+    def handed_over(self) -> list[Attempt]:
+        """The active attempts, as they were submitted."""
+        return sorted(self.active, key=_handed_over)
+
     def attempts(self) -> Iterator[Attempt]:
         """Every attempt of every run."""
         for run in self.runs.values():
             yield from run.attempts.values()
+
+
+def _handed_over(attempt: Attempt) -> tuple[datetime, int]:
+    first = next(iter(attempt.submissions.values()))
+    return first.time, first.seq
 
 
 class WriterState:

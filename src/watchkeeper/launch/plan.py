@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from fnmatch import fnmatchcase
+from functools import cached_property
 from typing import Literal
 
 import msgspec
@@ -103,16 +104,28 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     unsigned: Mapping[str, str] = {}
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
+class Plan(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """One decision for each piece of work, in the experiment's order."""
 
     decisions: tuple[Decision, ...]
 
     def of_phase(self, phase: Phase) -> tuple[Decision, ...]:
         """The decisions on one phase."""
-        return tuple(decision for decision in self.decisions if decision.phase == phase)
+        return self._by_phase.get(phase, ())
 
-    @property
+    @cached_property
+    def _by_phase(self) -> dict[Phase, tuple[Decision, ...]]:
+        phases: dict[Phase, list[Decision]] = {}
+        for decision in self.decisions:
+            phases.setdefault(decision.phase, []).append(decision)
+        return {phase: tuple(decisions) for phase, decisions in phases.items()}
+
+    @cached_property
+    def coming(self) -> frozenset[str]:
+        """The keys of what is under way, or will be."""
+        return frozenset(one.key for one in self.decisions if one.action in UNDER_WAY)
+
+    @cached_property
     def ready(self) -> tuple[Decision, ...]:
         """What can be submitted now."""
         return tuple(
@@ -121,10 +134,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     def is_pending(self, keys: Collection[str] | None = None) -> bool:
         """Whether anything is under way, or will be; of these `keys` only, None: of all."""
-        coming = [one.key for one in self.decisions if one.action in UNDER_WAY]
         if keys is None:
-            return bool(coming)
-        return any(key in keys for key in coming)
+            return bool(self.coming)
+        return any(key in keys for key in self.coming)
 
 
 def failed_attempts(state: State) -> frozenset[tuple[str, int]]:
@@ -141,14 +153,17 @@ def to_try(experiment: Experiment, state: State, *, resumes: bool = False) -> li
     """The work whose last attempt ended so that it may be tried again automatically, or however it
     ended where a person `resumes` it: the plan needs its means.
     """
-    items: list[RunItem] = []
-    for item in experiment.items:
-        chain = retries.chain(_in_order(state.run(item.key)))
-        if not item.script or not chain:
-            continue
-        if resumes or retries.may_be_tried(chain[-1]):
-            items.append(item)
-    return items
+    return [
+        item for item in experiment.items if may_try(item, state.run(item.key), resumes=resumes)
+    ]
+
+
+def may_try(item: RunItem, run: RunState, *, resumes: bool) -> bool:
+    """Whether a piece of work is among those of `to_try`."""
+    chain = retries.chain(_in_order(run))
+    if not item.script or not chain:
+        return False
+    return resumes or retries.may_be_tried(chain[-1])
 
 
 def _in_order(run: RunState) -> list[Attempt]:
@@ -206,17 +221,96 @@ def make(experiment: Experiment, state: State, facts: Facts, selection: Selectio
     Runs come first, each after those that it needs, because the decision on an evaluation depends
     on that of its run. The plan has the experiment's order all the same.
     """
-    decisions: dict[str, Decision] = {}
-    for item in _by_needs(experiment.items):
-        chooser = _Chooser(experiment, item, state, facts, selection)
-        decisions[item.key] = _unless_barred(chooser.fine_tune(decisions), facts)
-    under_way = [key for key, decision in decisions.items() if decision.action in UNDER_WAY]
-    for item in experiment.items:
-        if item.phase == "evaluation":
-            chooser = _Chooser(experiment, item, state, facts, selection)
-            decision = chooser.evaluation(decisions.get(item.run), under_way)
+    return Planner(experiment, selection).make(state, facts)
+
+
+class _Basis(msgspec.Struct, frozen=True, kw_only=True):
+    """What one decision rests on, beside the experiment and the selection. `run`: None, where the
+    journal does not know it; it is compared by identity, since its attempts may be changed in
+    place. `rest`: what is known of it beside the journal, and what was decided on other work.
+    """
+
+    run: RunState | None
+    rest: tuple[object, ...]
+
+    def is_that_of(self, other: _Basis) -> bool:
+        """Whether both make the same decision."""
+        return self.run is other.run and self.rest == other.rest
+
+
+class Planner:
+    """Makes the plans of one experiment for one selection, one after the other: a decision is made
+    again only where what it rests on has changed. Nothing is read or written.
+    """
+
+    def __init__(self, experiment: Experiment, selection: Selection) -> None:
+        self._experiment = experiment
+        self._selection = selection
+        self._runs = _by_needs(experiment.items)
+        self._evaluations = [item for item in experiment.items if item.phase == "evaluation"]
+        self._subjects = {item.key: _subjects_of(experiment, item) for item in experiment.items}
+        self._kept: dict[str, tuple[_Basis, Decision]] = {}
+        self._under_way: list[str] = []
+
+    def make(self, state: State, facts: Facts) -> Plan:
+        """Decide on every piece of work."""
+        held = {key for key, _ in facts.held}
+        decisions: dict[str, Decision] = {}
+        for item in self._runs:
+            decision = self._kept_decision(item, basis := self._basis(item, state, facts, held))
+            if decision is None:
+                chooser = _Chooser(self._experiment, item, state, facts, self._selection)
+                decision = chooser.fine_tune(decisions)
+                self._kept[item.key] = basis, decision
             decisions[item.key] = _unless_barred(decision, facts)
-    return Plan(decisions=tuple(decisions[item.key] for item in experiment.items))
+        under_way = [key for key, decision in decisions.items() if decision.action in UNDER_WAY]
+        if under_way != self._under_way:  # else the same list, which is compared at a glance
+            self._under_way = under_way
+        for item in self._evaluations:
+            training = decisions.get(item.run)
+            is_coming = training is not None and training.action in UNDER_WAY
+            basis = self._basis(item, state, facts, held, is_coming, self._under_way)
+            decision = self._kept_decision(item, basis)
+            if decision is None:
+                chooser = _Chooser(self._experiment, item, state, facts, self._selection)
+                decision = chooser.evaluation(training, self._under_way)
+                self._kept[item.key] = basis, decision
+            decisions[item.key] = _unless_barred(decision, facts)
+        return Plan(decisions=tuple(decisions[item.key] for item in self._experiment.items))
+
+    def _basis(
+        self, item: RunItem, state: State, facts: Facts, held: Collection[str], *others: object
+    ) -> _Basis:
+        return _Basis(
+            run=state.runs.get(item.key),
+            rest=(
+                *map(facts.findings.get, self._subjects[item.key]),
+                item.key in facts.given_up,
+                facts.held if item.key in held else None,
+                facts.failed,
+                facts.means.get(item.key),
+                *others,
+            ),
+        )
+
+    def _kept_decision(self, item: RunItem, basis: _Basis) -> Decision | None:
+        """The decision that was made before, where it rests on the same; None: there is none, or it
+        looked at the state of other work too.
+        """
+        kept = self._kept.get(item.key)
+        if kept is None or item.needs or self._selection.queue_ahead:
+            return None
+        return kept[1] if kept[0].is_that_of(basis) else None
+
+
+def _subjects_of(experiment: Experiment, item: RunItem) -> tuple[str, ...]:
+    """What on the disk bears on a piece of work: what it promises, and the checkpoint it needs."""
+    if item.phase == "preparation":
+        return tuple(promise.subject for promise in experiment.promises_of(item.run))
+    needed = experiment.checkpoint_for(item)
+    if needed is None:
+        return (item.key,)
+    return item.key, needed
 
 
 def _by_needs(items: Sequence[RunItem]) -> list[RunItem]:

@@ -7,7 +7,7 @@ One whose jobs run on other machines also has `RemoteNodes`: what depends on it 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -170,6 +170,18 @@ class SharedLooks(Protocol):
 
         Raises:
             UnavailableError: the scheduler could not be asked.
+        """
+        ...
+
+
+@runtime_checkable
+class KeepsRecords(Protocol):
+    """A scheduler that keeps records of its jobs on this user's disk until they are released."""
+
+    def release(self, tokens: Collection[str]) -> Collection[str]:
+        """Remove the records of the jobs whose wrappers carry these tokens. Their ends are in a
+        journal that is on the disk. Returns the tokens of which something is kept: a job of theirs
+        has not ended, or cannot be removed yet.
         """
         ...
 

@@ -5,6 +5,7 @@ what to do. Pure.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from watchkeeper.core.events import SchedulerFacts
 from watchkeeper.schedulers.base import number_of
@@ -33,10 +34,20 @@ def stuck(facts: SchedulerFacts, job_id: str) -> str:
     """Why a waiting job does not start by itself, and what to do; "" where it may."""
     if facts.state != "PENDING":
         return ""
+    found = _never(facts.reason)
+    if found is None:
+        return ""
+    meaning, what = found
+    return f"{meaning}, and does not start by itself: {what.format(id=number_of(job_id))}"
+
+
+@lru_cache(maxsize=256)
+def _never(reason: str) -> tuple[str, str] | None:
+    """What a reason means of a job that does not start by itself, and what to do; None: it may."""
     for words, meaning, what in _NEVER:
-        if re.search(words, facts.reason):
-            return f"{meaning}, and does not start by itself: {what.format(id=number_of(job_id))}"
-    return ""
+        if re.search(words, reason):
+            return meaning, what
+    return None
 
 
 def words(facts: SchedulerFacts, job_id: str) -> str:

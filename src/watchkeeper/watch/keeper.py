@@ -19,10 +19,10 @@ from watchkeeper.core.criteria import Criterion
 from watchkeeper.core.errors import UsageError
 from watchkeeper.core.events import AnyEvent, Assessed, Detached, Expected, Unknown
 from watchkeeper.core.journal import Clock, utc_now
-from watchkeeper.core.state import Attempt, AttemptId, Replay, State
+from watchkeeper.core.state import AttemptId, Replay, State
 from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.launch import plan as planning
-from watchkeeper.launch.plan import Facts, Plan, Selection
+from watchkeeper.launch.plan import Facts, Plan, Planner, Selection
 from watchkeeper.launch.submit import Submitter
 from watchkeeper.schedulers.base import SubmitHost, remote_shell
 from watchkeeper.watch.budget import Budget
@@ -36,6 +36,7 @@ from watchkeeper.watch.phases import Phases
 from watchkeeper.watch.policy import WatchPolicy
 from watchkeeper.watch.poll.pace import Pace, longer
 from watchkeeper.watch.poll.poller import Ask, Poller
+from watchkeeper.watch.poll.releases import Releases
 from watchkeeper.watch.spending import Spending
 from watchkeeper.watch.submissions import Submissions
 from watchkeeper.watch.trust.vouching import Vouching
@@ -118,6 +119,7 @@ class Keeper:
         self._items = {item.key: item for item in experiment.items}
         self._failed: frozenset[AttemptId] = frozenset()
         self._looked: set[AttemptId] = set()
+        self._planner = Planner(experiment, selection)
         self._planned_from: State | None = None
         self._basis: tuple[object, ...] = ()
         self._notes: tuple[str, ...] = ()
@@ -172,6 +174,7 @@ class Keeper:
             unknown_deadline_s=policy.unknown_deadline_s,
             ask=ask,
         )
+        self._releases = Releases(scheduler, self.logbook)
         self._rounds = Rounds(
             experiment.folder,
             policy.limits,
@@ -225,7 +228,7 @@ class Keeper:
         self._refuse_jobs_elsewhere()
         state = self.logbook.state
         self._failed = planning.failed_attempts(state)
-        self._looked = {(attempt.key, attempt.number) for attempt in self._judged()}
+        self._looked = {attempt.id for attempt in state.judged}
         self.book.look_at_all(state)
         if self._leaving.remove_sentinel():
             self._notes = (f"{SENTINEL} was removed: the watch goes on",)
@@ -364,16 +367,18 @@ class Keeper:
         if self.logbook.leads:
             self._phases.conclude_ended(self.plan)
             self._phases.write_decisions(self.plan)
-            self._vouching.write(self._judged())
+            self._vouching.write(self.logbook.state.judged)
         if self._submits:
             self._submissions.submit_ready(self.plan)
         if self.logbook.leads and self._monotonic() - self._logged_at >= self._logs_rest_s:
             self._bring_up_logs()
         self.logbook.beat()
+        if self.logbook.leads:
+            self._releases.make()
         self._turned(self)
 
     def _vouch_for_the_rest(self) -> None:
-        self._vouching.write(self._judged(), all_of_them=True)
+        self._vouching.write(self.logbook.state.judged, all_of_them=True)
         self._bring_up_logs()
 
     def _bring_up_logs(self) -> None:
@@ -398,19 +403,17 @@ class Keeper:
         active = self.logbook.state.active
         return any(keys is None or attempt.key in keys for attempt in active)
 
-    def _judged(self) -> list[Attempt]:
-        latest = [run.latest for run in self.logbook.state.runs.values()]
-        return [attempt for attempt in latest if attempt is not None and attempt.judged is not None]
-
     def _look_again(self) -> None:
         """Look at what ended attempts left, whoever judged them: the evidence must never be older
         than the state.
         """
-        for attempt in self._judged():
+        for attempt in self.logbook.state.judged:
+            if attempt.id in self._looked:
+                continue
             item = self._items.get(attempt.key)
-            if item is not None and (attempt.key, attempt.number) not in self._looked:
+            if item is not None:
                 self.book.look_at(item, self.logbook.state)
-            self._looked.add((attempt.key, attempt.number))
+            self._looked.add(attempt.id)
 
     def _make_plan(self) -> None:
         """Decide anew, unless nothing was read or seen since."""
@@ -419,7 +422,7 @@ class Keeper:
         basis = (self.book.looks, facts.given_up, facts.held, facts.means, facts.halted)
         if self._planned_from is state and self._basis == basis:
             return
-        self.plan = planning.make(self.experiment, state, facts, self._selection)
+        self.plan = self._planner.make(state, facts)
         self._planned_from, self._basis = state, basis
 
     def _facts(self) -> Facts:

@@ -131,7 +131,9 @@ class Phases:
         return not self._was_watched(decision)
 
     def _was_watched(self, decision: Decision) -> bool:
-        return any(key == decision.key for key, _ in self._poller.watched[decision.phase])
+        watched = self._poller.watched[decision.phase]
+        attempts = self._logbook.state.run(decision.key).attempts
+        return any((decision.key, number) in watched for number in attempts)
 
     def _may_open(self, phase: Phase, decisions: tuple[Decision, ...]) -> bool:
         """Whether a phase begins in the logs: evaluations do when the gate first lets one through,

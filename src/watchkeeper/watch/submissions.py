@@ -135,12 +135,9 @@ class Submissions:
         """Close attempts that never reached the scheduler and are no longer to be submitted: they
         end as not run.
         """
-        coming = {
-            decision.key for decision in plan.decisions if decision.action in planning.UNDER_WAY
-        }
         for attempt in self._logbook.state.unresolved:
             is_held = attempt.id in self.held
-            if attempt.intended is not None and attempt.key not in coming and not is_held:
+            if attempt.intended is not None and attempt.key not in plan.coming and not is_held:
                 self._submitter.close(attempt.intended, attempt.rejected)
         self._logbook.sync()
 

@@ -25,14 +25,14 @@ def first_failures(attempts: Iterable[Attempt], left: int) -> tuple[Attempt, ...
     """
     started = [attempt for attempt in attempts if attempt.submissions]
     ended = [attempt for attempt in started if attempt.judged is not None]
+    if any(_ended_well(attempt) for attempt in ended):
+        return ()
     ended.sort(key=_ended_at)
     needed = FIRST_JOBS
     if len(started) + left < FIRST_JOBS:
         needed = len(started)
     first = ended[:needed]
     if not left or not first or len(first) < needed:
-        return ()
-    if any(_ended_well(attempt) for attempt in ended):
         return ()
     signs = {_sign(attempt.judged) for attempt in first}
     if len(signs) > 1 or None in signs:

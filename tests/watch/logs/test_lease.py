@@ -40,6 +40,15 @@ def test_a_released_lease_is_taken_at_once(tmp_path: Path) -> None:
     assert second.take() and second.number == 2 and not first.held
 
 
+def test_a_lease_whose_file_is_gone_is_held_no_more(tmp_path: Path) -> None:
+    """Where a person has removed the folder, the next watcher leads, and the one before it not."""
+    first, second = Lease(tmp_path, "a", Time()), Lease(tmp_path, "b", Time())
+    assert first.take()
+    (tmp_path / "1.json").unlink()
+    assert not first.held
+    assert second.take() and second.held
+
+
 def test_a_dead_leader_on_this_host_is_followed_at_once(tmp_path: Path) -> None:
     """A leader that was killed is known to be gone by its process, without waiting."""
     code = (

@@ -110,8 +110,8 @@ def test_nothing_is_decided_again_while_nothing_changes(tmp_path: Path, monkeypa
         soonest_s=0.005, poll_s=0.005, longest_s=0.005, stagger_s=0, cap=0, unknown_deadline_s=600
     )
     plans: list[int] = []
-    make = planning.make
-    monkeypatch.setattr(planning, "make", lambda *facts: plans.append(1) or make(*facts))
+    make = planning.Planner.make
+    monkeypatch.setattr(planning.Planner, "make", lambda *facts: plans.append(1) or make(*facts))
     counts: list[int] = []
 
     def turned(one: Keeper) -> None:

@@ -14,7 +14,7 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -403,6 +403,39 @@ class LocalScheduler:
         if ended is not None:
             self._ended[job_id] = ended
         return ended
+
+    # ── release
+
+    def release(self, tokens: Collection[str]) -> Collection[str]:
+        """Remove the records of the jobs with these tokens: see `KeepsRecords`. What cannot be read
+        or removed is kept.
+        """
+        try:
+            recorded = set(os.listdir(self.spool.tokens)).intersection(tokens)
+        except OSError:
+            return ()
+        return [token for token in recorded if not self._release(token)]
+
+    def _release(self, token: str) -> bool:
+        """Whether nothing is left of the jobs with this token."""
+        try:
+            names = os.listdir(self.spool.tokens / token)
+        except OSError:
+            return False
+        is_all = True
+        for job_id in filter(is_id, names):
+            is_gone = False
+            with contextlib.suppress(DamagedRecordError, SchedulerError, OSError):
+                is_gone = self.spool.remove_ended(job_id, token)
+            is_all = is_all and is_gone
+            if is_gone:
+                self._tokens.pop(job_id, None)
+                self._ended.pop(job_id, None)
+                self._lost.pop(job_id, None)
+        if is_all:
+            with contextlib.suppress(OSError):
+                (self.spool.tokens / token).rmdir()
+        return is_all
 
     # ── cancel
 

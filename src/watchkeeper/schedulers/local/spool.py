@@ -34,6 +34,7 @@ import contextlib
 import fcntl
 import os
 import re
+import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -430,6 +431,44 @@ class Spool:
         files.replace(self.job(job_id) / "exit.json", msgspec.json.encode(facts))
         forget(self.pending / job_id)
         forget(self.running / job_id)
+
+    def remove_ended(self, job_id: str, token: str) -> bool:
+        """Remove all records of a job or array with this token, if it has ended; False: it has not,
+        or its id is the last that was given, by which the next one is known where `next` is lost.
+
+        A job without spec.json was never accepted, so that goes first. While other records go,
+        exit.json says that it has ended. The token's entry goes last: by it a removal that was
+        broken off is found again.
+
+        Raises:
+            DamagedRecordError, UnavailableError: its records do not tell.
+            OSError: one cannot be removed.
+        """
+        folder = self.job(job_id)
+        is_accepted = (folder / "spec.json").exists()
+        if is_accepted and self.standing(job_id) != "ended":
+            return False
+        if self._last_number(job_id) >= self._last_given():
+            return False
+        forget(self.pending / job_id)
+        forget(self.running / job_id)
+        (folder / "spec.json").unlink(missing_ok=True)
+        for name in os.listdir(folder) if folder.is_dir() else ():
+            if name == _TASKS:
+                shutil.rmtree(folder / name)
+            elif name != "exit.json":
+                (folder / name).unlink()
+        if folder.is_dir():
+            shutil.rmtree(folder)
+        (self.tokens / token / job_id).unlink(missing_ok=True)
+        return True
+
+    def _last_given(self) -> int:
+        """The highest id that was given; 0 where that is not known."""
+        try:
+            return int(files.read_whole(self.folder / "next")) - 1
+        except (OSError, ValueError):
+            return 0
 
 
 def gpu_names(text: str) -> tuple[str, ...]:

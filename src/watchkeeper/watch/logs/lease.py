@@ -50,7 +50,10 @@ class Lease:
         """Whether this process holds the lease. It loses it for good when somebody else has taken
         the next one.
         """
-        return self.number > 0 and self._last_number() == self.number
+        if self.number == 0 or self._is_made(self.number + 1):
+            return False
+        # Where a person has removed the folder, the next watcher counts from the beginning.
+        return self._is_made(self.number)
 
     def holder(self) -> Holder | None:
         """Who holds, or last held, the lease."""
@@ -102,6 +105,9 @@ class Lease:
         if self._watched[:2] != (holder.lease, beat):
             self._watched = (holder.lease, beat, now)
         return now - self._watched[2] > STALE_AFTER_S
+
+    def _is_made(self, number: int) -> bool:
+        return (self._folder / f"{number}.json").exists()
 
     def _last_number(self) -> int:
         if not self._folder.is_dir():

@@ -29,6 +29,7 @@ from watchkeeper.watch.verdict.endings import BLIND, End, end_of
 
 _SOON = timedelta(minutes=1)  # a job that starts by then needs no word on why it waited
 _MUCH = timedelta(minutes=10)
+_GOES_ON = ("PENDING", "RUNNING")
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,8 +78,11 @@ def look(
     for attempt in attempts:
         name = attempt.id
         job_id = jobs[name]
-        folder = attempt_folder(experiment, *name)
         facts = _facts(attempt, job_id, scheduler, snapshot)
+        if _is_as_before(attempt, job_id, facts):
+            states[name] = attempt.state
+            continue
+        folder = attempt_folder(experiment, *name)
         facts = _whole_array(facts, attempt, folder)
         owner = _owner_of_twin(facts, folder, job_id)
         if owner:
@@ -110,6 +114,16 @@ class _Sighting(msgspec.Struct, frozen=True, kw_only=True):
     facts: SchedulerFacts
     record: ExitRecord | None
     state: str
+
+
+def _is_as_before(attempt: Attempt, job_id: str, facts: SchedulerFacts) -> bool:
+    """Whether the scheduler says of a job that waits or runs what it said at the look before."""
+    seen = attempt.seen
+    if seen is None or seen.job_id != job_id or seen.exit_record is not None:
+        return False
+    if seen.state not in _GOES_ON or facts.state != seen.state:
+        return False
+    return facts == seen.facts and attempt.judged is None
 
 
 def _has_ended(facts: SchedulerFacts) -> bool:

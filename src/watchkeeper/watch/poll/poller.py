@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -90,6 +89,9 @@ class Poller:
         self._logbook = logbook
         self._book = book
         self._unknown_deadline_s = unknown_deadline_s
+        # The states of which all is announced, and all is judged.
+        self._announced: State | None = None
+        self._judged: State | None = None
         self._last: dict[Phase, tuple[dict[str, int], float]] = {}
         self._unknown_since: dict[AttemptId, float] = {}
         self._absent_since: dict[AttemptId, float] = {}
@@ -101,17 +103,29 @@ class Poller:
     def job_ids(self) -> list[str]:
         """The jobs that a poll looks at now."""
         state = self._logbook.state
-        active = sorted(state.active, key=_handed_over)
-        attempts = [*_running(active), *_lost(state)]
+        attempts = [*_running(state.handed_over), *_lost(state)]
         return monitor.job_ids(self._experiment.folder, self._scheduler, attempts)
 
     def poll(self) -> None:
         """Look once, write down what changed, and judge what has ended."""
-        active = sorted(self._logbook.state.active, key=_handed_over)
-        self._announce_others(active)
+        active = self._logbook.state.handed_over
+        if self._logbook.state is not self._announced:
+            self._announce_others(active)
+            self._announced = self._logbook.state
         if self._look(_running(active)):
-            for attempt in sorted(self._logbook.state.active, key=_handed_over):
-                self._judge(attempt)
+            self._judge_ended()
+
+    def _judge_ended(self) -> None:
+        """Judge what has ended. Where nothing was said since everything was judged, only a deadline
+        can have passed.
+        """
+        state = self._logbook.state
+        attempts = state.handed_over
+        if state is self._judged:
+            attempts = [attempt for attempt in attempts if attempt.state == UNKNOWN]
+        for attempt in attempts:
+            self._judge(attempt)
+        self._judged = state
 
     def _look(self, running: list[Attempt]) -> bool:
         """Ask the scheduler, and write down what changed; False: it did not answer."""
@@ -462,12 +476,6 @@ def _elapsed_s(facts: SchedulerFacts | None) -> float | None:
     if facts is None or not facts.ended or not facts.started:
         return None
     return (facts.ended - facts.started).total_seconds()
-
-
-def _handed_over(attempt: Attempt) -> tuple[datetime, int]:
-    """Sorts attempts as they were submitted."""
-    first = next(iter(attempt.submissions.values()))
-    return first.time, first.seq
 
 
 def _fields(submitted: Submitted, **changed: object) -> dict[str, object]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from watchkeeper.core import layout
 from watchkeeper.core.events import RunItem
 from watchkeeper.core.layout import attempt_folder
-from watchkeeper.core.state import State
+from watchkeeper.core.state import RunState, State
 from watchkeeper.core.text.odd_bytes import as_path
 from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.launch import retry_means
-from watchkeeper.launch.plan import to_try
+from watchkeeper.launch.plan import may_try
 from watchkeeper.launch.retries import Means, Rules
 from watchkeeper.tools.look import look
 from watchkeeper.tools.look_memory import LEAST_PROMISES, LookMemory
@@ -28,6 +28,7 @@ class EvidenceBook:
         self._experiment = experiment
         self._findings: dict[str, Finding] = {}
         self._means: dict[tuple[str, int], Means] = {}
+        self._may_be_tried: dict[str, tuple[RunState, bool]] = {}
         self._trainings = {
             promise.subject: run
             for run in _runs(experiment)
@@ -138,12 +139,25 @@ class EvidenceBook:
         for each attempt, and again where the disk refused a file.
         """
         means: dict[str, Means] = {}
-        for item in to_try(self._experiment, state, resumes=rules.resumes):
+        for item in self._to_try(state, rules):
             name = (item.key, max(state.run(item.key).attempts))
             if name not in self._means or self._means[name].unreadable:
                 self._means[name] = self._means_of(item, state, rules)
             means[item.key] = self._means[name]
         return means
+
+    def _to_try(self, state: State, rules: Rules) -> Iterator[RunItem]:
+        """As `plan.to_try`; a run is looked at again only where something was said of it."""
+        for item in self._experiment.items:
+            run = state.runs.get(item.key)
+            if run is None:
+                continue
+            looked_at, may_be_tried = self._may_be_tried.get(item.key, (None, False))
+            if looked_at is not run:
+                may_be_tried = may_try(item, run, resumes=rules.resumes)
+                self._may_be_tried[item.key] = run, may_be_tried
+            if may_be_tried:
+                yield item
 
     def _means_of(self, item: RunItem, state: State, rules: Rules) -> Means:
         """What the last attempt at a piece of work allows: all of its attempts are looked at, and
