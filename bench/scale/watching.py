@@ -5,13 +5,23 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from unittest import mock
 
-from bench.scale.rows import Pair, Row, cpu_of, own_cpu
-from tests.simulation.day import journal_bytes, simulate
+from bench.scale.rows import Pair, Row, cpu_of, own_cpu, watchkeeper
+from tests.simulation.day import HOUR_S, journal_bytes, simulate
+from watchkeeper.experiment import experiment as experiments
+from watchkeeper.launch.plan import Selection
+from watchkeeper.schedulers.fake.scheduler import FakeScheduler
 from watchkeeper.schedulers.wrapper.render import render
+from watchkeeper.watch.keeper import Keeper
+from watchkeeper.watch.policy import WatchPolicy
 
 _SEED = 1
+_TURNS = 10
+# By then a job that waits is known to, and why.
+_WAITED = timedelta(minutes=2)
 
 
 def _watched_day(folder: Path, items: int) -> Pair:
@@ -30,6 +40,64 @@ def _watched_day(folder: Path, items: int) -> Pair:
                 json.dumps(json.loads(line))
 
     return Pair(ours=ours, baseline=lambda: own_cpu(decode_all))
+
+
+def _idle_turn(folder: Path, items: int) -> Pair:
+    """A turn over N jobs that wait, in which nothing changes; its baseline is the scheduler's
+    answer, in memory.
+    """
+    scripts = _scripts(folder / "exp", items)
+    scheduler = FakeScheduler(clock=lambda: datetime.now(UTC) - _WAITED)
+    policy = WatchPolicy(
+        soonest_s=0, poll_s=HOUR_S, longest_s=HOUR_S, stagger_s=0, cap=0, unknown_deadline_s=HOUR_S
+    )
+    keeper = Keeper(
+        experiments.read(folder / "exp"), scheduler, policy, Selection(), run_logs="off"
+    )
+    with mock.patch("os.fsync"):  # the disk is not what is measured
+        keeper.logbook.take_lead()
+        for _ in range(3):
+            keeper.turn()
+    assert len(scheduler.jobs) == len(scripts)
+
+    def turns() -> None:
+        for _ in range(_TURNS):
+            keeper.turn()
+
+    def looks() -> None:
+        for _ in range(_TURNS):
+            scheduler.poll(list(scheduler.jobs))
+
+    return Pair(ours=lambda: own_cpu(turns) / _TURNS, baseline=lambda: own_cpu(looks) / _TURNS)
+
+
+def _local_jobs(folder: Path, items: int) -> Pair:
+    """The watch of N local jobs that do nothing, without the jobs; its baseline runs their scripts
+    bare, one after the other.
+    """
+    experiment = folder / "exp"
+
+    def ours() -> float:
+        shutil.rmtree(experiment, ignore_errors=True)
+        _scripts(experiment, items)
+        return cpu_of(watchkeeper("run", str(experiment)), folder / "cache")
+
+    bare = 'for script in "$0"/*/finetune.slurm; do bash "$script"; done'
+    return Pair(
+        ours=ours,
+        baseline=lambda: cpu_of(["bash", "-c", bare, str(experiment)], folder / "cache"),
+    )
+
+
+def _scripts(experiment: Path, items: int) -> list[Path]:
+    """N scripts that do nothing, in the folders of their runs."""
+    scripts: list[Path] = []
+    for number in range(items):
+        script = experiment / f"r{number:05d}" / "finetune.slurm"
+        script.parent.mkdir(parents=True)
+        script.write_text("#!/bin/bash\n#SBATCH --time=10\n:\n")
+        scripts.append(script)
+    return scripts
 
 
 def _wrapped_job(folder: Path, items: int) -> Pair:
@@ -62,5 +130,7 @@ ROWS = (
         most_exponent=1.2,
         rounds=1,
     ),
+    Row("idle turn", 100, _idle_turn, "the answer", most_ratio=16.0, most_exponent=1.2),
+    Row("local jobs", 20, _local_jobs, "bare scripts", most_exponent=1.2, rounds=1),
     Row("wrapped job", 0, _wrapped_job, "bare", rounds=7),
 )

@@ -187,13 +187,16 @@ class Ledger:
 
     def __init__(self) -> None:
         self._events: dict[str, list[AnyEvent | Unknown]] = {}
-        self._standings: list[Standing] | None = None
+        self._is_any = False  # whether a criterion was stated
+        self._standings: list[Standing] | None = []  # None: to be made again
 
     def feed(self, event: AnyEvent | Unknown) -> None:
         """One more event, of any kind."""
         if isinstance(event, _JUDGED_BY):
             self._events.setdefault(event.writer, []).append(event)
-            self._standings = None
+            self._is_any = self._is_any or isinstance(event, Expected)
+            if self._is_any:
+                self._standings = None
 
     def standings(self, keys: Collection[str]) -> list[Standing]:
         """Each criterion, and what came of it in these evaluations."""

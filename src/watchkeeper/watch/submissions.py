@@ -240,8 +240,11 @@ class Submissions:
         """Why a piece of work is not submitted: it uses a checkpoint from elsewhere that nobody has
         signed. "": it uses none, or that is allowed, which is then in the journal.
         """
-        made = gate.made_by(self._experiment, self._logbook.state)
-        for root in gate.from_elsewhere(self._experiment, item, made):
+        roots = gate.from_elsewhere(self._experiment, item)
+        made = gate.made_by(self._experiment, self._logbook.state) if roots else ()
+        for root in roots:
+            if root in made:
+                continue
             standing = gate.standing_of(root)
             if standing.is_signed:
                 continue

@@ -29,6 +29,9 @@ class Descriptions:
         self._said = said
         self._files = files
         self._histories = histories
+        # Scripts come one by one: the first log must not lie elsewhere than the second.
+        runs = {item.run for item in experiment.items if not item.workdir}
+        self._is_group = len(runs) > 1
 
     @property
     def answers(self) -> Said:
@@ -51,9 +54,7 @@ class Descriptions:
         group = self._said.group or self.answers.group
         if group:
             return group
-        # Scripts come one by one: the first log must not lie elsewhere than the second.
-        runs = {item.run for item in self._experiment.items if not item.workdir}
-        if len(runs) > 1:
+        if self._is_group:
             return self._experiment.name
         return ""
 
