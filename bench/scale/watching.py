@@ -131,6 +131,6 @@ ROWS = (
         rounds=1,
     ),
     Row("idle turn", 100, _idle_turn, "the answer", most_ratio=16.0, most_exponent=1.2),
-    Row("local jobs", 20, _local_jobs, "bare scripts", most_exponent=1.2, rounds=1),
+    Row("local jobs", 20, _local_jobs, "bare scripts", most_exponent=1.2, rounds=2),
     Row("wrapped job", 0, _wrapped_job, "bare", rounds=7),
 )
