@@ -339,7 +339,11 @@ def _losses(rows: Sequence[Row]) -> dict[float, float]:
 def _repeat(earlier: Sequence[Execution], later: Execution) -> Repeat | None:
     """The steps of the earlier executions that the later one did again, by their training losses.
 
-    None: one of the two sides has no training loss, or the later one began where they had ended.
+        before    801: 0.35   802: 0.34   …   900: 0.30
+        after     801: 0.35   802: 0.36   …   1000: 0.28
+
+    repeat 801 to 900, with the largest difference, 0.02, at 802. None: one of the two sides has no
+    training loss, or the later one began where they had ended.
     """
     rows: list[Row] = []
     for counting in standing(earlier):

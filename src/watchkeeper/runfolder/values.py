@@ -300,8 +300,10 @@ def fields_of(value: object) -> Mapping[Any, Any] | None:
     """The fields of a mapping, a struct, a dataclass or a namespace, by name; None if it is nothing
     of the kind.
 
-    A dataclass's field that is not set, or whose property fails to find it, is None. Functions,
-    classes and modules have a `__dict__`, and are no configuration.
+        argparse.Namespace(lr=0.01), SimpleNamespace(lr=0.01), a dataclass     `{"lr": 0.01}`
+        torch.nn.Module(), which can be called; json, a module                 None
+
+    A dataclass's field that is not set, or whose property fails to find it, is None.
     """
     if isinstance(value, Mapping):
         return value
@@ -331,7 +333,8 @@ def tree(value: object, depth: int = 0) -> Any:
         Config(lr=1e-3, betas=(0.9, 0.95), device=torch.device("cpu"))
 
     gives `{"lr": 0.001, "betas": [0.9, 0.95], "device": "cpu"}`. `depth` is how deep the value lies
-    in the whole: at `DEPTH_LIMIT` a container becomes text. Keys become texts.
+    in the whole: at `DEPTH_LIMIT` a container becomes text. Keys become texts. Objects of any other
+    class become their `repr`, cut to `TEXT_LIMIT`.
     """
     if value is None or isinstance(value, bool):
         return value

@@ -289,7 +289,7 @@ def _renamed(side: Side, names: Mapping[str, str]) -> Side:
 def chosen(sides: Sequence[Side], glob: str | None) -> list[Side]:
     """The runs whose name matches a glob (`r8_*`, with the case of letters); all for None.
 
-    Their order stays. Empty: no name matches.
+    Their order stays. Empty: no name matches, which is for the caller to report.
     """
     if glob is None:
         return list(sides)
@@ -427,7 +427,10 @@ def _delta(metric: str, old: Number | None, new: Number | None, end: Better) -> 
 def _differing(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[str, ...]:
     """The files that are not the same, by path → hash; none where one of the two is not known.
 
-    A file that only one of them has differs.
+        {"train.py": "9e60…", "data.py": "4f2c…"}
+        {"train.py": "77ab…", "data.py": "4f2c…", "loss.py": "01cd…"}
+
+    differ in `train.py` and `loss.py`: a file that only one of them has differs.
     """
     if not old or not new:
         return ()

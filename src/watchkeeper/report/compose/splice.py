@@ -113,7 +113,10 @@ class _Splicer:
         return Change(text, self.fields, self.lines, kept)
 
     def join(self, at: int, lines: list[str]) -> str:
-        """Join the lines that are inserted here. A file without a last newline gets none."""
+        """Join the lines that are inserted at an offset. A file without a last newline gets none.
+
+        There the new lines begin with a line end, so that they do not continue the last line.
+        """
         body = self.newline.join(lines)
         if at and self.text[at - 1] != "\n":
             return self.newline + body
@@ -145,7 +148,9 @@ class _Splicer:
         return bool(removed)
 
     def add_fields(self, kind: str, heading: str, prefix: str, values: list[Value]) -> None:
-        """Add a section with these fields."""
+        """Add a section with these fields, and note each as written: from now on it is the
+        machine's, until a person changes it.
+        """
         self.add_section(kind, heading, [value.line() for value in values])
         for value in values:
             self.fields[prefix + value.name] = value.value
@@ -269,6 +274,11 @@ class _Splicer:
 
     def splice_status(self) -> None:
         """Append the lines that the machine has not written yet.
+
+            ## Status
+            - 2026-03-11 15:00 UTC — submitted as job 70412
+            - looks slow                                          a person's: new lines go below it
+            - 2026-03-11 15:20 UTC — running, step 2400           new
 
         A line that is there already, after a death before it was noted, counts as written. Lines
         that a person removed do not come back, and neither does a section that is gone.

@@ -299,11 +299,15 @@ def _is_there(
     group: tuple[str, ...],
 ) -> bool:
     """Whether a name is that of a file: from the timeline's folder, from a folder above it, or by
-    itself.
+    itself. In `runs/arm/timeline.md`:
 
-    In `runs/arm/timeline.md`, the log `runs/arm/a.md` may be called `a.md`, `arm/a.md` or
-    `runs/arm/a.md`; a log deeper down, `runs/arm/long/b.md`, by its name alone too. `below` are the
-    files of the timeline's folder as parts below it, `file_names` their names.
+        a.md                  `runs/arm/a.md`
+        arm/a.md              the same, as seen from `runs/`
+        runs/arm/a.md         the same, as seen from the root
+        b.md                  `runs/arm/long/b.md`: a file's name alone may lie deeper
+
+    `below` are the files of the timeline's folder as parts below it, `file_names` their names, and
+    `group` is the folder itself.
     """
     if parts in below or (len(parts) == 1 and parts[0] in file_names):
         return True

@@ -318,7 +318,11 @@ def with_entries(text: str, logs: Sequence[tuple[str, date]], group: str) -> str
 
 
 class _Order:
-    """In which order the entries of a page stand, as more are added at its ends."""
+    """In which order the entries of a page stand, as more are added at its ends.
+
+    What decides is kept as entries are added, so that the page is not read again for each: whether
+    the numbers rise, whether the dates fall, which days there are, and those at the two ends.
+    """
 
     def __init__(self, entries: Sequence[Entry]) -> None:
         self._has_lists = len({entry.group for entry in entries}) > 1
@@ -340,7 +344,10 @@ class _Order:
         return self._falls and len(self._days) > 1
 
     def add(self, new: Entry, beside: Entry, *, above: bool) -> None:
-        """One more entry, above the first one or below the last one, `beside`."""
+        """One more entry, above the first one or below the last one, `beside`.
+
+        An entry without a day in its log's name changes the numbers, and not the days.
+        """
         first, second = (new, beside) if above else (beside, new)
         self._is_counted_up = self._is_counted_up or _counts_up(first, second)
         day = _day_of(new)

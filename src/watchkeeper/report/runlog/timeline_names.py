@@ -32,6 +32,12 @@ class TimelineNames:
     def has(self, name: str) -> bool:
         """Whether the timeline names a log: by its file, by its name without the ending, or by its
         date and task in one line.
+
+            1. `2026-02-20_train_long.md` — Friday, Feb 20th
+            - [long one](2026-02-20_train_long.md)
+            2026-02-20: Train long
+
+        each name `2026-02-20_train_long.md`, and `2026-02-20_train_long-2.md` does not.
         """
         stem = name.removesuffix(".md")
         if self._has_stem(stem):
@@ -44,7 +50,11 @@ class TimelineNames:
         return any(spelled.search(line.replace(day, "")) for line in self._lines_with(day))
 
     def _has_stem(self, stem: str) -> bool:
-        """Whether the name stands there, and is not part of a longer one."""
+        """Whether the name stands there, and is not part of a longer one.
+
+        A name that begins with another letter than those of words is searched for in the whole
+        text.
+        """
         first = _WORD.match(stem)
         if first is None:
             return re.search(rf"(?<![\w-]){re.escape(stem)}(?![\w-])", self._text) is not None
@@ -55,6 +65,9 @@ class TimelineNames:
         return False
 
     def _lines_with(self, day: str) -> list[str]:
+        """The lines that hold a day, in the order of the page. What is no day (`draft` of
+        `draft_train.md`) is searched for in each line.
+        """
         if _DAY.fullmatch(day):
             return self._dated.get(day, [])
         return [line for line in self._lines if day in line]

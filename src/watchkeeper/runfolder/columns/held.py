@@ -43,7 +43,10 @@ class Columns(NamedTuple):
 
 
 class _Block:
-    """Columns of one kind: rows of the same writer with the same metrics."""
+    """Columns of one kind: rows of the same writer with the same metrics, each of them of one type.
+
+    A writer whose metrics change, such as one that validates now and then, fills several blocks.
+    """
 
     def __init__(self, writer: str, columns: dict[str, Column]) -> None:
         self.writer = writer
@@ -51,20 +54,28 @@ class _Block:
         self.steps, self.metrics = _empty(columns)
 
     def takes(self, writer: str, columns: dict[str, Column]) -> bool:
-        """Whether columns of another piece can be put behind these."""
+        """Whether columns of another piece can be put behind these: by the same writer, with the
+        same metrics in the same order, and of the same types.
+        """
         if writer != self.writer:
             return False
         return _kinds(columns) == _kinds({_STEP: self.steps, **self.metrics})
 
     def extend(self, times: list[datetime], columns: dict[str, Column]) -> None:
-        """Put the columns of another piece behind these."""
+        """Put the columns of another piece behind these. `columns` has a value of each column for
+        each of the `times`.
+        """
         self.times += times
         for name, column in columns.items():
             own = self.steps if name == _STEP else self.metrics[name]
             own.extend(column)  # type: ignore[arg-type]
 
     def rows(self, begin: int, end: int) -> Iterator[Row]:
-        """The rows from the one at `begin` to the one before `end`."""
+        """The rows from the one at `begin` to the one before `end`.
+
+        An array holds a number for each row. Only a list may have UNSET, where a row lacks the
+        metric, and only then each row is looked through.
+        """
         names = tuple(self.metrics)
         columns = [column[begin:end] for column in self.metrics.values()]
         times, steps = self.times[begin:end], self.steps[begin:end]
@@ -80,6 +91,11 @@ class _Block:
 class Rows(Sequence[Row]):
     """Rows in the order written, as a sequence that cannot be changed. Equal to a list of the same
     rows; `+` makes a list.
+
+        rows[0], rows[-1], rows[10:20]      rows are made when they are asked for
+        len(rows)                           how many there are, without making one
+
+    Each block's place is that of its last row: `_ends` has the number of rows up to its end.
     """
 
     def __init__(self) -> None:
@@ -87,7 +103,7 @@ class Rows(Sequence[Row]):
         self._ends: list[int] = []
 
     def add(self, writer: str, columns: Columns) -> None:
-        """Put the rows of one writer behind the others."""
+        """Put the rows of one writer behind the others: into the last block, if it takes them."""
         if not columns.times:
             return
         packed = _packed(columns)
@@ -98,13 +114,15 @@ class Rows(Sequence[Row]):
         self._ends[-1] += len(columns.times)
 
     def add_rows(self, rows: Iterable[Row]) -> None:
-        """Put these rows behind the others, whoever wrote them."""
+        """Put these rows behind the others, whoever wrote them, one by one: for lines that the
+        quick reader of columns left to another one.
+        """
         for row in rows:
             metrics: dict[str, list[object]] = {name: [own] for name, own in row.metrics.items()}
             self.add(row.writer, Columns([row.time], [row.step], metrics))
 
     def extend(self, others: Rows) -> None:
-        """Put the rows of another file behind these."""
+        """Put the rows of another file behind these. The blocks are shared, and not copied."""
         before = len(self)
         self._blocks += others._blocks
         self._ends += [before + end for end in others._ends]
@@ -128,6 +146,7 @@ class Rows(Sequence[Row]):
         return [self._row(place) for place in places]
 
     def _row(self, place: int) -> Row:
+        """The row at a place, counted from 0: in the first block that ends behind it."""
         number = bisect_right(self._ends, place)
         block = self._blocks[number]
         inside = place - self._ends[number] + len(block.times)
@@ -153,7 +172,10 @@ class Rows(Sequence[Row]):
 
 
 def _packed(columns: Columns) -> dict[str, Column]:
-    """The columns as they are kept, the steps under _STEP; those without a value are left out."""
+    """The columns as they are kept, the steps under _STEP; those without a value are left out.
+
+    A column that has a value in no row of the piece belongs to another piece's rows.
+    """
     packed: dict[str, Column] = {_STEP: _column(columns.steps)}
     for name, values in columns.metrics.items():
         column = _column(values)
@@ -163,6 +185,11 @@ def _packed(columns: Columns) -> dict[str, Column]:
 
 
 def _column(values: list[object]) -> Column:
+    """The values as they are kept: numbers of one type as an array of eight bytes each, anything
+    else as a list, with NaN and infinities as floats again.
+
+    An integer beyond 64 bits keeps its column a list.
+    """
     kinds = set(map(type, values))
     numbers: Any = values
     if kinds == {float}:
@@ -184,8 +211,9 @@ def _empty(columns: dict[str, Column]) -> tuple[Column, dict[str, Column]]:
 
 
 def _kinds(columns: dict[str, Column]) -> list[tuple[str, str]]:
-    """Each column's name and what it holds."""
-    return [
-        (name, column.typecode if isinstance(column, array) else "")
-        for name, column in columns.items()
-    ]
+    """Each column's name and what it holds: `d` floats, `q` integers, "" a list of anything."""
+    kinds = []
+    for name, column in columns.items():
+        code = column.typecode if isinstance(column, array) else ""
+        kinds.append((name, code))
+    return kinds
