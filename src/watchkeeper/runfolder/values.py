@@ -330,11 +330,11 @@ def tree(value: object, depth: int = 0) -> Any:
     """The value as JSON can hold it: mappings and lists of numbers, texts and None, to a bounded
     depth.
 
-        Config(lr=1e-3, betas=(0.9, 0.95), device=torch.device("cpu"))
+        Config(lr=1e-3, betas=(0.9, 0.95), data=Path("/data/demo"))
 
-    gives `{"lr": 0.001, "betas": [0.9, 0.95], "device": "cpu"}`. `depth` is how deep the value lies
-    in the whole: at `DEPTH_LIMIT` a container becomes text. Keys become texts. Objects of any other
-    class become their `repr`, cut to `TEXT_LIMIT`.
+    gives `{"lr": 0.001, "betas": [0.9, 0.95], "data": "/data/demo"}`. `depth` is how deep the value
+    lies in the whole: at `DEPTH_LIMIT` a container becomes text. Keys become texts, and what has no
+    fields becomes its `repr`, cut to `TEXT_LIMIT`.
     """
     if value is None or isinstance(value, bool):
         return value

@@ -299,7 +299,9 @@ def _is_there(
     group: tuple[str, ...],
 ) -> bool:
     """Whether a name is that of a file: from the timeline's folder, from a folder above it, or by
-    itself. In `runs/arm/timeline.md`:
+    itself.
+
+    In `runs/arm/timeline.md` these are:
 
         a.md                  `runs/arm/a.md`
         arm/a.md              the same, as seen from `runs/`
