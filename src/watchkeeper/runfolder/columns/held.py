@@ -212,7 +212,7 @@ def _empty(columns: dict[str, Column]) -> tuple[Column, dict[str, Column]]:
 
 def _kinds(columns: dict[str, Column]) -> list[tuple[str, str]]:
     """Each column's name and what it holds: `d` floats, `q` integers, "" a list of anything."""
-    kinds = []
+    kinds: list[tuple[str, str]] = []
     for name, column in columns.items():
         code = column.typecode if isinstance(column, array) else ""
         kinds.append((name, code))
