@@ -258,6 +258,7 @@ class Submitter:
             environment_sha256=self._environment(),
             args=item.args,
             workdir=item.workdir,
+            asked=self._asked(content.text),
             **_reasons_of(again),
             **self._files_of(script, source, workdir, item.args),
             **self._code_of(script.parent),
@@ -299,6 +300,10 @@ class Submitter:
         if errors:
             raise _RefusalError("; ".join(errors))
         return _Content(text=text, variables=variables, head=head)
+
+    def _asked(self, text: bytes) -> dict[str, str]:
+        """What the script asks for, with the options that the scheduler puts before it."""
+        return dict(sbatch_head.read_head(text, beside=self.scheduler.options).asked)
 
     def _changed_from(self, source: bytes, content: _Content) -> str:
         """Keep the script as its owner wrote it where a changed copy is submitted; "": it is not

@@ -128,6 +128,11 @@ class Scheduler(Protocol):
 class SubmitHost(Scheduler, Protocol):
     """A scheduler, seen from where people submit: their commands, and what the site allows them."""
 
+    @property
+    def options(self) -> Sequence[str]:
+        """The options that it puts before every script, and that outweigh the script's own."""
+        ...
+
     def submit_words(self, script: str) -> str:
         """How a person would submit this script: `sbatch finetune.slurm`."""
         ...

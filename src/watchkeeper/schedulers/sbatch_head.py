@@ -41,6 +41,7 @@ _LONG_WITHOUT_VALUE = frozenset(
 _LONG_NAMES = {
     "J": "job-name", "o": "output", "e": "error", "t": "time", "D": "chdir", "d": "dependency",
     "a": "array", "p": "partition", "A": "account", "G": "gpus", "n": "ntasks", "M": "clusters",
+    "N": "nodes", "c": "cpus-per-task",
 }  # fmt: skip
 _NOT_INHERITED = (b"SLURM_", b"SBATCH_", b"WATCHKEEPER_")
 _MOST_WIDTH = 10  # of a number in a file's name: sbatch(1) fills it with zeros up to ten places
@@ -60,6 +61,10 @@ _NEXT_COMPONENT = (("hetjob",), ("packjob",))
 _COUNT = lazy.pattern(r"[0-9]{1,9}")
 _VARIABLE = lazy.pattern(r"\$\{?[A-Za-z_]\w*\}?")
 _UNITS_S = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
+_RESOURCES = (
+    "time", "mem", "mem-per-cpu", "mem-per-gpu", "nodes", "ntasks", "ntasks-per-node",
+    "cpus-per-task", "gpus", "gpus-per-node", "gpus-per-task", "gres",
+)  # fmt: skip
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +76,8 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     is None for no limit, asked for or not (`has_time_limit`). `folder` is `--chdir`'s, "" for none;
     `dependency`, `array`, `partition`, `account`, `clusters`, `open_mode` likewise. `gpus` is how
     many it asks for on one machine, whatever their type; `gpus_in_all` on all of its nodes.
+    `asked`: the long name of each option that asks for time, memory, nodes, tasks or GPUs → its
+    value as written.
     """
 
     data: bytes
@@ -89,6 +96,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     has_time_limit: bool = False
     gpus: int = 0
     gpus_in_all: int = 0
+    asked: Mapping[str, str] = {}
     problems: tuple[Problem, ...] = ()
 
     @property
@@ -144,6 +152,7 @@ def read_head(script: Path | bytes, *, name: str = "", beside: Sequence[str] = (
         has_time_limit="time" in options,
         gpus=gpus[0],
         gpus_in_all=gpus[1],
+        asked={name: options[name] for name in _RESOURCES if name in options},
         problems=tuple(problems),
     )
 
@@ -218,16 +227,16 @@ def _checked_gpus(
 ) -> tuple[int, int]:
     """How many GPUs it asks for on one machine, and on all of its nodes."""
     try:
-        return gpus_of(options), gpus_of(options, nodes=_least_nodes(options.get("nodes", "1")))
+        return gpus_of(options), gpus_of(options, nodes=least_nodes(options))
     except ValueError as error:
         hint = "write --gpus=2, or --gres=gpu:2"
         problems.append(Problem(where=where, message=str(error), hint=hint, code="bad-script"))
         return 0, 0
 
 
-def _least_nodes(value: str) -> int:
+def least_nodes(options: Mapping[str, str]) -> int:
     """The nodes that `--nodes=2` or `2-4` asks for at least; 1 where it is no number."""
-    least = value.partition("-")[0]
+    least = options.get("nodes", "1").partition("-")[0]
     return int(least) if _COUNT.fullmatch(least) else 1
 
 

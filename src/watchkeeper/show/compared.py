@@ -11,6 +11,7 @@ import msgspec
 
 from watchkeeper.core.events import Number
 from watchkeeper.query.compare import Compared
+from watchkeeper.query.usage.look import Usage
 from watchkeeper.query.views.pages import Compare, Diff, Difference, FigureRow
 from watchkeeper.report.compare import sides
 from watchkeeper.report.compare.sides import Against, Side
@@ -55,7 +56,8 @@ class CompareData(msgspec.Struct, frozen=True, kw_only=True):
     the others are compared with. `differs`, `figures` and `diffs` are those of the page of
     compared runs, with a value for each of the `runs`, in their order; `same` is what is the same
     in all. `differences` are those of each run from the base; `varying` are the settings that are
-    not the same in all; `best`: metric → the run that leads in it.
+    not the same in all; `best`: metric → the run that leads in it. `usage`: with --sizing, what the
+    jobs of each experiment asked for and used.
     """
 
     heading: str
@@ -68,6 +70,7 @@ class CompareData(msgspec.Struct, frozen=True, kw_only=True):
     differences: list[Against]
     varying: list[str]
     best: dict[str, str]
+    usage: list[Usage] = []
 
 
 def data_of(found: Compared, page: Compare, *, whole: bool) -> tuple[CompareData, dict[str, int]]:

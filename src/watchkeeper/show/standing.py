@@ -11,6 +11,8 @@ from watchkeeper.core.criteria import Standing as Expectation
 from watchkeeper.core.errors import Problem
 from watchkeeper.query.rows import Row
 from watchkeeper.query.rows import Standing as Place
+from watchkeeper.query.usage.nodes import BadNode
+from watchkeeper.query.usage.sizing import Sizing
 from watchkeeper.query.views.pages import RunningRow, WaitingRow
 from watchkeeper.query.views.parts.alike import alike, code_of
 from watchkeeper.query.views.shared import Need, Watcher
@@ -51,7 +53,8 @@ class StandingData(msgspec.Struct, frozen=True, kw_only=True):
     `waiting` and `watched` are those of the experiment's page: what needs a person, each cause
     once, how far what runs is, in figures, what waits for which reason, and who watches since when.
     `watched` is null where the command itself watched. `expected` is
-    each criterion that was stated, and what came of it.
+    each criterion that was stated, and what came of it. `sizing` is what jobs with equal requests
+    asked for and used, and `bad_nodes` are the nodes that failed jobs which ran elsewhere.
     """
 
     experiment: str
@@ -65,6 +68,8 @@ class StandingData(msgspec.Struct, frozen=True, kw_only=True):
     compute: list[ComputeRow] = []
     watched: Watcher | None = None
     expected: list[Expectation] = []
+    sizing: list[Sizing] = []
+    bad_nodes: list[BadNode] = []
 
 
 class WatchedEntry(msgspec.Struct, frozen=True, kw_only=True):

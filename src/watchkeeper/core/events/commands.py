@@ -131,7 +131,8 @@ class Intended(Event, frozen=True, kw_only=True, omit_defaults=True, tag="intend
     `gradient_accumulation_steps`), `resume_from` the checkpoint that it is offered to go on from
     ("": none). `source_sha256` is the script as its owner wrote it, where the attempt has a changed
     copy of it ("": it has not). `found`: subject → fingerprint of the complete checkpoints that lay
-    there before.
+    there before. `asked`: the long name of each sbatch option, of the script or the site, that asks
+    for time, memory, nodes, tasks or GPUs → its value as written ({}: none, or an older event).
     """
 
     key: str
@@ -162,6 +163,7 @@ class Intended(Event, frozen=True, kw_only=True, omit_defaults=True, tag="intend
     work_sha256: str = ""
     args: tuple[FreeText, ...] = ()
     workdir: FilePath = ""
+    asked: dict[str, FreeText] = {}
 
 
 class Submitted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="submitted"):
@@ -228,7 +230,9 @@ class SchedulerFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     `tasks`, of an array: state → the numbers of its tasks in that state, as `--array` writes them.
     The rest is then the whole's: the first start, the last end, the state and code of what keeps it
     from being COMPLETED. `ends_by`, of a job that runs: when its time limit will be over.
-    `expected`, of a job that waits: when the scheduler guesses it will start.
+    `expected`, of a job that waits: when the scheduler guesses it will start. `limit_s` is the time
+    limit that the job had in the end, and `asked_bytes` the memory that it was granted on all its
+    nodes together: a partition's defaults included.
     """
 
     state: str
@@ -245,6 +249,8 @@ class SchedulerFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     tasks: dict[str, str] = {}
     ends_by: Time | None = None
     expected: Time | None = None
+    limit_s: int | None = None
+    asked_bytes: int | None = None
 
 
 class ExitRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):

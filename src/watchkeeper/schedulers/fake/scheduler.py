@@ -262,6 +262,11 @@ class FakeScheduler:
 
     # ── the scheduler
 
+    @property
+    def options(self) -> Sequence[str]:
+        """What `allow` said."""
+        return self._site.options
+
     def submit_words(self, script: str) -> str:
         """`fake finetune.slurm`."""
         return f"fake {shlex.quote(script)}"

@@ -126,6 +126,11 @@ class LocalScheduler:
         self._waits: dict[str, SchedulerFacts] = {}  # accepted, and not begun at the last look
         self._tokens: dict[str, str] = {}
 
+    @property
+    def options(self) -> Sequence[str]:
+        """None: a script's own lines are all that counts."""
+        return ()
+
     def submit_words(self, script: str) -> str:
         """`bash finetune.slurm`."""
         return f"bash {shlex.quote(script)}"

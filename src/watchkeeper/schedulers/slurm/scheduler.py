@@ -229,6 +229,11 @@ class SlurmScheduler:
                 )
         return self._known_user
 
+    @property
+    def options(self) -> Sequence[str]:
+        """The profile's `sbatch_options`."""
+        return self._options
+
     def submit_words(self, script: str) -> str:
         """`sbatch finetune.slurm`."""
         return f"sbatch {shlex.quote(script)}"

@@ -40,7 +40,7 @@ _SQUEUE_FIELDS = (
 SQUEUE_FORMAT = ",".join(f"{field}:{SEPARATOR}" for field in _SQUEUE_FIELDS)
 SACCT_FIELDS = (
     "JobID", "JobIDRaw", "State", "ExitCode", "Reason", "Submit", "Start", "End", "NodeList",
-    "MaxRSS", "JobName", "WorkDir", "SubmitLine",
+    "MaxRSS", "TimelimitRaw", "ReqMem", "JobName", "WorkDir", "SubmitLine",
 )  # fmt: skip
 NO_LOCAL = "is this a Slurm cluster? without --cluster, jobs run on this machine"
 
@@ -65,7 +65,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     `job_id` is `17` or `27_3`, `raw_id` the number behind it; `raw_state` is Slurm's own word for
     the state. Times that are only expected are None. `token` is None where the source names no
     command, "" where the command is no wrapper; `command` is the wrapper's path, or from sacct the
-    line that was typed; `tasks`, `ends_by` and `expected` as in `SchedulerFacts`.
+    line that was typed; `tasks`, `ends_by`, `expected`, `limit_s` and `asked_bytes` as in
+    `SchedulerFacts`.
     """
 
     job_id: str
@@ -87,6 +88,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     tasks: Mapping[str, str] = {}
     ends_by: datetime | None = None
     expected: datetime | None = None
+    limit_s: int | None = None
+    asked_bytes: int | None = None
 
     def facts(self) -> SchedulerFacts:
         """The row as facts, without the output's place. A state of no fixed meaning here is told in
@@ -115,6 +118,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
             tasks=dict(self.tasks),
             ends_by=self.ends_by,
             expected=self.expected,
+            limit_s=self.limit_s,
+            asked_bytes=self.asked_bytes,
         )
 
 
@@ -147,6 +152,15 @@ def bytes_of(text: str) -> int | None:
     match = re.fullmatch(r"([0-9]{1,20}(?:\.[0-9]+)?)([KMGTP]?)", text)
     if match:
         return int(float(match.group(1)) * _UNITS[match.group(2)])
+    return None
+
+
+def limit_of(text: str) -> int | None:
+    """sacct's TimelimitRaw, minutes, in seconds; None for no limit (`UNLIMITED`), for a partition's
+    (`Partition_Limit`) and for nothing said.
+    """
+    if re.fullmatch(r"[0-9]{1,9}", text):
+        return 60 * int(text) or None
     return None
 
 
@@ -295,6 +309,8 @@ def _booked(cells: Mapping[str, str], job_id: str) -> Row:
         started=time_of(cells.get("Start", "")) if node else None,
         ended=ended,
         max_rss_bytes=bytes_of(cells.get("MaxRSS", "")) or None,
+        limit_s=limit_of(cells.get("TimelimitRaw", "")),
+        asked_bytes=bytes_of(cells.get("ReqMem", "")) or None,
         node=node,
         name=cells.get("JobName", ""),
         folder=cells.get("WorkDir", ""),

@@ -40,6 +40,20 @@ def read(experiment: Path, run: RunState) -> list[Task]:
     return [tasks[number] for number in sorted(tasks)]
 
 
+def longest_s(experiment: Path, attempt: Attempt) -> float | None:
+    """How many seconds the longest task of an array's attempt took; None where the time of one of
+    its tasks is unknown, or the attempt is no array.
+    """
+    if not attempt.array:
+        return None
+    longest = 0.0
+    for task in _tasks_of(experiment, attempt, arrays.numbers_of(attempt.array)).values():
+        if task.elapsed_s is None:
+            return None
+        longest = max(longest, task.elapsed_s)
+    return longest
+
+
 def _tasks_of(experiment: Path, attempt: Attempt, numbers: list[int]) -> dict[int, Task]:
     """Number → the task, of those that an attempt had."""
     folder = attempt_folder(experiment, attempt.key, attempt.number)

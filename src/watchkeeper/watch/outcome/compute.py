@@ -14,12 +14,13 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from watchkeeper.core import journal, layout
 from watchkeeper.core.disk.files import open_regular, read_most
-from watchkeeper.core.events import Progressed
+from watchkeeper.core.events import Progressed, SchedulerFacts
 from watchkeeper.core.events.choose import of_kind
 from watchkeeper.core.layout import attempt_folder
 from watchkeeper.core.state import Attempt, AttemptId, State
@@ -28,6 +29,8 @@ from watchkeeper.runfolder.link import read_link
 from watchkeeper.runfolder.printed import position
 from watchkeeper.runfolder.telemetry import Sample, read_samples
 from watchkeeper.schedulers import remote_files
+from watchkeeper.schedulers.resources import Request, request_of
+from watchkeeper.watch.outcome import array_tasks
 
 _MOST_BYTES = 64 * 2**20  # of a file of samples
 # nvidia-smi's units; with `nounits` it means MiB.
@@ -38,7 +41,9 @@ _BYTES = {"": 2**20, "b": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 class Used(msgspec.Struct, frozen=True, kw_only=True):
     """What a job itself left on what it used; None: nothing. `gpu_busy` is the mean over samples
     and devices, from 0 to 1; `gpu_peak_bytes` the most on one device, both as `gpu_source` says
-    (`telemetry`, or a file's name); `rate_per_s` counts `unit`s.
+    (`telemetry`, or a file's name); `rate_per_s` counts `unit`s. `gpus_used`: on how many devices
+    its processes held memory, by telemetry. `task_s`: how long the longest task of an array took,
+    by the wrapper's claims and exit records; None where that of one task is unknown.
     """
 
     rss_peak_bytes: int | None = None
@@ -47,12 +52,18 @@ class Used(msgspec.Struct, frozen=True, kw_only=True):
     rate_per_s: float | None = None
     unit: str = ""
     gpu_source: str = ""
+    gpus_used: int | None = None
+    task_s: float | None = None
 
 
 class ComputeRow(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt that has ended. Times are in seconds, sizes in bytes, shares from 0 to 1. None,
     for node and unit too: unknown. `of_estimate` is elapsed over expected. `peak_bytes` is
-    the scheduler's figure of the host's memory, else the recorder's highest sample.
+    the larger of the scheduler's figure of the host's memory and the recorder's highest sample;
+    `peak_from` names those that there are (`scheduler`, `telemetry`, or both with a comma between).
+    `task_s` and `gpus_used` are as in `Used`. What was asked for: `limit_s` and `asked_bytes`, of
+    one node, as `limit_from` and `asked_from` say (`scheduler`, `script`; "": nobody), and
+    `asked_gpus`, of one node, by the script.
     """
 
     key: str
@@ -67,6 +78,14 @@ class ComputeRow(msgspec.Struct, frozen=True, kw_only=True):
     gpu_peak_bytes: int | None = None
     rate_per_s: float | None = None
     unit: str | None = None
+    peak_from: str = ""
+    task_s: float | None = None
+    gpus_used: int | None = None
+    limit_s: int | None = None
+    limit_from: str = ""
+    asked_bytes: int | None = None
+    asked_from: str = ""
+    asked_gpus: int = 0
 
     @property
     def says_something(self) -> bool:
@@ -99,25 +118,50 @@ def _row(attempt: Attempt, estimate: float | None, used: Used) -> ComputeRow:
     judged = attempt.judged
     assert judged is not None
     elapsed = judged.elapsed_s
-    node, peak_bytes = None, used.rss_peak_bytes
-    if attempt.facts is not None:
-        node = attempt.facts.node or None
-        if attempt.facts.max_rss_bytes is not None:
-            peak_bytes = attempt.facts.max_rss_bytes
+    facts = attempt.facts or SchedulerFacts(state="")
     return ComputeRow(
         key=attempt.key,
         attempt=attempt.number,
         state=judged.state,
-        node=node,
+        node=facts.node or None,
         elapsed_s=elapsed,
         estimate_s=estimate,
         of_estimate=elapsed / estimate if elapsed is not None and estimate else None,
-        peak_bytes=peak_bytes,
         gpu_busy=used.gpu_busy,
         gpu_peak_bytes=used.gpu_peak_bytes,
         rate_per_s=used.rate_per_s,
         unit=used.unit or None,
+        task_s=used.task_s,
+        gpus_used=used.gpus_used,
+        **_peak(facts, used),
+        **_asked(attempt, facts),
     )
+
+
+def _peak(facts: SchedulerFacts, used: Used) -> dict[str, Any]:
+    """The most of the host's memory, and who says so."""
+    figures = {"scheduler": facts.max_rss_bytes, "telemetry": used.rss_peak_bytes}
+    known = {source: size for source, size in figures.items() if size is not None}
+    if not known:
+        return {}
+    return {"peak_bytes": max(known.values()), "peak_from": ", ".join(known)}
+
+
+def _asked(attempt: Attempt, facts: SchedulerFacts) -> dict[str, Any]:
+    """What the attempt asked for, and who says so. The scheduler's memory is that of all nodes."""
+    request = Request()
+    if attempt.intended is not None:
+        request = request_of(attempt.intended.asked)
+    asked: dict[str, Any] = {"asked_gpus": request.gpus}
+    if facts.limit_s is not None:
+        asked |= {"limit_s": facts.limit_s, "limit_from": "scheduler"}
+    elif request.limit_s is not None:
+        asked |= {"limit_s": request.limit_s, "limit_from": "script"}
+    if facts.asked_bytes is not None and request.nodes == 1:
+        asked |= {"asked_bytes": facts.asked_bytes, "asked_from": "scheduler"}
+    elif request.memory_bytes is not None:
+        asked |= {"asked_bytes": request.memory_bytes, "asked_from": "script"}
+    return asked
 
 
 def read(experiment: Experiment, state: State) -> list[ComputeRow]:
@@ -132,7 +176,9 @@ def read(experiment: Experiment, state: State) -> list[ComputeRow]:
             if attempt is run.latest:
                 beside = experiment.workdir_of(item)
             folder = attempt_folder(experiment.folder, item.key, number)
-            used[item.key, number] = used_by(attempt, folder, beside)
+            task_s = array_tasks.longest_s(experiment.folder, attempt)
+            left = used_by(attempt, folder, beside)
+            used[item.key, number] = msgspec.structs.replace(left, task_s=task_s)
     return rows(experiment, state, used)
 
 
@@ -190,6 +236,7 @@ def of_telemetry(samples: Sequence[Sample]) -> Used:
         gpu_busy=sum(gpu.busy for gpu in gpus) / len(gpus),
         gpu_peak_bytes=max(gpu.used_bytes for gpu in gpus),
         gpu_source="telemetry",
+        gpus_used=len({gpu.index for gpu in gpus if gpu.ours_bytes}) or None,
     )
 
 

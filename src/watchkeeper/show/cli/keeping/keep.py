@@ -32,6 +32,8 @@ from watchkeeper.launch.retries import Rules
 from watchkeeper.query import copies, foreign_jobs, prior
 from watchkeeper.query.rows import Row, exit_code, rows
 from watchkeeper.query.status import decide, with_array_tasks
+from watchkeeper.query.usage.nodes import bad_nodes
+from watchkeeper.query.usage.sizing import sizings
 from watchkeeper.report.actionlog.render import EXPERIMENT_LOG
 from watchkeeper.report.compose.history import WELL
 from watchkeeper.schedulers.choose import scheduler_of
@@ -52,6 +54,7 @@ from watchkeeper.show.cli.keeping.scripts import Target, problems_about, remarks
 from watchkeeper.show.cli.picture import drawn, live_lines, look_at, without_watcher
 from watchkeeper.show.envelope import PROGRAM
 from watchkeeper.show.live.standing import StandingPicture
+from watchkeeper.show.sizing import bad_node_words, sizing_table
 from watchkeeper.show.standing import (
     StandingData,
     counts_of,
@@ -347,6 +350,7 @@ def _answer(
 ) -> int:
     """Where everything stands now, for a program."""
     folder = str(experiment.folder)
+    used = _compute_of(keeper, experiment, found)
     return answer(
         code,
         summary=" ".join(filter(None, [f"{totals(found)}.", detached])),
@@ -357,8 +361,10 @@ def _answer(
             folder=folder,
             rows=most_urgent_first(found),
             ended=ended,
-            compute=_compute_of(keeper, experiment, found),
+            compute=used,
             expected=criteria.standings(keeper.logbook.journal.events),
+            sizing=sizings(keeper.logbook.state, used),
+            bad_nodes=bad_nodes(keeper.logbook.state, [row.key for row in found]),
         ),
         more_from=("status", folder, "--json"),
     )
@@ -405,6 +411,11 @@ def _show_table(
     page = look_at(experiment, replay, folder, [row.key for row in found])
     click.echo(drawn(without_watcher(page)))
     if words := compute_table(used):
+        click.echo(f"\n{words}")
+    state = keeper.logbook.state
+    if words := sizing_table(sizings(state, used), whole=False):
+        click.echo(f"\n{words}")
+    if words := bad_node_words(bad_nodes(state, [row.key for row in found])):
         click.echo(f"\n{words}")
     if words := keeper.spending.describe(keeper.logbook.state):
         click.echo(f"\nBudget: {words}")

@@ -29,6 +29,11 @@ from watchkeeper.show.cli.options import page_options
     "--base", metavar="RUN", help="The run to compare the others with. Default: the first."
 )
 @click.option("--wide", is_flag=True, help="Every setting and metric, wider than the terminal.")
+@click.option(
+    "--sizing",
+    is_flag=True,
+    help="Also what an experiment's jobs asked for against what they used, and nodes that fail.",
+)
 @page_options
 @command_errors
 def command(
@@ -38,6 +43,7 @@ def command(
     evals: str | None,
     base: str | None,
     wide: bool,
+    sizing: bool,
     as_json: bool,
 ) -> int:
     """Put runs side by side: the settings that vary, code, data and figures, and how each differs
@@ -54,4 +60,6 @@ def command(
     """
     from watchkeeper.show.cli.look.bodies.compare import perform
 
-    return perform(paths=paths, runs=runs, evals=evals, base=base, wide=wide, as_json=as_json)
+    return perform(
+        paths=paths, runs=runs, evals=evals, base=base, wide=wide, sizing=sizing, as_json=as_json
+    )

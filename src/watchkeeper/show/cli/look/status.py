@@ -21,6 +21,11 @@ from watchkeeper.show.cli.options import page_options
     help="Show the evaluations by this metric. Default: the first that they have.",
 )
 @cluster_option
+@click.option(
+    "--sizing",
+    is_flag=True,
+    help="Also what jobs asked for against what they used, and nodes that fail.",
+)
 @page_options
 @command_errors
 def command(
@@ -30,6 +35,7 @@ def command(
     evals: str | None,
     metric: str,
     cluster: str | None,
+    sizing: bool,
     as_json: bool,
 ) -> int:
     """Show where an experiment stands, from its journal and its files; the scheduler is not asked.
@@ -44,5 +50,5 @@ def command(
     """
     from watchkeeper.show.cli.look.bodies.status import Chosen, perform
 
-    chosen = Chosen(runs=runs, evals=evals, metric=metric, cluster=cluster)
+    chosen = Chosen(runs=runs, evals=evals, metric=metric, cluster=cluster, sizing=sizing)
     return perform(experiment, chosen, as_json=as_json)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,8 @@ from watchkeeper.query.recording import Recording
 from watchkeeper.query.recording import load as load_recording
 from watchkeeper.query.rows import exit_code
 from watchkeeper.query.status import Standing, look
+from watchkeeper.query.usage.nodes import bad_nodes
+from watchkeeper.query.usage.sizing import sizings
 from watchkeeper.query.views.experiment import page_of_chosen, site_seen
 from watchkeeper.query.views.pages import Experiment as ExperimentPage
 from watchkeeper.query.views.parts.needs import needs_of
@@ -45,6 +48,7 @@ from watchkeeper.runfolder.values import Metric
 from watchkeeper.show.cli.answering import answer, echo_expectations, echo_problems, is_quiet
 from watchkeeper.show.cli.picture import drawn
 from watchkeeper.show.recorded_table import facts_of, newest_first, recorded_table
+from watchkeeper.show.sizing import bad_node_words, sizing_table
 from watchkeeper.show.standing import (
     StandingData,
     counts_of,
@@ -54,17 +58,20 @@ from watchkeeper.show.standing import (
 )
 from watchkeeper.show.text import printable
 from watchkeeper.watch.outcome import compute
+from watchkeeper.watch.outcome.compute import ComputeRow
 
 
 class Chosen(msgspec.Struct, frozen=True, kw_only=True):
     """What of an experiment is to be shown: the runs and evaluations by a glob (None: all), its
     evaluations by a metric ("": the first), and its jobs on a cluster (None: by its settings).
+    `sizing`: also what its jobs asked for and used.
     """
 
     runs: str | None
     evals: str | None
     metric: str
     cluster: str | None
+    sizing: bool
 
 
 @collector_paused()
@@ -81,10 +88,10 @@ def perform(experiment: Path, wanted: Chosen, *, as_json: bool) -> int:
         recorded = _recorded(folder)
     if recorded is None:
         return _show_experiment(folder, wanted, as_json=as_json)
-    if wanted.runs or wanted.evals or wanted.metric or wanted.cluster:
+    if wanted.runs or wanted.evals or wanted.metric or wanted.cluster or wanted.sizing:
         raise UsageError(
-            f"{folder} holds recorded runs; --runs, --evals, --metric and --cluster are for an "
-            "experiment's",
+            f"{folder} holds recorded runs; --runs, --evals, --metric, --cluster and --sizing are "
+            "for an experiment's",
             hint="name the folder of one run, or leave them out",
         )
     return _show_recorded(recorded, as_json=as_json)
@@ -106,11 +113,14 @@ def _show_experiment(folder: Path, wanted: Chosen, *, as_json: bool) -> int:
     site = site_seen(standing.examined, standing.read, "", str(folder), standing.page_notes)
     if as_json:
         return _answer(site, standing, code)
-    page = page_of_chosen(site, frozenset(row.key for row in standing.rows))
+    keys = frozenset(row.key for row in standing.rows)
+    page = page_of_chosen(site, keys)
     others = _other_metrics(page, wanted.metric)
     click.echo(drawn(page, wanted.metric))
     if others:
         click.echo(printable(f"\nMore metrics, each with --metric NAME: {others}"))
+    if wanted.sizing:
+        _echo_sizing(site, keys)
     echo_expectations(criteria.standings(standing.read.events))
     return code
 
@@ -153,7 +163,7 @@ def _answer(site: Site, standing: Standing, code: int) -> int:
     running = running_rows(chosen)
     words = words_of(watcher, standing.active)
     keys = frozenset(row.key for row in standing.rows)
-    took = compute.read(site.looked.experiment, site.looked.state)
+    took = _took(site, keys)
     return answer(
         code,
         summary=f"{totals(standing.rows)}. {words}",
@@ -164,15 +174,32 @@ def _answer(site: Site, standing: Standing, code: int) -> int:
             folder=folder,
             rows=most_urgent_first(standing.rows),
             watcher=words,
-            compute=[row for row in took if row.key in keys],
+            compute=took,
             needs=needs_of(chosen, watcher, running),
             running=running,
             waiting=waiting_rows(chosen),
             watched=watcher,
             expected=criteria.standings(standing.read.events),
             page=page_of_chosen(site, keys),
+            sizing=sizings(site.looked.state, took),
+            bad_nodes=bad_nodes(site.looked.state, [row.key for row in standing.rows]),
         ),
     )
+
+
+def _took(site: Site, keys: Collection[str]) -> list[ComputeRow]:
+    """What the attempts at this work took."""
+    rows = compute.read(site.looked.experiment, site.looked.state)
+    return [row for row in rows if row.key in keys]
+
+
+def _echo_sizing(site: Site, keys: Collection[str]) -> None:
+    """What was asked for against what was used, and the nodes that fail."""
+    state = site.looked.state
+    sizes = sizing_table(sizings(state, _took(site, keys)), whole=True)
+    click.echo(f"\n{sizes or 'no job that has ended asked for time, memory or GPUs'}")
+    if words := bad_node_words(bad_nodes(state, keys)):
+        click.echo(f"\n{words}")
 
 
 class StatusData(StandingData, frozen=True, kw_only=True):

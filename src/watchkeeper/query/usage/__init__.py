@@ -1,0 +1,1 @@
+"""What jobs asked for against what they used, nodes that fail, and GPU-hours."""
