@@ -41,8 +41,15 @@ def test_sizes_are_read_as_sbatch_reads_them(text: str, size: int | None) -> Non
             {"mem-per-cpu": "2G", "cpus-per-task": "4", "ntasks": "2"},
             Request(memory_bytes=16 * GIB, tasks=2),
         ),
-        ({"mem-per-gpu": "10G", "gpus": "3"}, Request(memory_bytes=30 * GIB, gpus=3)),
+        (
+            {"mem-per-gpu": "10G", "gpus": "3"},
+            Request(memory_bytes=30 * GIB, gpus=3, gpus_in_all=3),
+        ),
         ({"mem-per-gpu": "10G"}, Request()),
+        (
+            {"nodes": "2", "gpus-per-node": "4"},
+            Request(gpus=4, gpus_in_all=8, nodes=2, tasks=2),
+        ),
         (
             {"nodes": "2-4", "ntasks-per-node": "8", "mem": "1G"},
             Request(memory_bytes=GIB, nodes=2, tasks=16),

@@ -163,6 +163,7 @@ SUCCESSES = {
     "note": ["EXP", "one", "looks good"],
     "exec": ["--folder", "REC", "--", "sh", "-c", "echo step 1 loss: nan; echo 1 >&2"],
     "ls": ["REC"],
+    "du": ["EXP"],
     "export": ["REC", "-o", "ROWS"],
     "log": ["EXP"],
     "check": ["EXP"],

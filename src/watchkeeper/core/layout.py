@@ -32,6 +32,8 @@ from pathlib import Path
 from watchkeeper.core.ids import encoded_key
 
 OURS = ".watchkeeper"
+TRASH = ".watchkeeper-trash"
+"""Beside a run that was put away: the folder that it was moved into."""
 
 JOURNAL = Path(OURS, "journal")
 

@@ -126,10 +126,19 @@ def from_elsewhere(
 
     `made`: those that the runs of the experiment left (`made_by`).
     """
-    if not item.script or experiment.checkpoint_for(item) is not None:
+    if experiment.checkpoint_for(item) is not None:
         return []
-    roots = checkpoints_of(_call_of(experiment, item))
+    roots = named_by(experiment, item)
     return [root for root in roots if root not in made and not _is_own(experiment, root)]
+
+
+def named_by(experiment: Experiment, item: RunItem) -> list[Path]:
+    """The folders of the checkpoints that the script of a piece of work names, to evaluate or to
+    continue them.
+    """
+    if not item.script:
+        return []
+    return checkpoints_of(_call_of(experiment, item))
 
 
 def _call_of(experiment: Experiment, item: RunItem) -> Call:

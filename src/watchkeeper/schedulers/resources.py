@@ -22,12 +22,14 @@ GPU_OPTIONS = ("gpus", "gpus-per-node", "gpus-per-task", "gres")
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """What one job asks for. `limit_s` is in seconds, `memory_bytes` is of one node; None: it asks
-    for none, for no limit, or for all that a node has. `gpus` are those of one node.
+    for none, for no limit, or for all that a node has. `gpus` are those of one node, `gpus_in_all`
+    those of all its nodes.
     """
 
     limit_s: int | None = None
     memory_bytes: int | None = None
     gpus: int = 0
+    gpus_in_all: int = 0
     nodes: int = 1
     tasks: int = 1
 
@@ -43,15 +45,16 @@ def request_of(asked: Mapping[str, str]) -> Request:
     """
     nodes = least_nodes(asked)
     tasks = max(_count(asked, "ntasks", 1), _count(asked, "ntasks-per-node", 1) * nodes)
-    limit_s, gpus = None, 0
+    limit_s, gpus, gpus_in_all = None, 0, 0
     with contextlib.suppress(ValueError):
         limit_s = time_limit_s(asked.get("time", "0"))
     with contextlib.suppress(ValueError):
-        gpus = gpus_of(asked)
+        gpus, gpus_in_all = gpus_of(asked), gpus_of(asked, nodes=nodes)
     return Request(
         limit_s=limit_s,
         memory_bytes=_memory_bytes(asked, -(-tasks // nodes), gpus),
         gpus=gpus,
+        gpus_in_all=gpus_in_all,
         nodes=nodes,
         tasks=tasks,
     )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -13,6 +14,7 @@ from watchkeeper.core.journal import Clock
 from watchkeeper.core.layout import attempt_folder
 from watchkeeper.core.state import Attempt, AttemptId, State
 from watchkeeper.schedulers import arrays
+from watchkeeper.schedulers.resources import request_of
 from watchkeeper.schedulers.sbatch_head import read_head
 from watchkeeper.watch import budget
 from watchkeeper.watch.budget import Budget, Used
@@ -23,6 +25,14 @@ class _Asked(msgspec.Struct, frozen=True, kw_only=True):
 
     gpus: int = 0
     limit_s: int | None = None
+
+
+class Use(NamedTuple):
+    """The GPU-seconds of one attempt, and how its time is known: as in `_Took`."""
+
+    attempt: Attempt
+    gpu_s: float
+    source: str
 
 
 class _Took(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,25 +70,28 @@ class Spending:
 
     def used(self, state: State) -> Used:
         """What all attempts that had a job have used until now."""
-        now = self._clock()
-        gpu_s, jobs = 0.0, 0
+        gpu_s = 0.0
         guessed: dict[str, list[str]] = {"limit": [], "clock": []}
-        for run in state.runs.values():
-            for attempt in run.attempts.values():
-                jobs += len(attempt.submissions)
-                asked = self._asked_by(attempt)
-                if not attempt.submissions or not asked.gpus:
-                    continue
-                took = _took(attempt, asked.limit_s, now)
-                gpu_s += asked.gpus * took.seconds
-                if took.source != "said":
-                    guessed[took.source].append(attempt.key)
+        for use in self.uses(state):
+            gpu_s += use.gpu_s
+            if use.source != "said":
+                guessed[use.source].append(use.attempt.key)
         return Used(
             gpu_s=gpu_s,
-            jobs=jobs,
+            jobs=sum(len(attempt.submissions) for attempt in state.attempts()),
             by_limit=tuple(guessed["limit"]),
             by_clock=tuple(guessed["clock"]),
         )
+
+    def uses(self, state: State) -> Iterator[Use]:
+        """The use of each attempt that had a job with GPUs, until now."""
+        now = self._clock()
+        for attempt in state.attempts():
+            asked = self._asked_by(attempt)
+            if not attempt.submissions or not asked.gpus:
+                continue
+            took = _took(attempt, asked.limit_s, now)
+            yield Use(attempt, asked.gpus * took.seconds, took.source)
 
     def _asked_by(self, attempt: Attempt) -> _Asked:
         name = (attempt.key, attempt.number)
@@ -87,16 +100,19 @@ class Spending:
         return self._asked.get(name, _Asked())
 
     def _read(self, attempt: Attempt) -> _Asked:
-        """What the attempt's own copy of the script asks for; nothing where it is not there."""
+        """What the journal says that the attempt asked for. Of one that an older version submitted,
+        its own copy of the script says so; nothing where that is gone.
+        """
+        tasks = arrays.count_of(attempt.array) if attempt.array else 1
+        if attempt.intended is not None and attempt.intended.asked:
+            request = request_of(attempt.intended.asked)
+            return _Asked(gpus=request.gpus_in_all * tasks, limit_s=request.limit_s)
         script = attempt_folder(self._folder, attempt.key, attempt.number) / "script"
         try:
             source = read_whole(script)
         except OSError:
             return _Asked()
         head = read_head(source, beside=self._options)
-        tasks = 1
-        if attempt.intended is not None and attempt.intended.array:
-            tasks = arrays.count_of(attempt.intended.array)
         return _Asked(gpus=head.gpus_in_all * tasks, limit_s=head.time_limit_s)
 
 

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 import watchkeeper as wk
 from tests.publish.wandb.files import begin, end, framed, header, row, summary, write_run
+from watchkeeper.core import layout
 from watchkeeper.core.errors import StorageError, UsageError
 from watchkeeper.core.events import Imported, RunEnded
 from watchkeeper.publish.wandb import importing
@@ -121,10 +122,10 @@ def test_a_source_that_grew_is_imported_anew(tmp_path):
     second = renewed(tmp_path, tmp_path / "into")
     assert second.folder == first.folder and second.is_new and not second.is_unfinished
     assert [row.metrics["a"] for row in wk.load(second.folder).rows] == [1, 2]
-    (old,) = (tmp_path / "into" / importing.TRASH).glob("20*")
+    (old,) = (tmp_path / "into" / layout.TRASH).glob("20*")
     assert list(tree(old).values()) == list(before.values())
     assert not renewed(tmp_path, tmp_path / "into").is_new
-    assert len(list((tmp_path / "into" / importing.TRASH).glob("20*"))) == 1
+    assert len(list((tmp_path / "into" / layout.TRASH).glob("20*"))) == 1
 
 
 def test_a_source_that_shrank_or_words_of_people_keep_the_old_import(tmp_path):

@@ -30,6 +30,7 @@ from watchkeeper.core.events import (
 from watchkeeper.core.events.choose import of_kind
 from watchkeeper.core.ids import random_text
 from watchkeeper.core.journal import Writer
+from watchkeeper.core.layout import TRASH
 from watchkeeper.core.text import redaction
 from watchkeeper.core.words import tag_fault
 from watchkeeper.publish.wandb.offline import Segment, read_segment, started_of
@@ -38,7 +39,6 @@ from watchkeeper.runfolder import rows as row_format
 from watchkeeper.runfolder.values import metric, spell
 
 TOOL: Literal["wandb"] = "wandb"
-TRASH = ".watchkeeper-trash"
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _MOST_ID = 60
 _MOST_NOTE = 1_000

@@ -27,6 +27,7 @@ COMMANDS = {
     "ls": "What is there: runs below folders, and which of them.",
     "top": "What runs now, and what happened: live.",
     "serve": "The same in a browser, live.",
+    "du": "What runs and checkpoints take, and what of it nothing needs.",
     "compare": "Runs side by side: settings, code, data, figures.",
     "report": "A page as one file, to pass on or to print.",
     "export": "The metric rows of recorded runs as one table in a file.",
@@ -72,6 +73,7 @@ _FOLDERS = {
     "reproduce": "work",
     "status": "look",
     "ls": "look",
+    "du": "look",
     "top": "look",
     "serve": "look",
     "compare": "look",
@@ -114,7 +116,9 @@ GROUPS: dict[str, str] = {
 
 # Commands whose module holds the options alone, so that `--help` costs no more than they do: what
 # the command does is a module of the same name in `bodies/`, imported when the command is called.
-_WITH_BODIES = frozenset({"plan", "status", "ls", "top", "compare", "export", "trace", "log"})
+_WITH_BODIES = frozenset({
+    "plan", "status", "ls", "du", "top", "compare", "export", "trace", "log",
+})  # fmt: skip
 
 
 def module_of(name: str) -> str:

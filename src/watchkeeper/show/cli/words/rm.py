@@ -15,13 +15,12 @@ from watchkeeper.core.disk.ownership import other_owner
 from watchkeeper.core.errors import EXIT_OK, StorageError, WatchkeeperError
 from watchkeeper.core.ids import run_id
 from watchkeeper.core.journal import utc_now
+from watchkeeper.core.layout import TRASH
 from watchkeeper.query.catalogue.removal import check_removable
 from watchkeeper.show.cli.answering import answer, is_quiet
 from watchkeeper.show.cli.errors import command_errors
 from watchkeeper.show.cli.options import answer_options
 from watchkeeper.show.text import printable
-
-TRASH = ".watchkeeper-trash"
 
 
 @click.command("rm")

@@ -1,0 +1,1 @@
+"""What runs and checkpoints take on the disk, and what of it no further work needs."""

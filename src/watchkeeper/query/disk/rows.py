@@ -1,0 +1,234 @@
+"""What experiments, runs and checkpoints below folders take on the disk, the largest first."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from watchkeeper.core import journal, layout
+from watchkeeper.core.errors import Problem, UsageError, WatchkeeperError
+from watchkeeper.core.journal import Clock
+from watchkeeper.core.state import fold
+from watchkeeper.experiment import experiment as experiments
+from watchkeeper.query.disk.checkpoints import (
+    Words,
+    of_experiment,
+    of_recording,
+    signed_by_people,
+)
+from watchkeeper.query.disk.measure import Amount, Measure, Tree, sums
+from watchkeeper.query.usage.hours import Found, GpuHours, gpu_hours, users_of
+from watchkeeper.runfolder.search import may_be_run
+
+Kind = Literal["experiment", "run", "checkpoint", "weights", "trash"]
+_PUT_AWAY = "`watchkeeper rm` put it away"
+_UNSAID = "no journal below the folders says whose it is"
+
+
+class DiskRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One folder or file with what lies below it, at an absolute `path`. A run's row includes its
+    checkpoints, an experiment's its runs. `bytes` are those held on the disk, `files` is the number
+    of inodes that are no folders; `shared_bytes` are held by files that have further names.
+    `weights` are files that look like a model's, of which no journal speaks. `needed`: whether a
+    resume, an evaluation or a sign-off needs it, null where that is not known, and of rows that are
+    no checkpoint; `why` says for what, or why not. `run` is the name of the run that it belongs to,
+    "" for none.
+    """
+
+    kind: Kind
+    path: str
+    bytes: int
+    files: int
+    shared_bytes: int = 0
+    run: str = ""
+    needed: bool | None = None
+    why: str = ""
+
+
+class Disk(msgspec.Struct, frozen=True, kw_only=True):
+    """What lies below the folders. `bytes` and `files` are those of all of them together;
+    `unneeded_bytes` is what the rows that nothing needs hold alone, so that it is what their
+    removal would free at least. `rows` come the largest first. `gpu_hours` are those of the
+    experiments below.
+    """
+
+    bytes: int
+    files: int
+    unneeded_bytes: int
+    rows: list[DiskRow]
+    gpu_hours: list[GpuHours]
+    problems: list[Problem]
+
+
+class _Finds:
+    """What is found below the folders: rows to be measured, words on checkpoints, problems."""
+
+    def __init__(self) -> None:
+        self.words = Words()
+        self.units: dict[str, tuple[Kind, str]] = {}
+        self.experiments: list[Found] = []
+        self.problems: list[Problem] = []
+
+    def read(self, folder: str, *, is_below: bool) -> None:
+        """Read a folder that holds state of ours. `is_below`: it gets a row."""
+        path = Path(folder)
+        try:
+            if (path / layout.RUNS).is_dir():
+                self._read_experiment(path, is_below=is_below)
+            if may_be_run(path):
+                of_recording(path, self.words)
+                if is_below:
+                    self.units.setdefault(folder, ("run", path.name))
+        except (WatchkeeperError, OSError) as error:
+            message = f"cannot be read, so nothing is known of its checkpoints: {error}"
+            self.problems.append(
+                Problem(where=folder, message=message, severity="warning", code="unreadable")
+            )
+
+    def _read_experiment(self, path: Path, *, is_below: bool) -> None:
+        if is_below:
+            self.units[str(path)] = ("experiment", path.name)
+        experiment = experiments.read(path)
+        read = journal.read(path / layout.JOURNAL)
+        state = fold(read.events)
+        of_experiment(experiment, state, self.words)
+        if not is_below:
+            return
+        self.experiments.append(Found(path, state, users_of(read.events)))
+        for item in experiment.items:
+            workdir = os.path.realpath(experiment.workdir_of(item))
+            if item.phase == "preparation" and workdir != str(path):
+                self.units.setdefault(workdir, ("run", item.run))
+
+
+def disk_of(paths: Sequence[Path], *, clock: Clock) -> Disk:
+    """Measure what lies below these folders, and judge which checkpoints are needed.
+
+    Raises:
+        UsageError: one of them is not there.
+    """
+    measure, finds = Measure(), _Finds()
+    tops = [Path(os.path.realpath(path)) for path in paths]
+    for path, top in zip(paths, tops, strict=True):
+        if not top.exists():
+            raise UsageError(f"there is no {path}", hint="name a folder that is there")
+    trees = [measure.tree(top) for top in tops]
+    for folder in _above(tops):
+        finds.read(folder, is_below=False)
+    for tree in trees:
+        for folder in tree.places:
+            if not _lies_in_trash(folder):
+                finds.read(folder, is_below=True)
+    rows = list(_rows(trees, finds))
+    rows.sort(key=lambda row: (-row.bytes, row.path))
+    whole = Amount()
+    for tree in trees:
+        for amount in tree.own.values():
+            whole.add(amount)
+    unneeded = _outermost(row for row in rows if row.needed is False)
+    return Disk(
+        bytes=whole.bytes,
+        files=whole.files,
+        unneeded_bytes=sum(row.bytes - row.shared_bytes for row in unneeded),
+        rows=rows,
+        gpu_hours=gpu_hours(finds.experiments, clock),
+        problems=[*measure.problems, *finds.problems],
+    )
+
+
+def _above(tops: Iterable[Path]) -> list[str]:
+    """The folders above these that hold state of ours: their journals may name what is below."""
+    found: dict[str, None] = {}
+    for top in tops:
+        for folder in top.parents:
+            if (folder / layout.OURS).is_dir():
+                found[str(folder)] = None
+    return list(found)
+
+
+def _lies_in_trash(path: str) -> bool:
+    return f"/{layout.TRASH}/" in f"{path}/"
+
+
+def _rows(trees: Sequence[Tree], finds: _Finds) -> Iterator[DiskRow]:
+    """A row for each unit, checkpoint, folder of weights and trash, measured."""
+    signed = signed_by_people(folder for tree in trees for folder in tree.signoffs)
+    judged = [one for one in finds.words.judgements(signed) if _is_in(one.path, trees)]
+    judged = [one for one in judged if not _lies_in_trash(one.path)]
+    trash = [path for tree in trees for path in tree.own if Path(path).name == layout.TRASH]
+    weights = _weights(trees, [one.path for one in judged])
+    folders = frozenset((*finds.units, *trash, *weights, *(one.path for one in judged)))
+    amounts = sums(trees, folders)
+    for path, (kind, run) in finds.units.items():
+        if _is_in(path, trees):
+            yield _row(kind, path, amounts[path], run=run)
+    for one in judged:
+        amount = amounts[one.path]
+        if not amount.files and not amount.bytes:
+            amount = _amount_of_file(one.path)
+        yield _row("checkpoint", one.path, amount, run=one.run, needed=one.needed, why=one.why)
+    for path in weights:
+        needed = True if path in signed else None
+        yield _row("weights", path, amounts[path], needed=needed, why=signed.get(path, _UNSAID))
+    for path in trash:
+        yield _row("trash", path, amounts[path], needed=False, why=_PUT_AWAY)
+
+
+def _row(
+    kind: Kind,
+    path: str,
+    amount: Amount,
+    *,
+    run: str = "",
+    needed: bool | None = None,
+    why: str = "",
+) -> DiskRow:
+    return DiskRow(
+        kind=kind,
+        path=path,
+        bytes=amount.bytes,
+        files=amount.files,
+        shared_bytes=amount.shared_bytes,
+        run=run,
+        needed=needed,
+        why=why,
+    )
+
+
+def _amount_of_file(path: str) -> Amount:
+    """Of a checkpoint that is one file."""
+    tree = Measure().tree(Path(path))
+    return next(iter(tree.own.values()), Amount())
+
+
+def _is_in(path: str, trees: Sequence[Tree]) -> bool:
+    """Whether a path lies in one of the trees, or is its top."""
+    return any(path == tree.top or path.startswith(f"{tree.top}/") for tree in trees)
+
+
+def _weights(trees: Sequence[Tree], known: Iterable[str]) -> list[str]:
+    """The folders with weights that lie in no checkpoint, hold none, and are in no trash."""
+    checkpoints = set(known)
+    above = {str(folder) for path in checkpoints for folder in Path(path).parents}
+    found: list[str] = []
+    for tree in trees:
+        for folder in tree.weights:
+            around = (folder, *map(str, Path(folder).parents))
+            is_known = folder in above or not checkpoints.isdisjoint(around)
+            if not is_known and not _lies_in_trash(folder):
+                found.append(folder)
+    return found
+
+
+def _outermost(rows: Iterable[DiskRow]) -> list[DiskRow]:
+    """The rows that lie in no other of them."""
+    found = {row.path: row for row in rows}
+    return [
+        row
+        for path, row in found.items()
+        if not any(str(folder) in found for folder in Path(path).parents)
+    ]
