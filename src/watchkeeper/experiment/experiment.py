@@ -9,6 +9,7 @@ promises are drawn up. Nothing is written.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from collections import Counter
@@ -232,6 +233,8 @@ def _bytes(path: Path) -> bytes | None:
         return None
     except OSError as error:
         hint = "check the file's owner and mode"
+        if error.errno == errno.EFBIG:
+            hint = "make several experiments of it, each in a folder of its own"
         raise ExperimentError(
             f"{path} cannot be read: {error.strerror or error}", hint=hint
         ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NoReturn
@@ -38,17 +39,34 @@ _CODES_OF_THE_SYSTEM = {
 }
 
 
+_MOST_ALIKE = 20
+"""Problems of one severity and code that a terminal is shown: a plan of 11,200 runs without scripts
+has 11,200 of them.
+"""
+
+
 def echo_problems(problems: Iterable[Problem]) -> None:
     """Say findings about the user's data: on standard error, without the notes where `--quiet` is
-    given, or with `--json` in the answer.
+    given, or with `--json` in the answer. Of many of one kind the first are said, and how many more
+    there are.
     """
     meta = click.get_current_context().meta
     if meta.get(JSON):
         meta.setdefault(_PROBLEMS, []).extend(problems)
         return
+    kinds: Counter[tuple[str, str]] = Counter()
     for problem in problems:
-        if problem.severity != "note" or not is_quiet():
+        if problem.severity == "note" and is_quiet():
+            continue
+        kind = (problem.severity, problem.code)
+        kinds[kind] += 1
+        if kinds[kind] <= _MOST_ALIKE:
             click.echo(printable(str(problem)), err=True)
+    for (severity, code), count in kinds.items():
+        if count > _MOST_ALIKE:
+            more = count - _MOST_ALIKE
+            words = f"{severity}: and {more} more {code}".rstrip()
+            click.echo(f"{words}: --json --limit 0 has all", err=True)
 
 
 def echo_expectations(expected: Iterable[Expectation]) -> None:

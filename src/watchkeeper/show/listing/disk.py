@@ -64,7 +64,8 @@ def _row_lines(rows: Sequence[DiskRow], columns: int, cwd: str) -> list[str]:
     """The rows as lines: what does not fit is cut from the reason first, then from the path."""
     figures = [(size(row.bytes), str(row.files), row.kind) for row in rows]
     header = ("size", "files", "what")
-    widths = [max(len(cell) for cell in column) for column in zip(header, *figures, strict=True)]
+    columns_of_cells = zip(header, *figures, strict=True)
+    widths = [max(map(len, cells)) for cells in columns_of_cells]
     room = max(columns - sum(widths) - _GAP * len(widths), _LEAST_PATH)
     paths = [_tail(printable(_shown(row.path, cwd)), room) for row in rows]
     lines = [_line(header, widths, "path")]
