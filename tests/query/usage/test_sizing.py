@@ -85,6 +85,12 @@ def test_what_was_not_measured_has_no_line() -> None:
     assert found["memory"].used is None
 
 
+def test_a_clock_that_was_set_back_measures_nothing() -> None:
+    """A job that ended before it began took an unknown time: no limit is drawn from it."""
+    assert of(pair(elapsed_s=-HOUR_S))["time"].line == ""
+    assert of(pair("r8"), pair("r4", elapsed_s=-1.0))["time"].line == ""
+
+
 def test_one_unmeasured_success_keeps_the_request() -> None:
     """A success that nobody measured may have used more than the ones that were."""
     found = of(pair("r8", figures=SEEN), pair("r4", elapsed_s=None))

@@ -111,6 +111,23 @@ def test_an_interrupted_task_may_run_again(tmp_path: Path) -> None:
     assert found.state == "RUNNING"
 
 
+def test_the_longest_task_is_known_where_all_are(tmp_path: Path) -> None:
+    """Of a whole array the longest; a task without a time, or one whose clock was set back, makes
+    it unknown, and what is no array has none.
+    """
+    for number in (0, 1):
+        leave(tmp_path, 1, number, code=0)
+    whole = attempt(1, "0-1", {"COMPLETED": "0-1"})
+    assert array_tasks.longest_s(tmp_path, whole) == 60.0
+    assert array_tasks.longest_s(tmp_path, attempt(1, "0-2")) is None
+    assert array_tasks.longest_s(tmp_path, attempt(1, "")) is None
+    folder = attempt_folder(tmp_path, "one", 1) / "task-1"
+    record = msgspec.json.decode((folder / "exit.1").read_bytes(), type=ExitRecord)
+    early = msgspec.structs.replace(record, ended=START - timedelta(hours=1))
+    (folder / "exit.1").write_bytes(msgspec.json.encode(early) + b"\n")
+    assert array_tasks.longest_s(tmp_path, whole) is None
+
+
 def test_what_is_no_array_has_no_tasks(tmp_path: Path) -> None:
     """A job alone, and an array that was never submitted, have no tasks to show."""
     refused = attempt(2, "0-3")

@@ -163,9 +163,12 @@ def _seconds(member: _Member) -> _Figure | None:
     attempt, row = member
     if not _is_done(attempt):
         return None
+    seconds, source = row.elapsed_s, "scheduler"
     if attempt.array:
-        return None if row.task_s is None else _Figure(row.task_s, "wrapper")
-    return None if row.elapsed_s is None else _Figure(row.elapsed_s, "scheduler")
+        seconds, source = row.task_s, "wrapper"
+    if seconds is None or seconds < 0:  # a clock was set back while it ran
+        return None
+    return _Figure(seconds, source)
 
 
 def _memory(group: _Group) -> Sizing | None:

@@ -102,4 +102,6 @@ def _state(said: str, claims: list[Claim], record: ExitRecord | None, *, is_acti
 def _elapsed_s(claims: list[Claim], record: ExitRecord | None) -> float | None:
     if record is None or record.ended is None or not claims or claims[-1].time is None:
         return None
+    if record.ended < claims[-1].time:
+        return None  # a clock was set back meanwhile
     return (record.ended - claims[-1].time).total_seconds()

@@ -274,7 +274,7 @@ class Poller:
             phase=attempt.phase,
             attempt=attempt.number,
             state=end.state,
-            elapsed_s=_elapsed_s(facts),
+            elapsed_s=elapsed_s(facts),
             learned=self._learned(attempt, item, findings, facts),
             used=self._used(attempt, item, facts),
             inputs=self._inputs_now(attempt, item),
@@ -471,9 +471,13 @@ def _unchanged(attempt: Attempt, findings: Iterable[Finding]) -> list[str]:
     ]
 
 
-def _elapsed_s(facts: SchedulerFacts | None) -> float | None:
-    """Seconds from start to end by the scheduler; None: unknown."""
+def elapsed_s(facts: SchedulerFacts | None) -> float | None:
+    """Seconds from start to end by the scheduler; None: unknown, also where its clock was set back
+    to before the start meanwhile.
+    """
     if facts is None or not facts.ended or not facts.started:
+        return None
+    if facts.ended < facts.started:
         return None
     return (facts.ended - facts.started).total_seconds()
 
