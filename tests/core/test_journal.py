@@ -136,6 +136,23 @@ def test_garbage_in_the_middle_is_reported_and_the_rest_is_read(
     assert journal.problems and all(f"{path}:3" in problem.where for problem in journal.problems)
 
 
+def test_a_large_hole_costs_its_line_alone(tmp_path: Path) -> None:
+    """A quarter of a gigabyte of NULs, which hold no block on the disk, is one problem; what was
+    written behind it is read.
+    """
+    writer = fill(tmp_path, 4)
+    path = tmp_path / f"{writer.id}.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    with path.open("r+b") as file:
+        kept = b"".join(lines[:2])
+        file.truncate(len(kept))
+        file.seek(len(kept) + 2**28)
+        file.write(b"\n" + b"".join(lines[2:]))
+    journal = read(tmp_path)
+    assert [event.seq for event in journal.events[writer.id]] == list(range(6))
+    assert f"{path}:3" in journal.problems[0].where
+
+
 def test_a_lost_line_is_noticed(tmp_path: Path) -> None:
     """A line taken out of the middle leaves a gap in the sequence, which is reported."""
     writer = fill(tmp_path, 4)

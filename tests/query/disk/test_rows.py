@@ -138,6 +138,14 @@ def test_an_experiments_promised_checkpoints_are_needed(tmp_path: Path) -> None:
     assert [one.why for one in inside.values()] == [row.why]
 
 
+def test_an_experiment_that_submitted_nothing_yet_is_one(tmp_path: Path) -> None:
+    """Its summary makes it one, whatever its journal holds: it is no recorded run."""
+    experiment = write_experiment(tmp_path / "exp")
+    (experiment / layout.JOURNAL).mkdir(parents=True)
+    assert set(by_name(found(experiment), "experiment")) == {"exp"}
+    assert set(by_name(found(experiment), "run")) == {"one"}
+
+
 def test_a_persons_sign_off_keeps_a_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that Watchkeeper wrote by itself keeps nothing; one that cannot be read may be a
     person's; one that is gone again is none.

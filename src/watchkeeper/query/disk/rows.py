@@ -14,6 +14,7 @@ from watchkeeper.core.errors import Problem, UsageError, WatchkeeperError
 from watchkeeper.core.journal import Clock
 from watchkeeper.core.state import fold
 from watchkeeper.experiment import experiment as experiments
+from watchkeeper.experiment.tree import is_experiment
 from watchkeeper.query.disk.checkpoints import (
     Words,
     of_experiment,
@@ -77,7 +78,7 @@ class _Finds:
         """Read a folder that holds state of ours. `is_below`: it gets a row."""
         path = Path(folder)
         try:
-            if (path / layout.RUNS).is_dir():
+            if is_experiment(path):
                 self._read_experiment(path, is_below=is_below)
             if may_be_run(path):
                 of_recording(path, self.words)
