@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from watchkeeper.core.collector import collector_paused
 from watchkeeper.core.disk import files
 from watchkeeper.core.disk.files import AppendFile
 from watchkeeper.core.events import AnyEvent, Phase, Unknown
@@ -41,6 +42,7 @@ def expected(events: Events) -> dict[str, bytes]:
     return _rendered_by(Renderer(first_zone(events)), events)
 
 
+@collector_paused()
 def _rendered_by(renderer: Renderer, events: Events) -> dict[str, bytes]:
     """Every log's bytes. The renderer is a new one, and has been fed all events then."""
     logs = render_logs(events, renderer)

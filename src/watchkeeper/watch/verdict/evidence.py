@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from watchkeeper.core import layout
+from watchkeeper.core.collector import collector_paused
 from watchkeeper.core.events import RunItem
 from watchkeeper.core.layout import attempt_folder
 from watchkeeper.core.state import RunState, State
@@ -45,11 +46,12 @@ class EvidenceBook:
         what is seen, so that a file need not be read that an earlier look has read.
         """
         promises = self._all_promises()
-        if not to_show or len(promises) < LEAST_PROMISES:
-            self._look(promises, state)
-            return
-        memory = LookMemory(self._experiment.folder)
-        self._look(promises, state, memory)
+        with collector_paused():
+            if not to_show or len(promises) < LEAST_PROMISES:
+                self._look(promises, state)
+                return
+            memory = LookMemory(self._experiment.folder)
+            self._look(promises, state, memory)
         memory.save()
 
     def _all_promises(self) -> list[Promise]:

@@ -20,6 +20,7 @@ import click
 import msgspec
 
 from watchkeeper.core import criteria, layout
+from watchkeeper.core.collector import collector_paused
 from watchkeeper.core.errors import EXIT_DETACHED, EXIT_FAILED, EXIT_OK, Problem
 from watchkeeper.core.events import PHASES, AnyEvent, Observed, RunItem, Unknown
 from watchkeeper.core.settings import load
@@ -402,6 +403,7 @@ def _compute_of(
     return [row for row in computed if row.key in keys]
 
 
+@collector_paused()
 def _show_table(
     keeper: Keeper, experiment: experiments.Experiment, folder: Path, found: list[Row]
 ) -> None:

@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from watchkeeper.core import journal, layout
+from watchkeeper.core.collector import collector_paused
 from watchkeeper.core.errors import EXIT_FAILED, EXIT_OK, EXIT_UNKNOWN, Problem, UsageError
 from watchkeeper.core.journal import Journal
 from watchkeeper.query import check
@@ -91,6 +92,7 @@ def _exit_code(report: Report) -> int:
     return EXIT_OK
 
 
+@collector_paused()
 def verify(path: Path) -> Report:
     """All that can be said of a folder.
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from watchkeeper.core.collector import collector_paused
 from watchkeeper.core.errors import EXIT_OK, UsageError
 from watchkeeper.experiment.tree import is_experiment
 from watchkeeper.query.compare import Compared, compared
@@ -22,6 +23,7 @@ from watchkeeper.show.sizing import bad_node_words, sizing_table
 from watchkeeper.show.text import printable
 
 
+@collector_paused()
 def perform(
     *,
     paths: tuple[Path, ...],

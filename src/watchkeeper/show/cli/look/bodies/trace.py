@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from watchkeeper.core.collector import collector_paused
 from watchkeeper.core.criteria import Standing as Expectation
 from watchkeeper.core.errors import EXIT_FAILED, EXIT_OK, Problem, UsageError
 from watchkeeper.experiment.tree import is_experiment
@@ -20,6 +21,7 @@ from watchkeeper.show.cli.answering import answer, echo_expectations, echo_probl
 from watchkeeper.show.text import number, printable, table
 
 
+@collector_paused()
 def perform(place: Path, key: str, as_json: bool) -> int:
     """Do what `trace` is asked for; the arguments are its options."""
     found = _trace_of(place, key)
