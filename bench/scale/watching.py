@@ -60,15 +60,10 @@ def _idle_turn(folder: Path, items: int) -> Pair:
             keeper.turn()
     assert len(scheduler.jobs) == len(scripts)
 
-    def turns() -> None:
-        for _ in range(_TURNS):
-            keeper.turn()
-
-    def looks() -> None:
-        for _ in range(_TURNS):
-            scheduler.poll(list(scheduler.jobs))
-
-    return Pair(ours=lambda: own_cpu(turns) / _TURNS, baseline=lambda: own_cpu(looks) / _TURNS)
+    return Pair(
+        ours=lambda: own_cpu(keeper.turn, _TURNS),
+        baseline=lambda: own_cpu(lambda: scheduler.poll(list(scheduler.jobs)), _TURNS),
+    )
 
 
 def _local_jobs(folder: Path, items: int) -> Pair:
