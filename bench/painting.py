@@ -106,6 +106,7 @@ def measure(chromium: Browser, folder: Path, cache: Path, live: Path) -> None:
     began = time.perf_counter()
     server.overview()
     print(f"  whole after {time.perf_counter() - began:.1f} s, {server.cpu_s():.1f} s of CPU")
+    print(f"  {server.memory_mib()['VmHWM']:.0f} MiB at its peak")
     server.end()
     server = Server(folder, cache)
     show("overview, warm", look(chromium, server, "/", ROW), baseline)
