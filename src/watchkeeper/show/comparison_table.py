@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
+from watchkeeper.core.events import Number
 from watchkeeper.core.text.figures import runtime
 from watchkeeper.query.compare import Compared
 from watchkeeper.query.views.pages import Compare
@@ -75,19 +76,19 @@ def _extent(found: Compared, metrics: list[str], width: int | None, *, wide: boo
 
 
 def _width_of(found: Compared, metrics: list[str], extent: Extent) -> int:
+    """The columns of a terminal that the table takes at this extent."""
     return max(map(columns_of, _table(found, metrics, extent).split("\n")))
 
 
 def _left_out(found: Compared, metrics: list[str], extent: Extent) -> list[str]:
     """A line on what the table leaves out; none where it has everything."""
-    more = [
-        f"{count} more {what}"
-        for count, what in (
-            (len(found.varying) - extent.settings, "settings vary"),
-            (len(metrics) - extent.metrics, "metrics"),
-        )
-        if count > 0
-    ]
+    settings = len(found.varying) - extent.settings
+    figures = len(metrics) - extent.metrics
+    more: list[str] = []
+    if settings > 0:
+        more.append(f"{settings} more settings vary")
+    if figures > 0:
+        more.append(f"{figures} more metrics")
     if not more:
         return []
     return [f"{' and '.join(more)}: --wide shows all."]
@@ -112,46 +113,41 @@ def _differences(found: Compared, page: Compare | None) -> list[str]:
 
 
 def _table(found: Compared, metrics: list[str], extent: Extent) -> str:
+    """A row per run: its state, how far it came, the settings that vary, code, data and figures.
+    Columns that are empty in every row are left out.
+    """
     settings, shown = found.varying[: extent.settings], metrics[: extent.metrics]
-    more = [
-        (name, words)
-        for name, words in (("step", _step), ("runtime", _runtime))
-        if any(words(side) for side in found.runs)
-    ]
-    names = [_short_key(key, found.varying) for key in settings]
-    header = [
-        "run",
-        "state",
-        *(name for name, _ in more),
-        *names,
-        "code",
-        "data",
-        *map(_metric, shown),
-    ]
-    lines = [
-        [
-            one.name,
-            one.state,
-            *(words(one) for _, words in more),
-            *(_short(one.settings.get(key, "")) for key in settings),
-            one.code,
-            _short(one.data),
-            *(_figure(one, name) for name in shown),
-        ]
-        for one in found.runs
-    ]
+    more: list[tuple[str, Callable[[Side], str]]] = []
+    for name, words in (("step", _step), ("runtime", _runtime)):
+        if any(map(words, found.runs)):
+            more.append((name, words))
+    header = ["run", "state"]
+    header += [name for name, _ in more]
+    header += [_short_key(key, found.varying) for key in settings]
+    header += ["code", "data"]
+    header += map(_metric, shown)
+    lines: list[list[str]] = []
+    for one in found.runs:
+        line = [one.name, one.state]
+        line += [words(one) for _, words in more]
+        line += [_short(one.settings.get(key, "")) for key in settings]
+        line += [one.code, _short(one.data)]
+        line += [_figure(one, name) for name in shown]
+        lines.append(line)
     first = 4 + len(settings) + len(more)
     right = (*range(2, 2 + len(more)), *range(first, first + len(shown)))
     return table(header, lines, right=right)
 
 
 def _step(side: Side) -> str:
+    """The last training step; "": a hand-written log that names none, or not a log."""
     if side.final_step is None:
         return ""
     return str(side.final_step)
 
 
 def _runtime(side: Side) -> str:
+    """How long it ran, `2 h 5 min`; "": its log does not say."""
     if side.runtime is None:
         return ""
     return runtime(side.runtime)
@@ -191,6 +187,7 @@ def _more(items: Sequence[object], most: int) -> str:
 
 
 def _leader(side: Side, metric: str) -> str:
+    """A run with its figure, and its state where it did not finish: `r8 (0.91, failed)`."""
     if compare.finished(side):
         state = ""
     else:
@@ -210,8 +207,8 @@ def _facts(page: Compare | None, base: int, run: int) -> list[list[str]]:
         if one.kind not in _FACTS or old == new:
             continue
         lines.append([f"  {one.key}", _arrow(old, new), ""])
-        details = one.details[run] if one.details else []
-        if details:
+        if one.details and one.details[run]:
+            details = one.details[run]
             shown = ", ".join(details[:_MOST_DETAILS]) + _more(details, _MOST_DETAILS)
             lines.append(["", shown, ""])
     return lines
@@ -250,6 +247,7 @@ def _against(one: Against, facts: Sequence[Sequence[str]] = ()) -> Iterator[str]
 
 
 def _setting_lines(one: Against) -> Iterator[list[str]]:
+    """A line for each setting that differs, as far as there is room for them."""
     for change in one.config[:MOST_RUNS]:
         yield [f"  {change.key}", _arrow(change.old, change.new), ""]
     if len(one.config) > MOST_RUNS:
@@ -273,31 +271,45 @@ def _distance(commits: int | None) -> str:
     """`3 commits on`, `3 commits back`; "" for None (not known) and 0."""
     if not commits:
         return ""
-    direction = "on" if commits > 0 else "back"
-    return f"{abs(commits)} commits {direction}"
+    if commits > 0:
+        return f"{commits} commits on"
+    return f"{-commits} commits back"
 
 
 def _delta(delta: Delta) -> list[str]:
-    old, new = (None if figure is None else number(figure) for figure in (delta.old, delta.new))
+    """How a figure differs, in two cells: `0.6844 → 0.9400` and `+0.2556  better`. The second is ""
+    where one of the runs has no such figure.
+    """
+    figures = _arrow(_number(delta.old), _number(delta.new))
     if delta.change is None:
-        return [_arrow(old, new), ""]
-    if delta.better is None:
-        word = ""
-    elif delta.better:
-        word = "  better"
-    else:
-        word = "  worse"
-    return [_arrow(old, new), f"{delta.change:+.4g}{word}" if delta.change else "the same"]
+        return [figures, ""]
+    if not delta.change:
+        return [figures, "the same"]
+    word = ""
+    if delta.better is not None:
+        word = "  better" if delta.better else "  worse"
+    return [figures, f"{delta.change:+.4g}{word}"]
+
+
+def _number(figure: Number | None) -> str | None:
+    """A figure as it is shown; None: the run has none."""
+    if figure is None:
+        return None
+    return number(figure)
 
 
 def _figure(side: Side, name: str) -> str:
+    """A run's figure with the epoch that it is of, `0.9533 @1`; "": it has none."""
     if name not in side.metrics:
         return ""
-    epoch = side.at.get(name, "")
-    return number(side.metrics[name]) + (f" @{epoch}" if epoch else "")
+    shown = number(side.metrics[name])
+    if epoch := side.at.get(name):
+        shown += f" @{epoch}"
+    return shown
 
 
 def _metric(name: str) -> str:
+    """A metric's name in the table."""
     return {"end_train_loss": "train_loss", "end_val_loss": "val_loss"}.get(name, name)
 
 
@@ -310,16 +322,19 @@ def _short_key(key: str, keys: list[str]) -> str:
 
 
 def _short(text: str) -> str:
+    """The text in at most 32 characters; of a longer one, as of a path, the end says more."""
     if len(text) <= _WIDEST:
         return text
     return "…" + text[1 - _WIDEST :]
 
 
 def _arrow(old: str | None, new: str | None) -> str:
+    """From one value to another: `0.01 → 0.1`; None is a value that is not there."""
     return f"{_or_none(old)} → {_or_none(new)}"
 
 
 def _or_none(text: str | None) -> str:
+    """The value as it is shown; `(none)` for one that is not there."""
     if text is None:
         return "(none)"
     return _short(text)

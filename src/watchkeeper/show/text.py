@@ -16,6 +16,7 @@ def printable(text: str) -> str:
 
 
 def _shown(character: str) -> str:
+    """A character as it is shown: ESC is a backslash and `x1b`; a line end stays."""
     if character.isprintable() or character == "\n":
         return character
     return f"\\x{ord(character):02x}"
@@ -27,25 +28,40 @@ def harmless_json(text: str) -> str:
     """
     if text.replace("\n", "").isprintable():
         return text
-    return "".join(
-        c if c == "\n" or unicodedata.category(c) not in ("Cc", "Cf") else _json_escape(c)
-        for c in text
-    )
+    return "".join(map(_harmless_in_json, text))
+
+
+def _harmless_in_json(character: str) -> str:
+    """The character, or its escape where a terminal would obey it. The line ends of JSON lines
+    stay.
+    """
+    if character == "\n" or unicodedata.category(character) not in ("Cc", "Cf"):
+        return character
+    return _json_escape(character)
 
 
 def _json_escape(character: str) -> str:
+    """The escape of a character: a `u` and four hexadecimal digits behind a backslash, two of them
+    for a character outside of Unicode's first plane. Source: RFC 8259, section 7.
+    """
     units = character.encode("utf-16-be")
-    return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
+    escapes: list[str] = []
+    for at in range(0, len(units), 2):
+        escapes.append(f"\\u{units[at : at + 2].hex()}")
+    return "".join(escapes)
 
 
 def width(text: str) -> int:
-    """How many columns a terminal gives the text."""
+    """How many columns a terminal gives the text: `実験` takes four, an accent that combines with
+    the letter before it none.
+    """
     if text.isascii():
         return len(text)
     return sum(_character_width(character) for character in text)
 
 
 def _character_width(character: str) -> int:
+    """The columns of one character: 0, 1 or 2. Source: Unicode Standard Annex 11."""
     if unicodedata.category(character) in ("Mn", "Me"):
         return 0
     if unicodedata.east_asian_width(character) in "WF":

@@ -180,13 +180,14 @@ class Result:
 
 
 def _wandb(cluster: str | None) -> Wandb:
-    """`wandb` here, or on a cluster."""
+    """`wandb` here, or on a cluster: over its `ssh`, or where this is its login node, here."""
     if cluster is None:
         return local_wandb()
     profile = profile_of(load(Path.cwd(), acts=False), cluster)
     prefix = profile.command_prefix
-    shell = Ssh(profile.ssh, prefix=prefix) if profile.ssh else Here(prefix=prefix)
-    return remote_wandb(shell, cluster)
+    if profile.ssh:
+        return remote_wandb(Ssh(profile.ssh, prefix=prefix), cluster)
+    return remote_wandb(Here(prefix=prefix), cluster)
 
 
 def _files(paths: Sequence[Path]) -> list[Path]:
@@ -249,9 +250,16 @@ ANSWERS = (SyncData,)
 
 
 def _check_target(entity: str, project: str) -> None:
-    missing = [
-        flag for flag, value in (("--entity", entity), ("--project", project)) if not value.strip()
-    ]
+    """Refuse to send anything to a place that nobody named.
+
+    Raises:
+        UsageError: the entity or the project is not given, or blank.
+    """
+    missing: list[str] = []
+    if not entity.strip():
+        missing.append("--entity")
+    if not project.strip():
+        missing.append("--project")
     if missing:
         raise UsageError(
             f"{' and '.join(missing)}: not given",
@@ -275,6 +283,11 @@ def _check_generic(plans: Sequence[SyncPlan], *, allowed: bool, may_ask: bool) -
 
 
 def _confirm(plans: Sequence[SyncPlan], *, yes: bool, may_ask: bool) -> None:
+    """Ask before anything is sent. `yes`: the person has said so already.
+
+    Raises:
+        UsageError: the answer is no, or there is no terminal to ask on.
+    """
     if yes:
         return
     count = max(len(plan.ready) for plan in plans)
@@ -315,7 +328,10 @@ def _show_versions(syncer: Syncer) -> None:
 
 
 def _plan_line(run: RunPlan) -> str:
-    named = f"{run.name} ({run.run_id})" if run.name else run.run_id
+    """`  r8 (abc123): 1,000 rows, 2.1 MB, 2 segments, begun for team/project`."""
+    named = run.run_id
+    if run.name:
+        named = f"{run.name} ({run.run_id})"
     parts = [_counted(run.rows), size(run.bytes)]
     if len(run.folders) > 1:
         parts.append(f"{len(run.folders)} segments")
@@ -330,7 +346,9 @@ def _counted(rows: int) -> str:
 
 
 def _line(sent: Sent) -> str:
-    """What came of a run that was sent."""
+    """What came of a run that was sent: `abc123: synced, the server has all 1,000 rows`, with its
+    page below; or why it is not synced, or not known to be.
+    """
     if is_quiet():
         return f"{sent.run_id} {sent.outcome}"
     if sent.outcome == "synced":
@@ -363,20 +381,27 @@ def _remove_staging(results: Sequence[Result]) -> int:
 
 
 def _not_arrived(result: Result) -> list[str]:
+    """The runs of a plan that are not on the server, or not known to be."""
     synced = {one.run_id for one in result.sent if one.outcome == "synced"}
     return [run.run_id for run in result.plan.runs if run.run_id not in synced]
 
 
 def _exit_code(results: Sequence[Result], problems: Sequence[Problem], *, is_dry: bool) -> int:
+    """1 where something failed, could not be read or was refused; 4 where the server did not say;
+    else 0. A run that is marked as synced already is no refusal, and a plan alone refuses nothing.
+    """
     outcomes = {one.outcome for result in results for one in result.sent}
     runs = [run for result in results for run in result.plan.runs]
     open_refusals = [run for run in runs if run.refusal and not run.is_marked]
     if problems or "failed" in outcomes or (open_refusals and not is_dry):
         return EXIT_FAILED
-    return EXIT_UNKNOWN if "unknown" in outcomes else EXIT_OK
+    if "unknown" in outcomes:
+        return EXIT_UNKNOWN
+    return EXIT_OK
 
 
 def _counts(results: Sequence[Result]) -> dict[str, int]:
+    """Outcome → runs; a second, public copy of a run is counted as another one."""
     outcomes = [one.outcome for result in results for one in result.sent]
     return {
         "synced": outcomes.count("synced"),
@@ -387,6 +412,7 @@ def _counts(results: Sequence[Result]) -> dict[str, int]:
 
 
 def _summary(results: Sequence[Result], *, is_dry: bool) -> str:
+    """`2 synced, 1 failed.`; of a plan alone, how many runs would be sent."""
     if is_dry:
         count = len({run.run_id for result in results for run in result.plan.ready})
         return f"{count} run{'' if count == 1 else 's'} would be sent; nothing was."
@@ -398,7 +424,15 @@ def _summary(results: Sequence[Result], *, is_dry: bool) -> str:
 def _data(
     results: Sequence[Result], server: Server, removed: int, syncer: Syncer | None
 ) -> SyncData:
+    """The answer for programs. `removed` are the bytes of staged copies that were removed; `syncer`
+    is None where nothing was to be sent.
+    """
     plan = results[0].plan
+    public_project = ""
+    public_runs: list[SyncRow] = []
+    if len(results) > 1:
+        public_project = results[1].plan.project
+        public_runs = _rows(results[1])
     return SyncData(
         server=server.url,
         entity=plan.entity,
@@ -406,19 +440,21 @@ def _data(
         runs=_rows(results[0]),
         staged_bytes=sum(one.bytes for one in _staged(plan)),
         removed_bytes=removed,
-        public_project=results[1].plan.project if len(results) > 1 else "",
-        public_runs=_rows(results[1]) if len(results) > 1 else [],
+        public_project=public_project,
+        public_runs=public_runs,
         wandb_version=syncer.wandb_version if syncer else "",
         server_version=syncer.server_version if syncer else "",
     )
 
 
 def _rows(result: Result) -> list[SyncRow]:
+    """A row for each run of a plan, in its order, sent or not."""
     by_id = {one.run_id: one for one in result.sent}
     return [_row(run, by_id.get(run.run_id)) for run in result.plan.runs]
 
 
 def _row(run: RunPlan, sent: Sent | None) -> SyncRow:
+    """One run for programs; `sent` None: it was not sent."""
     row = SyncRow(
         id=run.run_id,
         name=run.name,

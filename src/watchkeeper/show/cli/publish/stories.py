@@ -89,9 +89,10 @@ def _losses(metrics: Sequence[MetricRow], series: Series) -> Iterator[Loss]:
     """
     values = {metric.role: _points(series, metric.name) | _marked(metric) for metric in metrics}
     train, val = values.get("train loss", {}), values.get("val loss", {})
-    marked = {step for metric in metrics for step in _marked(metric)}
-    steps = sorted(train.keys() | val.keys())
-    for step in _spread(steps, marked | val.keys() if len(val) <= _TABLE_ROWS else marked):
+    kept = {step for metric in metrics for step in _marked(metric)}
+    if len(val) <= _TABLE_ROWS:
+        kept |= val.keys()
+    for step in _spread(sorted(train.keys() | val.keys()), kept):
         yield Loss(step, train.get(step), val.get(step))
 
 
@@ -102,16 +103,18 @@ def _spread(steps: Sequence[int], kept: Collection[int]) -> list[int]:
 
 
 def _points(rows: Series, name: str) -> dict[int, float]:
-    """Step → the value there, at the end of each column."""
-    return {
-        int(step): value
-        for line in rows.lines
-        for step, value in _ends(line)
-        if line.metric == name and not line.superseded
-    }
+    """Step → the value there, at the end of each column, of the lines that nothing superseded."""
+    points: dict[int, float] = {}
+    for line in rows.lines:
+        if line.metric != name or line.superseded:
+            continue
+        for step, value in _ends(line):
+            points[int(step)] = value
+    return points
 
 
 def _ends(line: Line) -> Iterator[tuple[float, float]]:
+    """The step and the value at the end of each column of a line that has both."""
     for step, value in zip(line.x, line.smooth, strict=True):
         if isinstance(step, int | float) and value is not None:
             yield step, value
@@ -119,15 +122,15 @@ def _ends(line: Line) -> Iterator[tuple[float, float]]:
 
 def _marked(metric: MetricRow) -> dict[int, float]:
     """The best and the last value of a metric, by step."""
-    pairs = ((metric.best_step, metric.best), (metric.last_step, metric.last))
-    return {
-        int(step): float(value)
-        for step, value in pairs
-        if isinstance(step, int | float) and isinstance(value, int | float)
-    }
+    marked: dict[int, float] = {}
+    for step, value in ((metric.best_step, metric.best), (metric.last_step, metric.last)):
+        if isinstance(step, int | float) and isinstance(value, int | float):
+            marked[int(step)] = float(value)
+    return marked
 
 
 def _best(metrics: Sequence[MetricRow]) -> str:
+    """`Least train loss 0.41 at step 900, last 0.43 at step 1,000; …`; "": no best is known."""
     words = []
     for metric in metrics:
         if metric.best is not None and metric.best_step is not None:
@@ -147,13 +150,16 @@ def _plot(page: Run, metrics: Sequence[MetricRow], series: Series) -> str:
         title=page.reading or "Losses by training step",
         height=240,
     )
-    return standalone(drawn) if drawn is not None else ""
+    if drawn is None:
+        return ""
+    return standalone(drawn)
 
 
 # ── evaluations
 
 
 def _results(source: Source) -> Iterator[Result]:
+    """The evaluations of the checkpoint that have a verdict, each as its last attempt has it."""
     if not source.evaluations:
         return
     state = fold(journal.read(source.folder / layout.JOURNAL).events)
@@ -185,15 +191,20 @@ def _result(folder: Path, attempt: Attempt) -> Result:
 def _task(key: str) -> str:
     """`r8/capitalization/epoch1` → `capitalization`."""
     parts = key.split("/")
-    return parts[1] if len(parts) > 1 else key
+    if len(parts) == 1:
+        return key
+    return parts[1]
 
 
 def _time(text: str) -> datetime | None:
+    """A time in ISO 8601; None: it is none, or names no zone, so that it may be any hour's."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
         return None
-    return moment if moment.tzinfo is not None else None
+    if moment.tzinfo is None:
+        return None
+    return moment
 
 
 # ── texts
@@ -203,9 +214,11 @@ def _config(source: Source) -> str:
     """The resolved configuration that the run left; "": none that is text."""
     if not source.key:
         return ""
-    attempt = fold(journal.read(source.folder / layout.JOURNAL).events)
-    made = attempt.runs[source.key].attempts.get(source.attempt)
-    learned = made.judged.learned if made is not None and made.judged is not None else None
+    state = fold(journal.read(source.folder / layout.JOURNAL).events)
+    made = state.runs[source.key].attempts.get(source.attempt)
+    if made is None or made.judged is None:
+        return ""
+    learned = made.judged.learned
     if learned is None or not learned.config:
         return ""
     try:
@@ -230,10 +243,17 @@ def _run_log(source: Source, named: Path | None) -> str:
         return ""
     path = source.folder / as_path(max(logs, key=lambda one: one.time).path)
     data = read_if_any(path)
-    return "" if data is None else _text(path, data)
+    if data is None:
+        return ""
+    return _text(path, data)
 
 
 def _text(path: Path, data: bytes) -> str:
+    """A run log as text.
+
+    Raises:
+        UsageError: it is blank, or not UTF-8; the message says at which byte.
+    """
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
