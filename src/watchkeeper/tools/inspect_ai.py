@@ -11,6 +11,7 @@ header, and would say `started` for ever.
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -50,6 +51,9 @@ _EPOCH = lazy.pattern(r"(?:^|/)epoch_(\d+)/*$")
 def read(path: Path, expected: Expected) -> tuple[dict[str, Number], str, str]:
     """A good log's metrics, what it says in words, and what is odd about it ("" for nothing).
 
+    Of 20 samples, one of which failed: ({"accuracy": 0.5}, "19 of 20 samples, capitalization,
+    hf/local, out/epoch_0", "1 of 20 samples failed, which its task tolerates").
+
     Raises:
         EmptyError: nothing was evaluated.
         FaultError: it is torn, has not come to its end, or is of something else than `expected`.
@@ -64,11 +68,9 @@ def read(path: Path, expected: Expected) -> tuple[dict[str, Number], str, str]:
             'says status "started" and has no end: where its job has ended, it was killed'
         )
     if status != "success":
-        said = _object(header.get("error")).get("message")
-        if said:
+        why = ""
+        if said := _object(header.get("error")).get("message"):
             why = f": {short(str(said))}"
-        else:
-            why = ""
         raise FaultError(f'says status {json.dumps(status)}, not "success"{why}')
     words, caution = _samples(header, log, members)
     names = filter(None, [str(log.get("task", "")), str(log.get("model", "")), model_path(log)])
@@ -96,12 +98,15 @@ def describe(path: Path) -> Described:
     header, members = _header(path)
     log = _object(header.get("eval"))
     dataset = _object(log.get("dataset"))
+    samples = members
     count = _object(header.get("results")).get("completed_samples")
+    if type(count) is int:
+        samples = count
     return Described(
         task=str(log.get("task") or ""),
         created=str(log.get("created") or ""),
         dataset=str(dataset.get("location") or dataset.get("name") or ""),
-        samples=count if type(count) is int else members,
+        samples=samples,
     )
 
 
@@ -145,12 +150,15 @@ def read_answers(path: Path) -> Answers:
 
 def answers_of(log: dict[str, Any]) -> Answers:
     """The answers in a log that inspect-ai wrote as one JSON object."""
-    samples = log.get("samples")
-    listed = samples if isinstance(samples, list) else []
-    return _answers(_object(log.get("eval")), [_sample(_object(one)) for one in listed])
+    listed = log.get("samples")
+    samples: list[Sample] = []
+    if isinstance(listed, list):
+        samples = [_sample(_object(one)) for one in listed]
+    return _answers(_object(log.get("eval")), samples)
 
 
 def _answers(log: dict[str, Any], samples: list[Sample]) -> Answers:
+    """The answers with what they are of, in the order of ids that are numbers: 2 before 10."""
     samples.sort(key=lambda one: (len(one.id), one.id, one.epoch))
     return Answers(
         task=str(log.get("task", "")), model=str(log.get("model", "")), samples=tuple(samples)
@@ -188,20 +196,27 @@ def _is_plain(value: object) -> bool:
 
 
 def _pairs(log: dict[str, Any], name: str) -> list[str]:
+    """The arguments under a name of the log as an option takes them: `model_path=out/epoch_0`."""
     arguments = _object(log.get(name))
     return [f"{key}={_argument(value)}" for key, value in arguments.items()]
 
 
 def _argument(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    """A value as inspect-ai reads it back from a command: a text as it is, all else as JSON."""
+    if isinstance(value, str):
+        return value
+    return json.dumps(value)
 
 
 def _sample(sample: dict[str, Any]) -> Sample:
+    """A sample of a log; one that names no epoch is of the first."""
     epoch = sample.get("epoch")
+    if type(epoch) is not int:
+        epoch = 1
     scores = _object(sample.get("scores"))
     return Sample(
         id=str(sample.get("id", "")),
-        epoch=epoch if type(epoch) is int else 1,
+        epoch=epoch,
         answer=_answer(_object(sample.get("output"))),
         scores={name: str(_object(score).get("value")) for name, score in scores.items()},
     )
@@ -213,11 +228,14 @@ def _answer(output: dict[str, Any]) -> str:
     if isinstance(completion, str):
         return completion
     choices = output.get("choices")
-    first = _object(choices[0]) if isinstance(choices, list) and choices else {}
-    content = _object(first.get("message")).get("content")
+    if not isinstance(choices, list) or not choices:
+        return ""
+    content = _object(_object(choices[0]).get("message")).get("content")
     if isinstance(content, str):
         return content
-    return json.dumps(content) if content else ""
+    if not content:
+        return ""
+    return json.dumps(content)
 
 
 def model_path(log: dict[str, Any]) -> str:
@@ -229,6 +247,7 @@ def model_path(log: dict[str, Any]) -> str:
 
 
 def _object(value: object) -> dict[str, Any]:
+    """A JSON object; an empty one where the log has something else in its place."""
     if isinstance(value, dict):
         return value
     return {}
@@ -236,7 +255,11 @@ def _object(value: object) -> dict[str, Any]:
 
 def _header(path: Path) -> tuple[dict[str, Any], int]:
     """The log's header, and how many samples it holds. Of a log without an end, what was written at
-    its beginning.
+    its beginning, with the status `started`.
+
+    Raises:
+        FaultError: it is torn, or no log.
+        OSError: it cannot be read.
     """
     try:
         with open_regular(path) as file, zipfile.ZipFile(file) as archive:
@@ -246,15 +269,21 @@ def _header(path: Path) -> tuple[dict[str, Any], int]:
             header = load_json(_content(path, members[_HEADER]))
             return _object(header), samples
         if _START in members:
-            return _object(load_json(_content(path, members[_START]))) | {
-                "status": "started"
-            }, samples
+            start = _object(load_json(_content(path, members[_START])))
+            return start | {"status": "started"}, samples
     except ZIP_ERRORS as error:
         raise FaultError(f"cannot be read as an inspect-ai log: {error}") from error
     raise FaultError(f"has no {_HEADER}: it is no inspect-ai log, or was cut off")
 
 
 def _content(path: Path, member: zipfile.ZipInfo) -> bytes:
+    """A member of the log, decompressed and compared with its checksum. Zstandard's are found by
+    their local header, of 30 bytes and two lengths (APPNOTE.TXT of PKWARE, 4.3.7).
+
+    Raises:
+        FaultError: it is larger than any header is.
+        OSError, zipfile.BadZipFile: it cannot be read.
+    """
     if max(member.file_size, member.compress_size) > _MAX_HEADER_BYTES:
         raise FaultError(f"has a {member.filename} of {member.file_size:,} bytes")
     if member.compress_type != _ZSTD:
@@ -263,7 +292,9 @@ def _content(path: Path, member: zipfile.ZipInfo) -> bytes:
     with open_regular(path) as file:
         file.seek(member.header_offset)
         local = file.read(_LOCAL_HEADER_BYTES)
-        file.seek(sum(int.from_bytes(local[at : at + 2], "little") for at in (26, 28)), 1)
+        name_bytes = int.from_bytes(local[26:28], "little")
+        extra_bytes = int.from_bytes(local[28:30], "little")
+        file.seek(name_bytes + extra_bytes, os.SEEK_CUR)
         data = _decompressed(file.read(member.compress_size), member.file_size)
     if zlib.crc32(data) != member.CRC:
         raise zipfile.BadZipFile(f"Bad CRC-32 for file {member.filename!r}")
@@ -271,6 +302,11 @@ def _content(path: Path, member: zipfile.ZipInfo) -> bytes:
 
 
 def _decompressed(data: bytes, size: int) -> bytes:
+    """The content of Zstandard frames, which are to hold `size` bytes.
+
+    Raises:
+        zipfile.BadZipFile: they are damaged, or hold more.
+    """
     import zstandard  # Python reads it only from 3.14 on
 
     # A stream takes no frame's word for its size: `decompress` allocates what the frame claims.
@@ -288,6 +324,9 @@ def _decompressed(data: bytes, size: int) -> bytes:
 def _check_identity(log: dict[str, Any], expected: Expected) -> None:
     """Check that the log is of the task, the model and the epoch that were planned; what it does
     not say does not count against it.
+
+    Raises:
+        FaultError: it is of something else; the message says of what.
     """
     _check_task(log, expected)
     model, path = log.get("model"), model_path(log)
@@ -296,7 +335,9 @@ def _check_identity(log: dict[str, Any], expected: Expected) -> None:
     parts = set(PurePosixPath(path).parts)
     if parts & (expected.runs - expected.own) and not parts & expected.own:
         raise FaultError(f"is of another run's model, {short(path)}")
-    _check_epoch(model if isinstance(model, str) else "", path, expected)
+    if not isinstance(model, str):
+        model = ""
+    _check_epoch(model, path, expected)
 
 
 def _check_task(log: dict[str, Any], expected: Expected) -> None:
@@ -313,10 +354,12 @@ def _check_task(log: dict[str, Any], expected: Expected) -> None:
 
 
 def _check_epoch(model: str, path: str, expected: Expected) -> None:
-    """Check the epoch that the path or the name of the model names."""
+    """Check the epoch that the path or the name of the model names: `out/epoch_1` is of 1."""
     match = _EPOCH.search(path) or _EPOCH.search(model)
     if expected.named and (match is None) != (expected.epoch is None):
-        fault = f"is of epoch {short(match[1])}" if match else "does not say of which epoch it is"
+        fault = "does not say of which epoch it is"
+        if match is not None:
+            fault = f"is of epoch {short(match[1])}"
         raise FaultError(f"{fault}, and lies among those of other evaluations")
     if match is None or expected.epoch is None:
         return
@@ -328,6 +371,9 @@ def _check_epoch(model: str, path: str, expected: Expected) -> None:
 
 
 def _is_expected(task: str, file: object, expected: Expected) -> bool:
+    """Whether a task is the promised one: by its name, or by its file, where it is not the name of
+    another task of the experiment.
+    """
     if task in map(_plain, expected.tasks):
         return True
     by_file = isinstance(file, str) and PurePosixPath(file).name in expected.files
