@@ -24,10 +24,10 @@ from watchkeeper.core.events import DamagedLineError, Opened, decode
 from watchkeeper.core.journal import MOST_OPENING_BYTES
 from watchkeeper.record.writing.manifest import earlier_runs
 from watchkeeper.record.writing.text_log import level_of
+from watchkeeper.runfolder.telemetry import SIDECAR
 from watchkeeper.runfolder.values import text
 
 GRACE_S = 30.0  # between SIGTERM and SIGKILL, for a run that is ended because it is stalled
-SIDECAR = "sidecar"  # the purpose of a writer that is none of the program's
 LEVEL_VARIABLE = "WATCHKEEPER_LOG_LEVEL"
 FRESH_S = 600.0  # a process on another host that has not ended, and writes that often, lives
 RUN_ID_BYTES = 128  # the longest id that a program may give

@@ -14,6 +14,12 @@ from watchkeeper.core.disk.files import open_regular, read_most
 from watchkeeper.core.disk.records import UnreadableRecordError, decode_record
 from watchkeeper.core.disk.tails import end_of_file
 
+SIDECAR = "sidecar"
+"""The purpose that a sidecar's journal states."""
+BEAT_S = 30.0
+"""Between two heartbeats of one node."""
+BEAT_BYTES = 120
+"""Of a heartbeat's file."""
 FULL_BYTES = 100 * 2**20
 FULL_SHARE = 0.01
 _MOST_BYTES = 64 * 2**20  # read of one file

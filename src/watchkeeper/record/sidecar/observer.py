@@ -19,16 +19,14 @@ from watchkeeper.core.disk import files, node, spill
 from watchkeeper.core.errors import StorageError
 from watchkeeper.core.events import Advanced, RunEnded, Stalled, Vanished
 from watchkeeper.core.journal import Writer, read, utc_now
-from watchkeeper.record.options import SIDECAR
 from watchkeeper.record.sidecar import cause, ending, report
 from watchkeeper.record.sidecar.advance import Eye, Pace, Seen
 from watchkeeper.record.sidecar.report import Section
 from watchkeeper.record.sidecar.spec import Spec
 from watchkeeper.record.sidecar.telemetry import Telemetry, describe
 from watchkeeper.record.stopping import stacks
-from watchkeeper.record.writing.pen import BEAT_BYTES, BEAT_S
 from watchkeeper.runfolder.places import names
-from watchkeeper.runfolder.telemetry import Sample, encode_row
+from watchkeeper.runfolder.telemetry import BEAT_BYTES, BEAT_S, SIDECAR, Sample, encode_row
 
 TICK_S = 5.0  # between two looks; less under a short limit
 LEAST_TICK_S = 0.1

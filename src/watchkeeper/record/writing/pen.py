@@ -19,11 +19,9 @@ from watchkeeper.core.events import Event
 from watchkeeper.core.journal import Clock, Writer
 from watchkeeper.record.ranks import Rank
 from watchkeeper.record.writing.row_file import RowFile
+from watchkeeper.runfolder.telemetry import BEAT_BYTES, BEAT_S
 
 E = TypeVar("E", bound=Event)
-
-BEAT_S = 30.0  # between two heartbeats of one node
-BEAT_BYTES = 120
 
 
 class ProcessWriter:

@@ -16,7 +16,7 @@ from watchkeeper.show.cli.options import answer_options
 from watchkeeper.show.text import printable
 
 if TYPE_CHECKING:
-    from watchkeeper.record import Run
+    from watchkeeper.record.run import Run
     from watchkeeper.watch.command_log import CommandLog
 
 
