@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import itertools
 import resource
 import shlex
@@ -19,6 +20,7 @@ from bench.scale.rows import Pair, Row, cpu_of, own_cpu, watchkeeper
 from watchkeeper.runfolder.rows import encode_row
 
 _BEGAN = datetime(2026, 3, 11, tzinfo=UTC)
+_CALLS = 2000  # of what takes microseconds
 _STARTS = 20  # of a run, in one measurement
 
 
@@ -97,7 +99,29 @@ def _exec(folder: Path, items: int) -> Pair:
     return Pair(ours=ours, baseline=lambda: cpu_of(["sh", "-c", kept], folder))
 
 
+def _append(folder: Path, items: int) -> Pair:
+    """Rows of a table; its baseline writes each with `csv` and flushes it."""
+    del items
+    run = wk.start_run(
+        folder=folder / "run", pipeline="bench", code_folder=folder, console=False, sidecar=False
+    )
+    table = run.table("bench")
+    row = {"sample": 1, "prompt": "what is it", "accuracy": 0.5, "loss": 1.25}
+    file = (folder / "plain.csv").open("w", newline="")
+    writer = csv.writer(file)
+
+    def write() -> None:
+        writer.writerow(row.values())
+        file.flush()
+
+    return Pair(
+        ours=lambda: own_cpu(lambda: table.append(row), _CALLS),
+        baseline=lambda: own_cpu(write, _CALLS),
+    )
+
+
 ROWS = (
+    Row("table.append", 0, _append, "csv and flush", most_ratio=4, rounds=20),
     Row("exec of N MB", 10, _exec, "tee", 12, 1.15),
     Row("start_run and close", 0, _start_and_close, "git status", most_ratio=6, rounds=5),
     Row("read_rows", 100_000, _read_rows, "decode each line", 3, 1.15),

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from watchkeeper.record.writing import cells as cells_module
 from watchkeeper.record.writing.cells import FORMATS, comparable, plain
 
 CSV, JSONL = FORMATS["csv"], FORMATS["jsonl"]
@@ -238,3 +239,12 @@ def test_a_spreadsheets_formula_is_written_as_it_is(form: str, cell: str) -> Non
     assert table.row(["a", "b"], record) == {"a": cell, "b": 1}
     if form == "csv":
         assert next(csv.reader(io.StringIO(record.decode(), newline="")))[0] == cell
+
+
+@given(
+    texts | st.text('aZ_ .:/()-1,"Tue\n\t', max_size=6) | st.sampled_from(["Infinity", "a ", "a"])
+)
+def test_a_text_has_quotes_where_it_needs_them(words):
+    """A text stands bare only if it would be read as the same text."""
+    bare = cells_module._name(words) == words and cells_module._bare(words) is words
+    assert cells_module._written(words) == (words if bare else cells_module._quoted(words))

@@ -32,6 +32,11 @@ _WORDS: dict[str, Cell] = {"": None, "True": True, "False": False, **NON_FINITE}
 _FIELD = re.compile(r'(?:"((?:[^"]|"")*)"|([^",]*))(,|\Z)', re.DOTALL)
 
 
+_PLAIN_WORDS = re.compile(r"[A-Za-z](?:[\w .:/()-]*[\w.:/()-])?", re.ASCII)
+"""Texts that need no quotes, unless they are among _WORDS: most of them."""
+_AS_THEY_ARE = frozenset({int, float, bool, type(None)})
+
+
 class DamagedRecordError(ValueError):
     """The record has another number of cells than the header, or is no record at all."""
 
@@ -40,6 +45,10 @@ def plain(value: object) -> Cell:
     """The value as a table holds it. Nothing raises here; what has no number and no text in it
     becomes its repr.
     """
+    if value.__class__ in _AS_THEY_ARE:
+        return value  # type: ignore[return-value]
+    if value.__class__ is str and value.isascii():
+        return value
     try:
         if value is None or isinstance(value, bool):
             return value
@@ -127,6 +136,10 @@ def _name(words: str) -> str:
 
 
 def _written(value: Cell) -> str:
+    if value.__class__ is float and value - value == 0.0:
+        return repr(value)
+    if value.__class__ is str and _PLAIN_WORDS.fullmatch(value) and value not in _WORDS:
+        return value
     if value is None:
         return ""
     if isinstance(value, list | dict):

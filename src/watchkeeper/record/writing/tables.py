@@ -32,7 +32,7 @@ from watchkeeper.core.journal import Clock, utc_now
 from watchkeeper.record.writing.cells import FORMATS, Cell, Format, comparable, plain
 from watchkeeper.record.writing.homes import Homes
 from watchkeeper.runfolder import places
-from watchkeeper.runfolder.values import fields_of, text
+from watchkeeper.runfolder.values import TEXT_LIMIT, fields_of, text
 
 PARTIAL = "_partial"
 WAITING_LIMIT = 10_000  # rows kept in memory while the disk takes none
@@ -371,6 +371,8 @@ class Table:
 
     def _add_columns(self, batch: Sequence[Mapping[str, Any]]) -> None:
         """Have a file with the columns of these rows."""
+        if self._file is not None and all(list(row) == self._columns for row in batch):
+            return  # as nearly all
         known = set(self._columns)
         names = dict.fromkeys(chain.from_iterable(batch))
         new = [name for name in names if name not in known]
@@ -499,7 +501,9 @@ def _named(fields: Mapping[Any, Any]) -> dict[str, Cell]:
     """
     cells: dict[str, Cell] = {}
     for given, value in fields.items():
-        name = text(given if isinstance(given, str) else str(given))
+        name = given
+        if given.__class__ is not str or not given.isascii() or len(given) > TEXT_LIMIT:
+            name = text(given if isinstance(given, str) else str(given))
         while name in cells:
             name += "_"
         cells[name] = plain(value)
