@@ -142,6 +142,8 @@ def value_of(figure: object) -> float | None:
     10 ** 400        infinite: it is beyond all floats
     "adamw", True    None
     """
+    if type(figure) is float:
+        return figure
     if isinstance(figure, str):
         figure = unspell(figure)
     if isinstance(figure, bool) or not isinstance(figure, int | float):
