@@ -14,13 +14,14 @@ SECONDS := 60
 PYTHONS := 3.11 3.12 3.13
 SEED := 1
 DAYS := 0:1000
+JOBS := 1000
 TWINS := .venv-twins
 # What ordinary users can run: their jobs are tried.
 TWINS_PYTHON := /usr/bin/python3
 CAPITALIZATION_full :=
 CAPITALIZATION_small := --runs r8_lr1e-2 --evals '*/epoch1'
 
-.PHONY: help bench-scale demo demo-pipeline demo-benchmark demo-finetune demo-capitalization demo-trust demo-publish test test-fast test-pythons mutants test-all faults hangs health twins fuzz simulate io-faults sync-faults check docs site slurm-up slurm-down clean
+.PHONY: help bench-scale demo demo-pipeline demo-benchmark demo-finetune demo-capitalization demo-trust demo-publish test test-fast test-pythons mutants test-all faults hangs health twins fuzz simulate thousand io-faults sync-faults check docs site slurm-up slurm-down clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -100,6 +101,9 @@ sync-faults: $(VENV)/.stamp-dev ## send runs with wandb to a server on this mach
 
 fuzz: $(VENV)/.stamp-dev ## try each reader of files and output with nearly right input, a minute each (forty minutes; SECONDS=5 is a quick round)
 	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
+
+thousand: $(VENV)/.stamp-dev $(TWINS)/.stamp-watchkeeper $(TWINS)/.stamp-submitit ## a thousand short jobs on a real Slurm by Watchkeeper and by submitit: commands, CPU, how late each end is known, jobs lost (root; half an hour; JOBS=100)
+	@$(BIN)/python -m tests.slurm.thousand --jobs $(JOBS)
 
 simulate: $(VENV)/.stamp-dev ## a thousand simulated days of 200 jobs with faults drawn at random, and one of 10,000 (some hours; DAYS=7:8 is one)
 	@nice $(BIN)/python -m tests.simulation --seeds $(DAYS)

@@ -8,6 +8,7 @@ Everything that is drawn comes from the seed, so a day can be had again, to the 
 from __future__ import annotations
 
 import gc
+import math
 import os
 import random
 import secrets
@@ -24,8 +25,9 @@ from watchkeeper.core import journal, processes
 from watchkeeper.core.chain.follow import follow_all
 from watchkeeper.core.code import git
 from watchkeeper.core.disk.files import AppendFile
+from watchkeeper.core.events import RunItem
 from watchkeeper.core.processes import ProcessName
-from watchkeeper.core.state import Attempt
+from watchkeeper.core.state import Attempt, State
 from watchkeeper.experiment import experiment as experiments
 from watchkeeper.launch.plan import WELL, Selection
 from watchkeeper.schedulers.base import Snapshot
@@ -34,8 +36,12 @@ from watchkeeper.watch.keeper import Keeper
 from watchkeeper.watch.policy import WatchPolicy
 
 HOUR_S = 3600.0
-DAY_S = 24 * HOUR_S
 _MOST_WATCHERS = 200
+# How long a job waits and runs, by and large, with the further executions of some.
+_JOB_S = 2200.0
+# What a watcher's memory may grow by after the first hour: it holds the journal, as objects.
+_SLACK_MB = 16
+_MOST_OF_JOURNAL = 6
 # Half full, and of the same size on every day.
 _DISK = os.statvfs_result((4096, 4096, 2**26, 2**25, 2**25, 2**20, 2**19, 2**19, 0, 255))
 
@@ -45,18 +51,20 @@ class KilledError(BaseException):
 
 
 class Day(msgspec.Struct):
-    """What came of a day. `faults`: what is wrong, in words; `memory_mb`: at the end of each hour;
-    `most_commands`: of Slurm's, in one poll.
+    """What came of a day, planned to last `hours`. `faults`: what is wrong, in words; `memory_mb`,
+    `journal_mb`: at the end of each hour; `most_commands`: of Slurm's, in one poll.
     """
 
     seed: int
     jobs: int
+    hours: float
     watchers: int = 0
     polls: int = 0
     most_commands: int = 0
     ended_after_s: float = 0.0
     executions: int = 0
-    memory_mb: list[int] = []
+    memory_mb: list[float] = []
+    journal_mb: list[float] = []
     faults: list[str] = []
 
 
@@ -102,9 +110,9 @@ class _CountingScheduler(SlurmScheduler):
 
 
 class _Simulation:
-    def __init__(self, folder: Path, seed: int, jobs: int) -> None:
+    def __init__(self, folder: Path, seed: int, jobs: int, hours: float) -> None:
         self.folder = folder
-        self.day = Day(seed, jobs)
+        self.day = Day(seed, jobs, hours)
         self.clock = Clock()
         self.draws = random.Random(seed)
         self.cluster = Cluster(self.clock, seed)
@@ -112,7 +120,7 @@ class _Simulation:
         self.scheduler: SlurmScheduler | None = None
         self.next_kill_s = self._after_about(HOUR_S)
         for spans, number in ((self.cluster.outages, 4), (self.cluster.deaf, 4)):
-            begins = sorted(self.draws.uniform(0, DAY_S / 4) for _ in range(number))
+            begins = sorted(self.draws.uniform(0, hours * HOUR_S) for _ in range(number))
             spans += [(begin, begin + self.draws.uniform(60, 2400)) for begin in begins]
 
     def _after_about(self, seconds: float) -> float:
@@ -130,6 +138,7 @@ class _Simulation:
         self.cluster.advance()
         if int(self.clock.s // HOUR_S) > hours:
             self.day.memory_mb.append(_memory_mb())
+            self.day.journal_mb.append(_journal_mb(self.folder))
 
     def me(self) -> ProcessName:
         """The watcher as a process: each one has a number of its own."""
@@ -139,8 +148,9 @@ class _Simulation:
         """One watcher's life; whether it came to its end."""
         self.day.watchers += 1
         self.scheduler = _CountingScheduler(self.slurm, self.day, self.clock)
+        at_once = math.ceil(self.day.jobs * _JOB_S / (self.day.hours * HOUR_S))
         policy = WatchPolicy(
-            soonest_s=15, poll_s=60, longest_s=300, stagger_s=0, cap=self.day.jobs // 5 + 5,
+            soonest_s=15, poll_s=60, longest_s=300, stagger_s=0, cap=max(at_once, 4),
             unknown_deadline_s=4 * HOUR_S, keeps_going=True,
         )  # fmt: skip
         one = Keeper(
@@ -192,6 +202,8 @@ class _Simulation:
         yield from twice(self.cluster.executions)
         good = {one.token for one in self.cluster.executions if one.is_good}
         state = state_of(self.folder)
+        for item in experiments.read(self.folder).items:
+            yield from _never_tried(item, state)
         for attempt in state.attempts():
             yield from _wrong_end(attempt, good)
         tokens = {a.intended.token for a in state.attempts() if a.intended is not None}
@@ -205,6 +217,7 @@ class _Simulation:
                 yield f"the chain of {followed.writer} breaks"
         if self.day.most_commands > 2:
             yield f"{self.day.most_commands} commands in one poll"
+        yield from grown(self.day.memory_mb, self.day.journal_mb)
 
 
 def twice(executions: list[Execution]) -> Iterator[str]:
@@ -217,6 +230,26 @@ def twice(executions: list[Execution]) -> Iterator[str]:
         if before is not None and before.is_good:
             yield f"job {one.job_id} ran after the good end of {before.job_id}"
         last[one.token] = one
+
+
+def grown(memory_mb: Sequence[float], journal_mb: Sequence[float]) -> Iterator[str]:
+    """Memory that grew after the first hour by more than the events written since explain."""
+    if not memory_mb:
+        return
+    more = max(memory_mb) - memory_mb[0]
+    written = journal_mb[-1] - journal_mb[0]
+    if more > _SLACK_MB + _MOST_OF_JOURNAL * written:
+        yield f"memory grew by {more:.0f} MB after the first hour, the journal by {written:.1f} MB"
+
+
+def _never_tried(item: RunItem, state: State) -> Iterator[str]:
+    """Work without an attempt, though what it needs has ended well."""
+    if state.run(item.key).latest is not None:
+        return
+    needed = [item.run] if item.phase == "evaluation" else item.needs
+    before = [state.run(key).latest for key in needed]
+    if all(one is not None and one.judged and one.judged.outcome in WELL for one in before):
+        yield f"{item.key}: it was never submitted"
 
 
 def _wrong_end(attempt: Attempt, good: set[str]) -> Iterator[str]:
@@ -233,9 +266,14 @@ def _wrong_end(attempt: Attempt, good: set[str]) -> Iterator[str]:
         yield f"{name}: said to be {attempt.judged.outcome} ({attempt.judged.why}), and it is not"
 
 
-def _memory_mb() -> int:
+def _memory_mb() -> float:
     pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGESIZE") // 2**20
+    return pages * os.sysconf("SC_PAGESIZE") / 2**20
+
+
+def _journal_mb(folder: Path) -> float:
+    files = (folder / ".watchkeeper" / "journal").glob("*.jsonl")
+    return sum(path.stat().st_size for path in files) / 2**20
 
 
 @contextmanager
@@ -261,11 +299,11 @@ def _determined(simulation: _Simulation) -> Iterator[None]:
         yield
 
 
-def simulate(folder: Path, seed: int, jobs: int) -> Day:
+def simulate(folder: Path, seed: int, jobs: int, hours: float) -> Day:
     """A day of so many jobs, half of them trainings and half evaluations, in a folder that is not
-    there yet.
+    there yet: as many jobs at a time as it takes to last about so many hours.
     """
-    simulation = _Simulation(folder, seed, jobs)
+    simulation = _Simulation(folder, seed, jobs, hours)
     with _determined(simulation):
         return simulation.run()
 
