@@ -78,12 +78,12 @@ def test_each_has_an_entry_and_the_exit_code_is_the_worst(folders: list[Path]) -
 @pytest.mark.parametrize(
     ("words", "named"),
     [
-        (("a", "nowhere"), "nowhere"),
-        (("a", "empty"), "empty"),
-        (("a", "c", "--runs", "x*"), "matches none of"),
-        (("a", "c", "--cluster", "mars"), "no cluster is called 'mars'"),
+        (("a", "nowhere"), "nowhere: there is no folder"),
+        (("a", "empty"), "empty: no experiment there"),
+        (("other", "a", "--runs", "one"), "other: --runs 'one' matches none of: two"),
+        (("a", "c", "--cluster", "mars"), "a: no cluster is called 'mars'"),
         (("a", "bad"), "bad/watchkeeper.toml"),
-        (("a", "c", "--expect", "high"), "high"),
+        (("a", "c", "--expect", "high"), "a: "),
     ],
 )
 def test_what_cannot_be_watched_is_named_before_anything_begins(
@@ -93,6 +93,7 @@ def test_what_cannot_be_watched_is_named_before_anything_begins(
     is watched, and no journal has grown.
     """
     Path("empty").mkdir()
+    write_experiment(Path("other").absolute(), runs=("two",))
     write_experiment(Path("bad").absolute())
     Path("bad/.git").mkdir()
     Path("bad/watchkeeper.toml").write_text("poll_s = 'often'\n")

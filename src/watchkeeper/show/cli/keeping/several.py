@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import click
@@ -160,20 +161,24 @@ class _Watch:
 
 
 def keep_several(
-    targets: Sequence[Target],
+    folders: Sequence[Path],
+    chosen: Selection,
     *,
     as_json: bool,
     verbose: bool = False,
     expect: tuple[str, ...] = (),
     **flags: Any,
 ) -> int:
-    """Watch several experiments to their ends, and show how each ended. Submits nothing. Returns
-    the worst of their exit codes.
+    """Watch several experiments, of each the work that the globs choose, to their ends, and show
+    how each ended. Submits nothing. Returns the worst of their exit codes.
 
     Raises:
         UsageError: one of them cannot be watched as it was named; nothing has begun.
     """
-    ones = [_read(target, expect, flags) for target in targets]
+    ones: list[_One] = []
+    for folder in folders:
+        with _named(folder):
+            ones.append(_read(folder, chosen, expect, flags))
     groups, watches = _opened(ones, is_live=not verbose)
     for one in ones:
         echo_problems(_placed(one.name, problems_about(one.experiment, one.target)))
@@ -195,28 +200,49 @@ def keep_several(
     return _answer(watches, rows, entries, as_json=as_json)
 
 
-def _read(target: Target, expect: tuple[str, ...], flags: dict[str, Any]) -> _One:
+def keys_of(folder: Path, chosen: Selection) -> frozenset[str] | None:
+    """The work of an experiment that the globs choose; None: all, where there are none.
+
+    Raises:
+        UsageError: one of them chooses none.
+    """
+    if chosen == Selection():
+        return None
+    experiment = experiments.read(folder)
+    check_selection(experiment, chosen)
+    items = experiment.items
+    return frozenset(item.key for item in items if chosen.has(item.phase, item.run, item.key))
+
+
+@contextmanager
+def _named(folder: Path) -> Iterator[None]:
+    """Put the experiment's folder, as it was typed, before the message of an error."""
+    try:
+        yield
+    except WatchkeeperError as error:
+        error.args = (f"{folder}: {error}",)
+        raise
+
+
+def _read(folder: Path, chosen: Selection, expect: tuple[str, ...], flags: dict[str, Any]) -> _One:
     """Read one experiment.
 
     Raises:
-        UsageError: it cannot be watched as it was named; the message names it.
+        UsageError: it cannot be watched as it was named.
     """
-    try:
-        experiment = experiments.read(target.folder)
-        copies.refuse(experiment.folder, Replay(experiment.folder / layout.JOURNAL).state)
-        parse_criteria(expect, experiment)
-        settings = load(experiment.folder, **flags)
-        selection = Selection(
-            keys=selected_keys(experiment, target),
-            gate=settings.gate,
-            queue_ahead=settings.queue_ahead,
-            rules=Rules.of(settings),
-        )
-        check_selection(experiment, selection)
-    except WatchkeeperError as error:
-        if str(target.folder) not in str(error):
-            error.args = (f"{target.folder}: {error}",)
-        raise
+    experiment = experiments.read(folder)
+    copies.refuse(experiment.folder, Replay(experiment.folder / layout.JOURNAL).state)
+    parse_criteria(expect, experiment)
+    settings = load(experiment.folder, **flags)
+    target = Target(folder=folder, only=keys_of(folder, chosen))
+    selection = Selection(
+        keys=selected_keys(experiment, target),
+        gate=settings.gate,
+        queue_ahead=settings.queue_ahead,
+        rules=Rules.of(settings),
+    )
+    if settings.cluster is not None:
+        profile_of(settings, settings.cluster)
     return _One(
         target=target,
         experiment=experiment,

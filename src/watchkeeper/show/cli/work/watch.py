@@ -8,8 +8,7 @@ from typing import Any
 
 import click
 
-from watchkeeper.experiment import experiment as experiments
-from watchkeeper.launch.plan import Selection, check_selection
+from watchkeeper.launch.plan import Selection
 from watchkeeper.show.cli.common import (
     cluster_option,
     expect_option,
@@ -19,7 +18,7 @@ from watchkeeper.show.cli.common import (
 from watchkeeper.show.cli.errors import command_errors
 from watchkeeper.show.cli.keeping.keep import keep
 from watchkeeper.show.cli.keeping.scripts import Target
-from watchkeeper.show.cli.keeping.several import keep_several
+from watchkeeper.show.cli.keeping.several import keep_several, keys_of
 from watchkeeper.show.cli.options import answer_options
 from watchkeeper.show.standing import StandingData, WatchedData
 
@@ -59,10 +58,11 @@ def command(
     Example: watchkeeper watch examples/digits
     """
     chosen = Selection(runs=runs, evals=evals)
-    targets = [Target(folder=path, only=_keys(path, chosen)) for path in _different(paths)]
-    if len(targets) > 1:
-        return keep_several(targets, as_json=as_json, **options)
-    return keep(targets[0], purpose="watch", as_json=as_json, submits=False, **options)
+    first, *others = _different(paths)
+    if others:
+        return keep_several([first, *others], chosen, as_json=as_json, **options)
+    target = Target(folder=first, only=keys_of(first, chosen))
+    return keep(target, purpose="watch", as_json=as_json, submits=False, **options)
 
 
 def _different(paths: Iterable[Path]) -> list[Path]:
@@ -71,17 +71,3 @@ def _different(paths: Iterable[Path]) -> list[Path]:
     for path in paths:
         named.setdefault(path.resolve(), path)
     return list(named.values())
-
-
-def _keys(folder: Path, chosen: Selection) -> frozenset[str] | None:
-    """The work that the globs choose; None: all, where there are none.
-
-    Raises:
-        UsageError: one of them chooses none.
-    """
-    if chosen == Selection():
-        return None
-    experiment = experiments.read(folder)
-    check_selection(experiment, chosen)
-    items = experiment.items
-    return frozenset(item.key for item in items if chosen.has(item.phase, item.run, item.key))
