@@ -156,6 +156,9 @@ def _run_pages(folder: Path, names: Iterable[str]) -> Iterator[tuple[str, Run]]:
 
 
 def _losses(folder: Path, run_pages: dict[str, Run]) -> Iterator[tuple[str, Series]]:
+    """The losses of runs by name: the training's, else the validation's; none of a run that has
+    neither.
+    """
     for name, page in run_pages.items():
         metric = _loss_of(page)
         if metric:
@@ -218,6 +221,7 @@ def _is_no_loss(metric: pages.MetricRow) -> bool:
 
 
 def _examples(folder: Path, page: Run) -> Examples:
+    """The newest examples of a run; of one that has none, an empty page."""
     if not page.examples:
         return Examples(rows=[], total=0, before=None)
     return runs.examples(folder, limit=_MOST_EXAMPLES)
@@ -283,6 +287,7 @@ def _series_below(recorded: Sequence[Listed]) -> Iterator[tuple[str, Series]]:
 
 
 def _run_pages_of(path: Path) -> Iterator[tuple[str, Run]]:
+    """The page of the run in a folder, with its name; nothing where it cannot be read."""
     try:
         yield path.name, runs.run(path)
     except (WatchkeeperError, OSError):
@@ -292,6 +297,7 @@ def _run_pages_of(path: Path) -> Iterator[tuple[str, Run]]:
 def _data(
     kind: str, page: msgspec.Struct, run_pages: dict[str, Run], series: dict[str, Series]
 ) -> dict[str, Any]:
+    """What the report was made from, as programs read it: the objects that `--json` gives."""
     return {
         "version": VERSION,
         "kind": kind,

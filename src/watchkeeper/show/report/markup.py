@@ -29,6 +29,8 @@ Child = str | int | None | Iterable["Child"]
 def tag(element: str, /, *children: Child, **attributes: str | float | None) -> Markup:
     """An element. Children that are plain text are escaped; None is left out. Of an attribute's
     name, underscores become dashes, but one at its end is dropped; None leaves the attribute out.
+
+    `tag("td", "a < b", class_="right")` → `<td class="right">a &lt; b</td>`.
     """
     opening = f"<{element}{_attributes(attributes)}"
     if element in _EMPTY:
@@ -42,6 +44,9 @@ def join(children: Iterable[Child]) -> Markup:
 
 
 def _attributes(attributes: dict[str, str | float | None]) -> str:
+    """The attributes as they stand behind the element's name: ` class="right"`, a blank before
+    each.
+    """
     words = []
     for name, value in attributes.items():
         if value is not None:
@@ -50,6 +55,7 @@ def _attributes(attributes: dict[str, str | float | None]) -> str:
 
 
 def _attribute(value: str | float) -> str:
+    """The value of an attribute between its quotes."""
     if isinstance(value, Markup):  # a drawing's path, longer than any line of text may be
         return value
     if isinstance(value, float):
@@ -58,10 +64,12 @@ def _attribute(value: str | float) -> str:
 
 
 def _coordinate(value: float) -> str:
+    """A place on a drawing, to a hundredth of its unit: `44`, `12.5`."""
     return f"{value:.2f}".rstrip("0").rstrip(".")
 
 
 def _written(children: Iterable[Child]) -> Iterator[str]:
+    """The children as markup, lists in lists included: text escaped, None left out."""
     for child in children:
         if child is None:
             continue
@@ -74,7 +82,10 @@ def _written(children: Iterable[Child]) -> Iterator[str]:
 
 
 def recorded(text: str, element: str = "bdi", /, **attributes: str | None) -> Markup:
-    """Text that a program or a person wrote, kept apart from the direction of what is around it."""
+    """Text that a program or a person wrote, kept apart from the direction of what is around it.
+
+    In `element`, around which the attributes stand; `bdi` alone where none is named.
+    """
     if element == "bdi":
         return tag("bdi", text, **attributes)
     return tag(element, tag("bdi", text), **attributes)
@@ -93,6 +104,7 @@ def visible(text: str) -> str:
 
 
 def _cut(line: str) -> str:
+    """A line of at most 4,000 characters, and how many were left out."""
     left = len(line) - MOST_CHARACTERS
     if left <= 0:
         return line
@@ -113,7 +125,9 @@ def _symbol(character: str) -> str:
 
 
 def instant(at: datetime | None, shown: str) -> Markup:
-    """A time with its exact form, in ISO 8601, for machines and under the pointer."""
+    """A time with its exact form, in ISO 8601, for machines and under the pointer; nothing for
+    None.
+    """
     if at is None:
         return Markup("")
     exact = at.isoformat(timespec="seconds")

@@ -52,7 +52,11 @@ class Mask:
         )
 
     def text(self, text: str) -> str:
-        """A text without what is private in it."""
+        """A text without what is private in it.
+
+        `/work/ann/night/r8 on node7, job 123456` → `r8 on <host>, job <job>`, of the report on
+        `/work/ann/night` in whose journals node7 is a host.
+        """
         text = text.replace(f"{self._folder}/", "")
         text = _ABSOLUTE.sub(_last_name, text)
         text = _JOB.sub(_without_number, text)
@@ -61,7 +65,9 @@ class Mask:
         return text
 
     def path(self, path: str) -> str:
-        """A path below the report's folder; one elsewhere is its last name."""
+        """A path below the report's folder, or below the one that it lies in; one elsewhere is its
+        last name.
+        """
         for above in (self._folder, self._parent):
             if path.startswith(f"{above}/"):
                 return path[len(above) + 1 :]
@@ -75,6 +81,9 @@ class Mask:
         return msgspec.structs.replace(page, **changes)
 
     def _field(self, page: msgspec.Struct, name: str) -> Any:
+        """The value of a field as it may be shown: by what its type says of it, else by
+        its kind.
+        """
         value = getattr(page, name)
         which = sensitive_fields(type(page)).get(name, "")
         if which in _EMPTIED:
@@ -100,6 +109,9 @@ class Mask:
 
 
 def _patterns(values: Mapping[str, Iterable[str]]) -> Iterator[tuple[re.Pattern[str], str]]:
+    """What finds each value as a whole word, with the word for it. The longest are first: `gpu` is
+    looked for once `gpu.cluster` is gone.
+    """
     for which, word in _WORDS.items():
         for value in sorted(set(values.get(which, ())) - _COMMON, key=len, reverse=True):
             if which == "job id" and len(value) < _SHORTEST_JOB_ID:
@@ -108,10 +120,12 @@ def _patterns(values: Mapping[str, Iterable[str]]) -> Iterator[tuple[re.Pattern[
 
 
 def _last_name(match: re.Match[str]) -> str:
+    """The last name of a path: `w.pt` of `/work/ann/w.pt`."""
     return match[0].rstrip("/").rpartition("/")[2]
 
 
 def _without_number(match: re.Match[str]) -> str:
+    """`job 123456` → `job <job>`, `slurm-123456` → `slurm-<job>`."""
     if match[2]:
         return f"{match[2]}<job>"
     return f"{match[1]}<job>"
@@ -127,6 +141,7 @@ def sensitive_values(events: Iterable[object]) -> dict[str, set[str]]:
 
 
 def _collect(struct: msgspec.Struct, values: dict[str, set[str]]) -> None:
+    """Add the values of the sensitive fields of a struct, and of the structs in it."""
     fields = sensitive_fields(type(struct))
     for name in struct.__struct_fields__:
         value = getattr(struct, name)
@@ -134,6 +149,7 @@ def _collect(struct: msgspec.Struct, values: dict[str, set[str]]) -> None:
             if value:
                 values.setdefault(fields[name], set()).add(value)
             continue
-        for inner in value if isinstance(value, tuple | list) else (value,):
+        members = value if isinstance(value, tuple | list) else (value,)
+        for inner in members:
             if isinstance(inner, msgspec.Struct):
                 _collect(inner, values)

@@ -25,28 +25,39 @@ def figure(value: Figure) -> str:
 
 
 def figures(values: Sequence[Figure]) -> list[str]:
-    """The metrics of one column, with one number of decimals."""
+    """The metrics of one column, with one number of decimals: the most that any of them has alone.
+
+    `[0.95, 0.9533, None]` → `["0.9500", "0.9533", ""]`. Texts, NaN and infinity stand as they are.
+    """
     wanted = [_decimals(value) for value in values if _is_real(value)]
     decimals = max(wanted, default=0)
     return [_figure(value, decimals) for value in values]
 
 
 def _is_real(value: Figure) -> bool:
+    """Whether the value is a finite number, which decimals can be counted of."""
     return isinstance(value, int | float) and math.isfinite(value)
 
 
 def _decimals(value: Figure) -> int:
-    """How many decimals the value is shown with, on its own."""
+    """How many decimals the value is shown with, on its own. Zeros at the end were not recorded:
+    0.5 has one.
+    """
     assert isinstance(value, int | float)
     if isinstance(value, int):
         return 0
-    whole = len(str(int(abs(value))))
-    most = _MOST_DECIMALS if abs(value) < 1 else max(0, _MOST_DECIMALS - whole)
+    most = _MOST_DECIMALS
+    if abs(value) >= 1:
+        whole = len(str(int(abs(value))))
+        most = max(0, _MOST_DECIMALS - whole)
     recorded = f"{value:.{most}f}".rstrip("0").partition(".")[2]
     return len(recorded)
 
 
 def _figure(value: Figure, decimals: int) -> str:
+    """One metric with so many decimals. One so small that they would all be 0 is written as
+    `3.10e−06`.
+    """
     if value is None:
         return ""
     if isinstance(value, str):
@@ -84,6 +95,9 @@ def duration(seconds: float | None) -> str:
 
 
 def _two_units(amount: int, per: int, big: str, small: str) -> str:
+    """An amount in a large and a small unit, `per` of which make a large one: `16 h 4
+    min`, `16 h`.
+    """
     whole, rest = divmod(amount, per)
     if rest:
         return f"{whole:,} {big} {rest} {small}"
@@ -91,7 +105,7 @@ def _two_units(amount: int, per: int, big: str, small: str) -> str:
 
 
 def size(count_of_bytes: int | None) -> str:
-    """A size: `4.1 MB`, `820 B`; "" for None."""
+    """A size: `4.1 MB`, `820 B`; "" for None. Units are of 1,000, as those of disks are."""
     if count_of_bytes is None:
         return ""
     value = float(count_of_bytes)
@@ -99,7 +113,9 @@ def size(count_of_bytes: int | None) -> str:
     while value >= 1000 and unit < len(_SIZES) - 1:
         value /= 1000
         unit += 1
-    decimals = 1 if unit and value < 100 else 0
+    decimals = 0
+    if unit and value < 100:
+        decimals = 1
     return f"{value:.{decimals}f} {_SIZES[unit]}"
 
 

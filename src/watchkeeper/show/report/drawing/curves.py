@@ -6,7 +6,6 @@ The charts are made here and not by a script, so that a report can be read where
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -48,7 +47,9 @@ class Curve:
     has_points: bool = False
 
     def values(self) -> Iterator[float]:
-        """Every finite value that the drawing has to hold."""
+        """Every finite value that the drawing has to hold: of the line, and of the band
+        around it.
+        """
         for values in (self.drawn, self.least, self.greatest):
             yield from (one for one in values if one is not None and math.isfinite(one))
 
@@ -62,6 +63,8 @@ def chart(
 ) -> Markup | None:
     """One chart over training steps; None where there is nothing to draw. `marks` are steps with
     words, as vertical lines. `title` is its sentence for those who do not see it.
+
+    It is 680 wide and `height` high, in the units of its own view box: a page scales it.
     """
     scales = _scales(curves, height - _BOTTOM, _TOP)
     if scales is None:
@@ -106,10 +109,15 @@ def strip(curves: Sequence[Curve], *, name: str, height: float = 44.0) -> Markup
 
 
 def _scales(curves: Sequence[Curve], bottom: float, top: float) -> tuple[Scale, Scale] | None:
-    """The scales that hold all curves; None where there is nothing to draw."""
-    values = list(itertools.chain.from_iterable(curve.values() for curve in curves))
-    places = itertools.chain.from_iterable(curve.x for curve in curves)
-    steps = [x for x in places if x is not None]
+    """The scales that hold all curves, across and up; None where there is nothing to draw.
+
+    `bottom` and `top` are places on the drawing, whose y grows downwards.
+    """
+    values: list[float] = []
+    steps: list[Real] = []
+    for curve in curves:
+        values += curve.values()
+        steps += [x for x in curve.x if x is not None]
     if not values or not steps:
         return None
     across = step_scale(min(steps), max(steps), _LEFT, WIDTH - _RIGHT)
@@ -117,6 +125,7 @@ def _scales(curves: Sequence[Curve], bottom: float, top: float) -> tuple[Scale, 
 
 
 def _grid(across: Scale, up: Scale, height: float) -> Iterator[Markup]:
+    """A line at each value of the scale, with its words at the left, and the steps at the foot."""
     for value, words in up.ticks:
         y = up.place(value)
         yield tag("line", x1=_LEFT, x2=WIDTH - _RIGHT, y1=y, y2=y, class_="rule")
@@ -126,7 +135,10 @@ def _grid(across: Scale, up: Scale, height: float) -> Iterator[Markup]:
 
 
 def _mark(across: Scale, mark: tuple[float, str], number: int, height: float) -> list[Markup]:
-    """A vertical line with its words, which lie lower for each further mark, up to three."""
+    """A vertical line with its words, which lie lower for each further mark, up to three.
+
+    Right of the middle the words stand left of their line, so that they stay on the chart.
+    """
     step, words = mark
     x = across.place(step)
     y = _TOP + 8 + number % _MARK_ROWS * _LABEL_ROOM
@@ -150,6 +162,7 @@ def _text(x: float, y: float, words: str, **attributes: str | None) -> Markup:
 
 
 def _class(curve: Curve, kind: str) -> str:
+    """The classes of a curve's part, such as `line s2`: what it is, and one of four colours."""
     colour = "pale" if curve.is_pale else f"s{curve.style % SERIES + 1}"
     return f"{kind} {colour}"
 
@@ -167,7 +180,10 @@ def _line(curve: Curve, across: Scale, up: Scale) -> Iterator[Markup]:
 
 
 def _band(curve: Curve, across: Scale, up: Scale) -> Markup | None:
-    """The area between the least and the greatest of each column."""
+    """The area between the least and the greatest of each column; None where they are the same.
+
+    Each piece goes along the greatest values and back along the least.
+    """
     if not curve.least or list(curve.least) == list(curve.greatest):
         return None
     pieces = []
@@ -192,11 +208,16 @@ def _places(
 
 
 def _path(points: Sequence[tuple[float, float]]) -> str:
+    """Points as SVG draws a line through them: `M44.0 10.0L52.5 12.1`."""
     return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
 
 
 def _labels(curves: Sequence[Curve], across: Scale, up: Scale) -> Iterator[Markup]:
-    """The lines' names at their ends, moved apart where they would cover one another."""
+    """The lines' names at their ends, moved apart where they would cover one another.
+
+    They are written from the top down, each at least 12 below the one before. Of many lines the
+    first 12 are named.
+    """
     wanted = []
     for curve in curves[:_MOST_LABELLED]:
         pieces = _places(curve.x, curve.drawn, across, up)

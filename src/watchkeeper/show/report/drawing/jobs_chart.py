@@ -48,12 +48,16 @@ def jobs_chart(bars: Sequence[JobBar], *, now: datetime, zone: str, title: str) 
 
 
 def _until(bar: JobBar, now: datetime) -> JobBar:
+    """The bar of a job that runs, up to now; any other as it is."""
     if bar.ended is None and bar.standing == "running":
         return msgspec.structs.replace(bar, ended=now)
     return bar
 
 
 def _bands(bars: Sequence[JobBar]) -> dict[str, Lanes]:
+    """Run → its bars in lanes, in the order in which the runs are met. Of more than 60 runs, those
+    that failed come first.
+    """
     runs: dict[str, Lanes] = {}
     for bar in bars:
         runs.setdefault(bar.run, [])
@@ -68,7 +72,7 @@ def _bands(bars: Sequence[JobBar]) -> dict[str, Lanes]:
 
 
 def _put(bar: JobBar, lanes: Lanes) -> None:
-    """Put a bar into the first lane that is free when it was queued."""
+    """Put a bar into the first lane that is free when it starts, else into a new one."""
     for lane in lanes:
         if _end(lane[-1]) <= _start(bar):
             lane.append(bar)
@@ -77,7 +81,10 @@ def _put(bar: JobBar, lanes: Lanes) -> None:
 
 
 def _seconds(at: datetime | None) -> float:
-    return at.timestamp() if at is not None else 0.0
+    """Seconds since 1970; 0 for None."""
+    if at is None:
+        return 0.0
+    return at.timestamp()
 
 
 def _start(bar: JobBar) -> float:
@@ -85,6 +92,7 @@ def _start(bar: JobBar) -> float:
 
 
 def _beginning(bar: JobBar) -> float:
+    """When it was queued; where nobody says, when it started."""
     return min(_start(bar), _seconds(bar.queued or bar.started))
 
 
@@ -97,6 +105,7 @@ def _height(lanes: Lanes) -> float:
 
 
 def _tick(across: Scale, tick: tuple[float, str], height: float) -> list[Markup]:
+    """A moment: a line through all bands, and its words at the foot."""
     at, words = tick
     x = across.place(at)
     return [
@@ -108,6 +117,7 @@ def _tick(across: Scale, tick: tuple[float, str], height: float) -> list[Markup]
 
 
 def _drawn_bands(bands: dict[str, Lanes], across: Scale) -> Iterator[Markup]:
+    """Each run's name over its lanes, with a line above."""
     top = 0.0
     for run, lanes in bands.items():
         yield tag("line", x1=0.0, x2=WIDTH, y1=top, y2=top, class_="rule")
@@ -119,6 +129,9 @@ def _drawn_bands(bands: dict[str, Lanes], across: Scale) -> Iterator[Markup]:
 
 
 def _drawn_lane(lane: Sequence[JobBar], y: float, across: Scale) -> Iterator[Markup]:
+    """The bars of one lane, from `y` down, each behind a thin line for the time in the queue. That
+    line begins where the bar before ends: an attempt may be queued while another runs.
+    """
     before = 0.0
     for bar in lane:
         queued = max(_beginning(bar), before)
@@ -132,7 +145,12 @@ def _drawn_lane(lane: Sequence[JobBar], y: float, across: Scale) -> Iterator[Mar
 
 
 def _drawn_bar(bar: JobBar, x: float, wide: float, y: float) -> Markup:
-    word = bar.label if bar.attempt < 2 else f"{bar.label} {bar.attempt}"
+    """One bar, with its word where there is room for it, and a cross where it failed: colour alone
+    would not say so in print.
+    """
+    word = bar.label
+    if bar.attempt > 1:
+        word = f"{bar.label} {bar.attempt}"
     name = bar.standing.replace(" ", "-")
     shown = None
     if wide > len(word) * _LABEL_PER_CHARACTER + 6:

@@ -36,7 +36,11 @@ def runs_drawn(series: Mapping[str, Series], runs: int) -> str:
 
 
 def curves_of(series: Series, styles: Mapping[str, int], labels: Mapping[str, str]) -> list[Curve]:
-    """Every line of a run, with its band. Superseded rows are pale, and have no label."""
+    """Every line of a run, with its band. Superseded rows are pale, and have no label.
+
+    `styles`: metric → number of its style; one that is not in it is not drawn. `labels`: metric →
+    what stands at the end of its newest line.
+    """
     curves = []
     for line in series.lines:
         if line.metric in styles:
@@ -45,10 +49,15 @@ def curves_of(series: Series, styles: Mapping[str, int], labels: Mapping[str, st
 
 
 def _curve(line: Line, style: int, labels: Mapping[str, str], lines: Sequence[Line]) -> Curve:
-    is_last = line is _last_of(line.metric, lines)
+    """A line as a curve. A validation loss (style 1) of a few values has a point at each, and no
+    band: each is what it is, and the least of nothing.
+    """
+    label = ""
+    if line is _last_of(line.metric, lines):
+        label = labels.get(line.metric, "")
     is_dotted = style == 1 and sum(line.n) <= MOST_POINTS
     return Curve(
-        label=labels.get(line.metric, "") if is_last else "",
+        label=label,
         style=style,
         x=line.x,
         drawn=line.smooth,

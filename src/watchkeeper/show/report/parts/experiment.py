@@ -107,6 +107,7 @@ def _without_figures(experiment: Experiment) -> Iterator[Section]:
 
 
 def _loss_section(series: Mapping[str, Series]) -> Iterator[Section]:
+    """The training losses of the runs in one chart, of many the first 20."""
     drawn = runs_drawn(series, len(series))
     drawing = chart(losses_of(series), title=f"Training loss of {drawn} by training step")
     if drawing is not None:
@@ -114,6 +115,7 @@ def _loss_section(series: Mapping[str, Series]) -> Iterator[Section]:
 
 
 def _jobs_section(experiment: Experiment, now: datetime) -> Iterator[Section]:
+    """When the jobs were queued and ran, in bands, one for each run."""
     started = sum(bar.started is not None for bar in experiment.jobs)
     title = f"When {started} executions were queued and ran"
     drawing = jobs_chart(experiment.jobs, now=now, zone=experiment.zone, title=title)
@@ -122,6 +124,7 @@ def _jobs_section(experiment: Experiment, now: datetime) -> Iterator[Section]:
 
 
 def _jobs_aside(experiment: Experiment) -> str:
+    """How to read the bars, and of how many runs there are bands."""
     aside = "; thin: queued, bar: running"
     if experiment.slots:
         aside = f" on {experiment.slots} slots{aside}"
@@ -132,6 +135,7 @@ def _jobs_aside(experiment: Experiment) -> str:
 
 
 def _decisions_section(experiment: Experiment) -> Iterator[Section]:
+    """What the plan decided on the work that is not done, and why."""
     rows = []
     for decision in experiment.decisions:
         rows.append((str(decision.count), decision.action, decision.reason))
@@ -146,6 +150,7 @@ def _readings(runs: Mapping[str, Run]) -> Iterator[Section]:
 
 
 def _log_section(experiment: Experiment) -> Iterator[Section]:
+    """The last actions of the experiment's logs."""
     lines = experiment.log[-MOST_LOG_LINES:]
     if not lines:
         return

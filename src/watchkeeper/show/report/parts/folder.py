@@ -46,12 +46,14 @@ def sections_of(
 
 
 def _running_section(running: Sequence[RunningRow]) -> Iterator[Section]:
+    """What runs: its health, how far it is, and when it ends."""
     columns = ("Run", "Health", "Step", "Loss", "Ends in")
     rows = list(map(_running_row, running))
     yield from table_section("Running", Table(columns, rows, right=frozenset({2, 3, 4})))
 
 
 def _running_row(one: RunningRow) -> Sequence[str]:
+    """`r8`, `advancing`, `18,350/24,000`, `0.468`, `49 min`."""
     progress = one.progress
     step = count(progress.step)
     if progress.total:
@@ -61,6 +63,7 @@ def _running_row(one: RunningRow) -> Sequence[str]:
 
 
 def _places_section(places: Sequence[PlaceRow], clock: Clock) -> Iterator[Section]:
+    """A line for each place, of very many the first 200."""
     rows = [_place_row(place, clock) for place in places[:MOST_ROWS]]
     aside = ""
     if len(places) > len(rows):
@@ -71,6 +74,7 @@ def _places_section(places: Sequence[PlaceRow], clock: Clock) -> Iterator[Sectio
 
 
 def _place_row(place: PlaceRow, clock: Clock) -> Sequence[str]:
+    """`night`, `6 runs, 3 tasks`, `7 failed, 18 done`, `18/25`, its best figure, its last event."""
     best = ""
     if place.best is not None:
         best = best_line(place.best)

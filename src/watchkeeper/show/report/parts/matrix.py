@@ -33,6 +33,7 @@ class Matrix:
     """The table of one metric."""
 
     def __init__(self, experiment: Experiment, metric: MetricColumn) -> None:
+        """Sort the experiment's work into cells (run, task, epoch) and trainings (by run)."""
         self.experiment = experiment
         self.runs = experiment.runs[:MOST_RUNS]
         self.metric = metric
@@ -77,7 +78,10 @@ class Matrix:
         return tag("p", [[state(name), " "] for name in names], class_="key")
 
     def _value(self, row: WorkRow | None) -> Real | None:
-        return row.metrics.get(self.metric.name) if row is not None else None
+        """The figure of a cell; None where nothing was evaluated, or it came to no figure."""
+        if row is None:
+            return None
+        return row.metrics.get(self.metric.name)
 
     def _words(self) -> dict[str, str]:
         """Each cell's figure as it is shown, by its key: one number of decimals for all."""
@@ -86,6 +90,9 @@ class Matrix:
         return {row.key: words for row, words in zip(rows, shown, strict=True)}
 
     def _best_of(self, task: TaskColumn) -> Real | None:
+        """The best figure of a task; None where there is none, or nobody knows which end
+        is better.
+        """
         values = []
         for (_, name, _), row in self.cells.items():
             value = self._value(row)
@@ -93,9 +100,14 @@ class Matrix:
                 values.append(value)
         if not values or not self.metric.better:
             return None
-        return min(values) if self.metric.better == "less" else max(values)
+        if self.metric.better == "less":
+            return min(values)
+        return max(values)
 
     def _line(self, run: RunRow, tasks: Sequence[TaskColumn], settings: Sequence[str]) -> Markup:
+        """A run's line as HTML: its name, these settings, its training, and its cells of these
+        tasks.
+        """
         cells = [tag("th", recorded(run.name), scope="row")]
         for name in settings:
             cells.append(tag("td", recorded(run.settings.get(name, "")), class_="right"))
@@ -105,6 +117,9 @@ class Matrix:
         return tag("tr", cells)
 
     def _training(self, run: RunRow) -> Child:
+        """What a run's training came to: its loss, the sign of its state, or that it is a
+        control.
+        """
         row = self.trainings.get(run.name)
         if run.control:
             return tag("span", "control", class_="quiet")
@@ -124,7 +139,12 @@ class Matrix:
             yield self._cell(self.cells.get((run.name, task.name, epoch)), task, 1)
 
     def _cell(self, row: WorkRow | None, task: TaskColumn, columns: int) -> Markup:
-        span = str(columns) if columns > 1 else None
+        """One cell as HTML, over `columns` columns: its figure on the colour of its rank, bold for
+        the best of the task; the sign of its state where it has no figure.
+        """
+        span = None
+        if columns > 1:
+            span = str(columns)
         if row is None:
             return tag("td", colspan=span)
         value = self._value(row)
@@ -138,15 +158,24 @@ class Matrix:
         return tag("td", words, colspan=span, class_=f"figure {ramp}")
 
     def _names(self) -> list[str]:
+        """The heads of the columns in Markdown: `run`, settings, `train_loss`, `clean 0`, `clean
+        1`.
+        """
         names = ["run", *self.experiment.settings, "train_loss"]
         for task, epoch in _columns_of(self.experiment.tasks):
-            names.append(task if epoch is None else f"{task} {epoch}")
+            if epoch is None:
+                names.append(task)
+            else:
+                names.append(f"{task} {epoch}")
         return names
 
     def _text(self, run: RunRow) -> list[str]:
-        """A run's line in words."""
+        """A run's line in words, a cell for each of `_names`."""
         words = [run.name, *(run.settings.get(name, "") for name in self.experiment.settings)]
-        words.append("control" if run.control else self.losses.get(run.name, ""))
+        if run.control:
+            words.append("control")
+        else:
+            words.append(self.losses.get(run.name, ""))
         for task in self.experiment.tasks:
             words += self._words_of(run, task)
         return words
@@ -161,6 +190,7 @@ class Matrix:
         return words
 
     def _word(self, row: WorkRow | None) -> str:
+        """A cell in words: its figure, else its state; "" where nothing was planned."""
         if row is None:
             return ""
         return self.words.get(row.key, row.state)
@@ -189,6 +219,7 @@ def _parts_of(tasks: Sequence[TaskColumn]) -> Iterator[Sequence[TaskColumn]]:
 
 
 def _task_heads(tasks: Sequence[TaskColumn], settings: Sequence[str]) -> Markup:
+    """The first line of the head: each task over its epochs."""
     heads: list[Child] = [tag("td", colspan=str(len(settings) + 2))]
     for task in tasks:
         columns = str(max(1, len(task.epochs)))
@@ -197,11 +228,14 @@ def _task_heads(tasks: Sequence[TaskColumn], settings: Sequence[str]) -> Markup:
 
 
 def _epoch_heads(tasks: Sequence[TaskColumn], settings: Sequence[str]) -> Markup:
+    """The second line of the head: what stands in each column."""
     heads = [tag("th", "Run", scope="col")]
     for name in [*settings, "train_loss"]:
         heads.append(tag("th", recorded(name), scope="col", class_="right"))
     for _, epoch in _columns_of(tasks):
-        words = None if epoch is None else f"epoch {epoch}"
+        words = None
+        if epoch is not None:
+            words = f"epoch {epoch}"
         heads.append(tag("th", words, scope="col", class_="right"))
     return tag("tr", heads)
 

@@ -14,16 +14,19 @@ _HASH_DIGITS = 12
 
 
 def origin_section(evidence: Sequence[Evidence], origin: Origin) -> Section:
-    """The section, from what was seen and the journal."""
-    rows = list(_rows(evidence, origin))
+    """The section, from what was seen and the journal. Of a hash the page shows the first twelve
+    digits, Markdown all.
+    """
     shown: list[tuple[str, Markup]] = []
-    for name, words, digest in rows:
-        short = tag("code", f"sha256 {digest[:_HASH_DIGITS]}") if digest else None
-        separator = ", " if short else None
-        shown.append((name, tag("span", recorded(words), separator, short)))
-    text = [
-        (name, f"{words}, sha256 {digest}" if digest else words) for name, words, digest in rows
-    ]
+    text: list[tuple[str, str]] = []
+    for name, words, digest in _rows(evidence, origin):
+        if not digest:
+            shown.append((name, tag("span", recorded(words))))
+            text.append((name, words))
+            continue
+        short = tag("code", f"sha256 {digest[:_HASH_DIGITS]}")
+        shown.append((name, tag("span", recorded(words), ", ", short)))
+        text.append((name, f"{words}, sha256 {digest}"))
     return Section("From", [pairs(shown)], tables=[Table(("what", "which"), text)])
 
 
@@ -39,11 +42,11 @@ def _rows(evidence: Sequence[Evidence], origin: Origin) -> Iterator[tuple[str, s
 
 
 def journal_words(origin: Origin) -> str:
-    """`171 events of 1 writer, sealed`."""
-    writers = "1 writer" if origin.writers == 1 else f"{origin.writers:,} writers"
-    words = f"{origin.events:,} events of {writers}"
+    """`171 events of 1 writer, sealed`; `none` where there is no journal."""
     if not origin.writers:
         return "none"
+    writers = "1 writer" if origin.writers == 1 else f"{origin.writers:,} writers"
+    words = f"{origin.events:,} events of {writers}"
     if not origin.unsealed:
         return f"{words}, sealed"
     if origin.unsealed == origin.writers:

@@ -49,13 +49,20 @@ class Table:
 
 def section(part: Section) -> Markup:
     """A section as HTML. What is short is never split between two pages."""
-    heading = tag("h2", part.title, tag("small", part.aside) if part.aside else None)
-    kept = "whole" if part.is_kept_whole else None
-    return tag("section", heading, part.body, class_=kept)
+    aside = None
+    if part.aside:
+        aside = tag("small", part.aside)
+    kept = None
+    if part.is_kept_whole:
+        kept = "whole"
+    return tag("section", tag("h2", part.title, aside), part.body, class_=kept)
 
 
 def written_table(table: Table, *, name: str | None = None) -> Markup:
-    """A table as HTML. Its head is repeated on every page that it goes over."""
+    """A table as HTML. Its head is repeated on every page that it goes over.
+
+    The first column names the line. `name` is a class of the style sheet, None for none.
+    """
     heads = tag("tr", [_head(table, number) for number in range(len(table.columns))])
     lines = tag("tbody", [_line(table, row) for row in table.rows])
     return scrolling(tag("table", tag("thead", heads), lines, class_=name))
@@ -67,10 +74,12 @@ def scrolling(table: Markup) -> Markup:
 
 
 def _head(table: Table, number: int) -> Markup:
+    """The head of one column, counted from 0."""
     return tag("th", table.columns[number], scope="col", class_=_side(table, number))
 
 
 def _line(table: Table, row: Sequence[str]) -> Markup:
+    """A line of the table. Its texts were recorded, and cannot become markup."""
     first, *others = row
     cells = [tag("th", recorded(first), scope="row", class_=_side(table, 0))]
     for number, text in enumerate(others, 1):
@@ -79,16 +88,19 @@ def _line(table: Table, row: Sequence[str]) -> Markup:
 
 
 def _side(table: Table, number: int) -> str | None:
-    return "right" if number in table.right else None
+    """The class of a column's cells; None: flush left."""
+    if number in table.right:
+        return "right"
+    return None
 
 
 def pairs(rows: Iterable[tuple[str, Child]]) -> Markup:
-    """Names at the left, their values beside them."""
+    """Names at the left, their values beside them: (name, value) in order."""
     return tag("dl", [tag("div", tag("dt", name), tag("dd", value)) for name, value in rows])
 
 
 def state(standing: Standing, word: str = "") -> Markup:
-    """A state by its glyph, its word and its colour."""
+    """A state by its glyph, its word and its colour. `word` is shown in the place of its own."""
     name = standing.replace(" ", "-")
     shown = word or standing
     glyph = tag("span", GLYPHS[standing], aria_hidden="true")
@@ -133,15 +145,16 @@ def needs_section(needs: Sequence[Need]) -> Iterator[Section]:
         return
     lines = []
     for need in needs:
-        lines.append(f"- {need.line}{_after_colon(need.cause or need.why)}")
+        line = f"- {need.line}"
+        cause = need.cause or need.why
+        if cause:
+            line = f"{line}: {cause}"
+        lines.append(line)
     yield Section("Needs you", [tag("ul", map(_need, needs), class_="needs")], lines=lines)
 
 
-def _after_colon(text: str) -> str:
-    return f": {text}" if text else ""
-
-
 def _need(need: Need) -> Markup:
+    """A need as an entry of a list: what, the line that it wrote, whom it is about, a command."""
     mark = _MARK_OF_NEED.get(need.kind, "▲")
     blocks = ""
     if need.blocks:
@@ -166,7 +179,11 @@ def written(text: str, element: str = "bdi") -> Markup | None:
 
 
 def ramp_class(value: float, least: float | None, greatest: float | None, better: str) -> str:
-    """The class of a cell's colour: the strong end is the better one."""
+    """The class of a cell's colour, `r0` (weak) to `r20` (strong): the strong end is the better
+    one.
+
+    `least` and `greatest` are the range of the metric; where it has none, all cells are weak.
+    """
     if least is None or greatest is None or greatest <= least:
         return "r0"
     share = (value - least) / (greatest - least)

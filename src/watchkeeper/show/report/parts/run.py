@@ -31,30 +31,43 @@ _SHORT = {"train loss": "train", "val loss": "val"}
 
 
 def sentence_of(run: Run) -> tuple[str, str]:
-    """The first sentence, in bold, and what stands behind it."""
+    """The first sentence, in bold, and what stands behind it.
+
+    `Finished, step 24,000 of 24,000.` and `Best val_loss 0.4373, step 14,500. The loss fell until
+    …. 27 November 2026, 18:34:55 to 18:35:08 UTC, 13 s.`
+    """
     progress = run.progress
     first = run.state
     if progress.step is not None:
-        of = f" of {count(progress.total)}" if progress.total else ""
-        first = f"{first}, step {count(progress.step)}{of}"
+        first = f"{first}, step {count(progress.step)}"
+        if progress.total:
+            first = f"{first} of {count(progress.total)}"
     clock = Clock(run.zone)
     parts = []
     if run.best is not None:
         parts.append(f"Best {best_line(run.best, with_run=False)}.")
     if run.reading:
-        parts.append(f"{run.reading[0].upper()}{run.reading[1:].rstrip('.')}.")
+        parts.append(f"{_capital(run.reading).rstrip('.')}.")
     span = clock.span(run.started, run.ended)
     if run.started is not None and run.ended is not None:
         span = f"{span}, {duration((run.ended - run.started).total_seconds())}"
     if span:
-        parts.append(f"{span[0].upper()}{span[1:]}.")
-    return f"{first[0].upper()}{first[1:]}.", " ".join(parts)
+        parts.append(f"{_capital(span)}.")
+    return f"{_capital(first)}.", " ".join(parts)
+
+
+def _capital(text: str) -> str:
+    """The text as a sentence begins. `str.capitalize` would make the rest of it small."""
+    return f"{text[0].upper()}{text[1:]}"
 
 
 def sections_of(
     run: Run, series: Series, examples: Examples, texts: Mapping[str, Text], origin: Origin
 ) -> Iterator[Section]:
-    """The sections in their order. `texts` are the ends of its texts, by name."""
+    """The sections in their order. `texts` are the ends of its texts, by name.
+
+    `series` are the metrics that are drawn. What the run has nothing of has no section.
+    """
     yield from _failure_section(run)
     yield from _curve_sections(run, series)
     yield from _figures_section(run.metrics)
@@ -63,33 +76,40 @@ def sections_of(
     yield from _settings_section(run)
     yield from _stages_section(run)
     yield from _examples_section(examples)
-    rows = [*run.evidence]
-    yield origin_section(rows, origin)
+    yield origin_section(run.evidence, origin)
     for name, text in texts.items():
         yield from _text_section(name, text, Clock(run.zone))
 
 
 def _failure_section(run: Run) -> Iterator[Section]:
+    """Why the run failed: the cause, the end of the traceback, whether it is tried again, and the
+    command that helps.
+    """
     failure = run.failure
     if failure is None:
         return
-    body: list[Child] = [
-        tag("p", tag("span", "✗ ", recorded(failure.why), class_="state failed")),
-        recorded("\n".join(failure.traceback), "pre") if failure.traceback else None,
-        tag("p", recorded(failure.retry)) if failure.retry else None,
-        tag("p", recorded(failure.command, "code")) if failure.command else None,
-    ]
+    body: list[Child] = [tag("p", tag("span", "✗ ", recorded(failure.why), class_="state failed"))]
+    if failure.traceback:
+        body.append(recorded("\n".join(failure.traceback), "pre"))
+    if failure.retry:
+        body.append(tag("p", recorded(failure.retry)))
+    if failure.command:
+        body.append(tag("p", recorded(failure.command, "code")))
     yield Section("Why it failed", body, lines=[failure.why, failure.cause])
 
 
 def _curve_sections(run: Run, series: Series) -> Iterator[Section]:
-    strips = _strips(run.metrics, series)
-    drawn = [one for one in (_loss_chart(run, series), *strips) if one is not None]
+    """The losses as one chart, and a strip for each other metric; none where nothing is drawn."""
+    drawn: list[Markup] = []
+    for one in (_loss_chart(run, series), *_strips(run.metrics, series)):
+        if one is not None:
+            drawn.append(one)
     if drawn:
         yield Section("Curves", drawn, _curves_aside(series))
 
 
 def _loss_chart(run: Run, series: Series) -> Markup | None:
+    """Both losses over training steps, with a line where an attempt began or the run stalled."""
     styles, labels = {}, {}
     for metric in run.metrics:
         if metric.role in _LOSSES:
@@ -104,12 +124,16 @@ def _loss_chart(run: Run, series: Series) -> Markup | None:
 
 
 def _strips(metrics: Sequence[MetricRow], series: Series) -> Iterator[Markup | None]:
+    """A low chart for each of the first eight metrics that are no loss; None for one without
+    values.
+    """
     others = [metric.name for metric in metrics if metric.role not in _LOSSES]
     for name in others[:MOST_STRIPS]:
         yield strip(curves_of(series, {name: 0}, {}), name=name)
 
 
 def _is_drawn(mark: Mark) -> bool:
+    """Whether a mark is drawn as a line: it changes how the rows behind it are to be read."""
     return mark.kind in ("attempt", "stall", "requeue") and mark.step is not None
 
 
@@ -124,6 +148,7 @@ def _curves_aside(series: Series) -> str:
 
 
 def _figures_section(metrics: Sequence[MetricRow]) -> Iterator[Section]:
+    """The last and the best figure of each metric, with their training steps."""
     columns = ("Metric", "Last", "at step", "Best", "at step")
     rows = []
     for one in metrics:
@@ -133,6 +158,7 @@ def _figures_section(metrics: Sequence[MetricRow]) -> Iterator[Section]:
 
 
 def _attempts_section(run: Run) -> Iterator[Section]:
+    """When each attempt began and ended, which steps it made, and how it ended."""
     clock = Clock(run.zone)
     rows = [_attempt_row(one, clock) for one in run.attempts]
     table = Table(("Attempt", "Began", "Ended", "Steps", "End"), rows)
@@ -140,6 +166,7 @@ def _attempts_section(run: Run) -> Iterator[Section]:
 
 
 def _attempt_row(one: AttemptRow, clock: Clock) -> Sequence[str]:
+    """`2`, `27 Nov 18:34`, `27 Nov 19:02`, `8,000 to 24,000`, `finished`."""
     steps = ""
     if one.last_step:
         steps = f"{count(one.from_step)} to {count(one.last_step)}"
@@ -150,6 +177,7 @@ def _attempt_row(one: AttemptRow, clock: Clock) -> Sequence[str]:
 
 
 def _checkpoints_section(checkpoints: Sequence[CheckpointRow], clock: Clock) -> Iterator[Section]:
+    """The newest 20 checkpoints: where they lie, how large they are, and whether they are whole."""
     rows = []
     for one in checkpoints[:MOST_CHECKPOINTS]:
         saved = clock.minute(one.saved)
@@ -162,6 +190,7 @@ def _checkpoints_section(checkpoints: Sequence[CheckpointRow], clock: Clock) -> 
 
 
 def _wholeness(checkpoint: CheckpointRow) -> str:
+    """Whether all files of a checkpoint are there, or what is missing; `?` where nobody looked."""
     if checkpoint.is_whole is None:
         return "? not known"
     if checkpoint.is_whole:
@@ -170,11 +199,13 @@ def _wholeness(checkpoint: CheckpointRow) -> str:
 
 
 def _settings_section(run: Run) -> Iterator[Section]:
+    """The settings of the run, and the code that it ran."""
     rows = [*run.settings.items(), *run.code.items()]
     yield from table_section("Settings", Table(("Setting", "Value"), rows))
 
 
 def _stages_section(run: Run) -> Iterator[Section]:
+    """The stages of a pipeline, with the rows that went in and came out."""
     rows = []
     for stage in run.stages:
         took = duration(stage.elapsed_s)
@@ -184,6 +215,7 @@ def _stages_section(run: Run) -> Iterator[Section]:
 
 
 def _examples_section(examples: Examples) -> Iterator[Section]:
+    """The newest examples: what the model was asked, what was wanted, and what it gave."""
     rows = []
     for one in examples.rows:
         rows.append((count(one.step), one.prompt, one.golden, one.output, _MATCHES[one.match]))
@@ -193,17 +225,26 @@ def _examples_section(examples: Examples) -> Iterator[Section]:
 
 
 def _text_section(name: str, text: Text, clock: Clock) -> Iterator[Section]:
+    """The end of one of the run's texts, as it was written; a run log by its headings and fields.
+
+    `text.dropped` are the bytes before what is shown.
+    """
     if not text.lines:
         return
     if name == "run-log":
         yield run_log_section("this run", text, 0)
         return
-    aside = f"its end; {text.dropped:,} bytes before it" if text.dropped else ""
+    aside = ""
+    if text.dropped:
+        aside = f"its end; {text.dropped:,} bytes before it"
     lines = [_log_line(line.text, clock.time(line.at), line.step) for line in text.lines]
     body: list[Markup] = [tag("pre", [[line, "\n"] for line in lines])]
     yield Section(name, body, aside, is_kept_whole=False)
 
 
 def _log_line(text: str, at: str, step: str) -> Child:
+    """A line of a text, behind its time and its stage in grey; both "" where it names none."""
     before = "  ".join(one for one in (at, step) if one)
-    return [tag("span", f"{before}  ", class_="quiet") if before else None, recorded(text)]
+    if not before:
+        return [recorded(text)]
+    return [tag("span", f"{before}  ", class_="quiet"), recorded(text)]

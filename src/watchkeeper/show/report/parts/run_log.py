@@ -11,7 +11,9 @@ from watchkeeper.show.report.parts.pieces import Section
 
 def run_log_section(name: str, log: Text, others: int) -> Section:
     """The run log of one run; `others` says how many more there are."""
-    aside = f"{others} more" if others > 0 else ""
+    aside = ""
+    if others > 0:
+        aside = f"{others} more"
     lines = [line.text for line in log.lines]
     # The lines keep their order and their words, but no heading of the log ends our own section.
     texts = [line.lstrip("# ") for line in lines]
@@ -19,20 +21,29 @@ def run_log_section(name: str, log: Text, others: int) -> Section:
 
 
 def _lines(log: Text) -> Iterator[Markup]:
+    """The lines as HTML, without empty ones and the log's own title."""
     for line in log.lines:
-        if line.text.strip() and not line.text.startswith("# "):
+        is_title = line.text.startswith("# ")
+        if line.text.strip() and not is_title:
             yield _line(line)
 
 
 def _line(line: TextLine) -> Markup:
-    """One line: a heading, a field with its name in grey, or words."""
-    name = "person" if line.is_person else None
+    """One line: a heading, a field with its name in grey, or words.
+
+    `- learning rate: 1e-4` is a field; `- 18:34: restarted` is a note that begins with a time.
+    """
+    name = None
+    if line.is_person:
+        name = "person"
     text = line.text.strip()
     if text.startswith("#"):
         return recorded(text.lstrip("# "), "h3", class_=name)
     words = text.removeprefix("- ").replace("`", "")
     key, colon, value = words.partition(": ")
-    if colon and text.startswith("- ") and len(key) < 40 and not key[:1].isdigit():
+    is_bullet = text.startswith("- ")
+    is_name = len(key) < 40 and not key[:1].isdigit()
+    if colon and is_bullet and is_name:
         label = tag("span", recorded(key), class_="quiet")
         return tag("div", label, " ", recorded(value), class_=name)
     return recorded(words, "div", class_=name)
