@@ -39,13 +39,17 @@ FOLDER = "watchkeeper"  # below Inspect's log directory, with a folder for each 
 
 
 def wanted(environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether evaluations of this process are to be recorded now."""
+    """Whether evaluations of this process are to be recorded now.
+
+    WATCHKEEPER_INSPECT decides where it is set: `0`, `false`, `no` and `off` mean no. Else they are
+    within a run, and in a job that Watchkeeper submitted.
+    """
     if environ.get(VARIABLE):
         return environ[VARIABLE].lower() not in ("0", "false", "no", "off")
+    if environ.get(ATTEMPT):
+        return True
     recorder = sys.modules.get("watchkeeper.record.run")  # not loaded, no run goes on
-    return bool(environ.get(ATTEMPT)) or (
-        recorder is not None and recorder.current_run() is not None
-    )
+    return recorder is not None and recorder.current_run() is not None
 
 
 class _Evaluations:
@@ -78,80 +82,67 @@ class _Evaluations:
 
     def begin(self) -> None:
         """Find the run, or start it in `<log dir>/watchkeeper/<id>`."""
+        folder = Path(os.environ.get(LOG_DIR) or "logs")
         first = next(iter(self.places.values()), None)
         if first is not None:
             folder = first.parent
-        else:
-            folder = Path(os.environ.get(LOG_DIR) or "logs")
         config = {"tasks": self._settings}
         self.recording.begin(
             folder / FOLDER / self._name, pipeline="evaluation", config=config, signals=False
         )
 
     def sample(self, data: SampleEnd) -> None:
-        """Keep a row of a sample's scores."""
+        """Keep a row of a sample's scores, or of the error that it ended with.
+
+        `{"match": 1.0, "task": "capitalization", "model": "hf/local", "sample": 17, "epoch": 1}`.
+        """
         run, task, sample = self.recording.run, self.running.get(data.eval_id), data.sample
         if run is None:
             return
-        scores = {name: score.value for name, score in (sample.scores or {}).items()}
+        row: dict[str, Any] = {name: score.value for name, score in (sample.scores or {}).items()}
         if sample.error is not None:
-            failed = {"error": sample.error.message}
-        else:
-            failed = {}
+            row["error"] = sample.error.message
+        row |= {"task": "", "model": ""}
         if task is not None:
-            whose = {"task": task.spec.task, "model": task.spec.model}
-        else:
-            whose = {"task": "", "model": ""}
-        run.log(None, **{**scores, **failed, **whose, "sample": sample.id, "epoch": sample.epoch})
+            row |= {"task": task.spec.task, "model": task.spec.model}
+        run.log(None, **{**row, "sample": sample.id, "epoch": sample.epoch})
 
     def end_task(self, log: EvalLog, place: Path | None) -> None:
-        """A row of the whole task, its figures as totals, its log as an output."""
+        """A row of the whole task, its figures as totals, its log as an output.
+
+        `place` is the log's file; None: it lies on no filesystem of ours, and is no output.
+        """
         self.running.pop(log.eval.eval_id, None)
         self._ends[_identity(log.eval)] = log
         run, label, results = self.recording.run, self._label(log.eval), log.results
         if run is None:
             return
-        figures = {
-            f"{label}/{score.name}/{metric.name}": metric.value
-            for score in (results.scores if results is not None else [])
-            for metric in score.metrics.values()
-        }
+        figures: dict[str, Any] = {}
+        counted = {"samples": log.eval.dataset.samples, "samples_completed": 0}
         if results is not None:
-            done = results.completed_samples
-        else:
-            done = 0
-        counted = {"samples": log.eval.dataset.samples, "samples_completed": done}
-        run.log(
-            None,
-            **{
-                **figures,
-                **counted,
-                "task": log.eval.task,
-                "model": log.eval.model,
-                "status": log.status,
-            },
-        )
-        run.totals(
-            **figures,
-            **{f"{label}/{name}": count for name, count in counted.items() if count is not None},
-        )
+            counted["samples_completed"] = results.completed_samples
+            for score in results.scores:
+                for metric in score.metrics.values():
+                    figures[f"{label}/{score.name}/{metric.name}"] = metric.value
+        spec = {"task": log.eval.task, "model": log.eval.model, "status": log.status}
+        run.log(None, **{**figures, **counted, **spec})
+        totals = {f"{label}/{name}": count for name, count in counted.items() if count is not None}
+        run.totals(**figures, **totals)
         if place is not None:
             run.output(place, what=f"log of {log.eval.task} by {log.eval.model}, {log.status}")
 
     def end_tries(self, logs: Iterable[EvalLog]) -> None:
         """Reconcile with the logs: of an error or a cancellation the hooks say nothing."""
         logs_by_id = {log.eval.eval_id: log for log in logs}
-        self.places.update(
-            {
-                key: place
-                for key, log in logs_by_id.items()
-                if (place := _local(log.location)) is not None
-            }
-        )
+        for eval_id, log in logs_by_id.items():
+            place = _local(log.location)
+            if place is not None:
+                self.places[eval_id] = place
         for eval_id in list(self.running):
             self._end_from_log(eval_id, logs_by_id.get(eval_id) or _read(self.places.get(eval_id)))
 
     def _end_from_log(self, eval_id: str, log: EvalLog | None) -> None:
+        """End a task as its log says; None: there is no log, and nothing is known of its end."""
         del self.running[eval_id]
         if log is not None:
             self.end_task(log, self.places.get(eval_id))
@@ -161,6 +152,9 @@ class _Evaluations:
         self.recording.end(_outcome(error, list(self._ends.values())))
 
     def _label(self, spec: EvalSpec) -> str:
+        """What a task is called in the run: `TASK/MODEL`, and `TASK/MODEL#2` for another one of
+        that name. All tries at one task have the same.
+        """
         identity = _identity(spec)
         if identity not in self._labels:
             plain = label = f"{spec.task}/{spec.model}"
@@ -211,13 +205,16 @@ class WatchkeeperHooks(Hooks):
     async def on_sample_start(self, data: SampleStart) -> None:
         """The first sample begins: now it is known where the log lies."""
         evaluations = self._by_run.get(data.run_id)
-        if evaluations is not None and data.eval_id not in evaluations.places:
-            from inspect_ai.log._samples import sample_active
+        if evaluations is None or data.eval_id in evaluations.places:
+            return
+        from inspect_ai.log._samples import sample_active
 
-            active = sample_active()
-            if active is not None and (place := _local(active.log_location)) is not None:
+        active = sample_active()
+        if active is not None:
+            place = _local(active.log_location)
+            if place is not None:
                 evaluations.places[data.eval_id] = place
-            evaluations.begin()
+        evaluations.begin()
 
     async def on_sample_end(self, data: SampleEnd) -> None:
         """Keep a row of the sample's scores."""
@@ -255,6 +252,7 @@ def _identity(spec: EvalSpec) -> str:
 
 
 def _settings(spec: EvalSpec) -> dict[str, Any]:
+    """What a task is evaluated with, as the run's configuration has it."""
     return {
         "task": spec.task,
         "model": spec.model,
@@ -288,7 +286,7 @@ def _local(location: str) -> Path | None:
 
 
 def _read(place: Path | None) -> EvalLog | None:
-    """The head of the log, as far as it was written."""
+    """The head of the log, as far as it was written; None: there is none."""
     if place is None or not place.exists():
         return None
     from inspect_ai.log import read_eval_log

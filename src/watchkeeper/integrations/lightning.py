@@ -42,7 +42,12 @@ class _Watch:
     def begin(
         self, folder: Path, config: Mapping[str, Any], trainer: Trainer | None = None
     ) -> None:
-        resumes = trainer is not None and (trainer.global_step > 0 or trainer.ckpt_path is not None)
+        """Find the user's run, or start one in `folder`. A training that starts behind step 0, or
+        from a checkpoint, resumes the run that lies there. `trainer` None: nobody can say (Fabric).
+        """
+        resumes = False
+        if trainer is not None:
+            resumes = trainer.global_step > 0 or trainer.ckpt_path is not None
         self.recording.begin(folder, config=config, resumes=resumes)
         _ = self.recording.asked  # from now on a signal asks
 
@@ -50,53 +55,50 @@ class _Watch:
         self, folder: Path, config: Mapping[str, Any], trainer: Trainer, metrics: Mapping[str, Any]
     ) -> None:
         """Keep what `test` or `validate` came to outside of a training, at the step that the model
-        was trained to.
+        was trained to. A trial run (`fast_dev_run`) leaves nothing.
         """
-        if metrics and self.recording.is_wanted and not trainer.fast_dev_run:
-            self.recording.follow(
-                folder, trainer.global_step, rename_losses(metrics), config=config
-            )
+        if not metrics or not self.recording.is_wanted or trainer.fast_dev_run:
+            return
+        figures = rename_losses(metrics)
+        self.recording.follow(folder, trainer.global_step, figures, config=config)
 
     def row(self, trainer: Trainer | None, step: int | None, metrics: Mapping[str, Any]) -> None:
         """Keep a row; `step` as Lightning counts. Rows of single validation batches belong to no
-        training step.
+        training step. `trainer` None: steps are the caller's own.
         """
         run = self.recording.run
         if run is None:
             return
-        if (
-            trainer is not None
-            and step is not None
-            and not trainer.training
-            and "epoch" not in metrics
-        ):
-            run.log(None, eval_batch=step, **metrics)  # Lightning adds the epoch to all others
+        is_in_validation = trainer is not None and step is not None and not trainer.training
+        # Lightning adds the epoch to all rows but those of single batches.
+        if is_in_validation and "epoch" not in metrics:
+            run.log(None, eval_batch=step, **metrics)
             return
         if trainer is not None and trainer.state.fn == TrainerFn.FITTING:
             self._plan(trainer)
-            if step is None:
-                step = None
-            else:
-                step = step + 1
+            if step is not None:
+                step += 1
         run.log(step, **rename_losses(metrics))
 
     def checkpoints(self, trainer: Trainer | None, *callbacks: Any) -> None:
-        """Record what the checkpoint callbacks saved since the last look."""
+        """Record what the checkpoint callbacks saved since the last look.
+
+        One that is written in the background is recorded when the training ends: until then it is
+        not known to be whole.
+        """
         for callback in callbacks:
             path = str(getattr(callback, "_last_checkpoint_saved", "") or "")
             if not path or self._saved.get(id(callback)) == path:
                 continue
             self._saved[id(callback)] = path
             step = int(getattr(callback, "_last_global_step_saved", 0))
-            if trainer is not None and isinstance(
-                trainer.strategy.checkpoint_io, AsyncCheckpointIO
-            ):
+            if _saves_in_background(trainer):
                 self._unfinished.append((path, step))
             elif self.recording.run is not None:
                 self.recording.run.checkpoint(path, training_step=step)
 
     def end(self, error: BaseException | None) -> None:
-        """End our own run.
+        """End our own run: `error` is what ended the training, None for a good end.
 
         Raises:
             SystemExit: it was asked to stop, and is our own. (Lightning makes a KeyboardInterrupt
@@ -112,9 +114,8 @@ class _Watch:
             and error.code is None
             and run.stop_requested
         ):
-            error.code = (
-                run._stops.interrupts.error().code
-            )  # Lightning's SIGTERMException would end the process with 0
+            # Lightning's SIGTERMException would end the process with 0.
+            error.code = run._stops.interrupts.error().code
         self._saved, self._unfinished, self._planned = {}, [], False
         try:
             self.recording.end(error)
@@ -123,11 +124,13 @@ class _Watch:
                 raise SystemExit(asked.code) from None
 
     def _plan(self, trainer: Trainer) -> None:
-        if not self._planned:
-            self._planned = True
-            total = trainer.estimated_stepping_batches
-            every = trainer.log_every_n_steps
-            self.recording.planned(total if isinstance(total, int) else None, log_every=every)
+        """Say once how many steps are planned. Lightning gives infinity where there is no end."""
+        if self._planned:
+            return
+        self._planned = True
+        total = trainer.estimated_stepping_batches
+        every = trainer.log_every_n_steps
+        self.recording.planned(total if isinstance(total, int) else None, log_every=every)
 
 
 class WatchkeeperLogger(Logger):
@@ -171,12 +174,18 @@ class WatchkeeperLogger(Logger):
 
     @property
     def version(self) -> int | str:
-        """Its number, or the text that it was given."""
+        """Its number, or the text that it was given.
+
+        The number is one above the highest of the folders `version_N` that are there when it is
+        first asked for, 0 where there is none.
+        """
         if self._version is None:
-            versions = [
-                _version.fullmatch(path.name) for path in Path(self.root_dir).glob("version_*")
-            ]
-            self._version = max((int(match[1]) + 1 for match in versions if match), default=0)
+            taken: list[int] = []
+            for path in Path(self.root_dir).glob("version_*"):
+                match = _version.fullmatch(path.name)
+                if match is not None:
+                    taken.append(int(match[1]))
+            self._version = max(taken, default=-1) + 1
         return self._version
 
     @property
@@ -191,11 +200,11 @@ class WatchkeeperLogger(Logger):
 
     @property
     def log_dir(self) -> str:
-        """`save_dir/name/version_N`."""
-        return os.path.join(
-            self.root_dir,
-            self.version if isinstance(self.version, str) else f"version_{self.version}",
-        )
+        """`save_dir/name/version_N`, or `save_dir/name/TEXT` where the version is a text."""
+        version = self.version
+        if isinstance(version, int):
+            version = f"version_{version}"
+        return os.path.join(self.root_dir, version)
 
     @rank_zero_only
     @fenced
@@ -246,9 +255,14 @@ class WatchkeeperLogger(Logger):
         Raises:
             SystemExit: it was asked to stop, and is our own.
         """
-        if status != "finished":  # said in the middle of a training that is to be requeued
-            self._watch.end(sys.exc_info()[1] if status == "failed" else None)
-            self._trainer = None if self._watch.recording.run is None else self._trainer
+        if status == "finished":
+            return  # said in the middle of a training that is to be requeued, too
+        error = None
+        if status == "failed":
+            error = sys.exc_info()[1]
+        self._watch.end(error)
+        if self._watch.recording.run is None:
+            self._trainer = None
 
     def _begin(self) -> None:
         self._watch.begin(Path(self.log_dir), self._config, self._trainer)
@@ -269,7 +283,10 @@ class WatchkeeperCallback(Callback):
 
     @fenced
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Find the run, or start it."""
+        """Find the run, or start it.
+
+        Of several processes only the first records. Beside a logger of ours this one only stops.
+        """
         loggers = [logger for logger in trainer.loggers if isinstance(logger, WatchkeeperLogger)]
         self._alone = not (loggers and trainer.is_global_zero)
         self._logged = 0
@@ -279,13 +296,7 @@ class WatchkeeperCallback(Callback):
         elif loggers:
             self._watch = loggers[0]._watch  # which begins, and ends, what it records into
         elif not trainer.fast_dev_run:
-            if trainer.loggers:
-                first = trainer.loggers[0].log_dir
-            else:
-                first = None
-            self._watch.begin(
-                Path(first or trainer.default_root_dir), dict(pl_module.hparams), trainer
-            )
+            self._watch.begin(_folder_of(trainer), dict(pl_module.hparams), trainer)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -313,26 +324,21 @@ class WatchkeeperCallback(Callback):
 
     @fenced
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Keep what validation came to."""
+        """Keep what validation came to: within a training, the metrics that it changed."""
         if trainer.state.fn == TrainerFn.VALIDATING:
             self._follow(trainer, pl_module)
-        elif (
-            self._alone
-            and trainer.is_global_zero
-            and trainer.state.fn == TrainerFn.FITTING
-            and not trainer.sanity_checking
-        ):
-            known = self._before
-            metrics = {
-                name: value
-                for name, value in trainer.callback_metrics.items()
-                if value is not known.get(name)
-            }
-            self._of_validation |= metrics.keys()
-            if metrics:
-                self._watch.row(
-                    trainer, _stepped(trainer), {"epoch": trainer.current_epoch, **metrics}
-                )
+            return
+        is_in_training = trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking
+        if not is_in_training or not self._alone or not trainer.is_global_zero:
+            return
+        metrics: dict[str, Any] = {}
+        for name, value in trainer.callback_metrics.items():
+            if value is not self._before.get(name):
+                metrics[name] = value
+        self._of_validation |= metrics.keys()
+        if metrics:
+            row = {"epoch": trainer.current_epoch, **metrics}
+            self._watch.row(trainer, _stepped(trainer), row)
 
     @fenced
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -372,33 +378,36 @@ class WatchkeeperCallback(Callback):
 
     @fenced
     def _asked(self) -> bool:
+        """Whether the training was asked to stop; not, where that cannot be seen."""
         return self._watch.recording.asked
 
     @fenced
     def _ask(self) -> None:
+        """Note that another process was asked: all of them stop."""
         self._watch.recording.ask("another process of this training was")
 
     @fenced
     def _row(self, trainer: Trainer) -> None:
+        """Keep the training's metrics, every `log_every_n_steps` steps and each step once: with
+        gradients that are accumulated, several batches are one step.
+        """
         step = _stepped(trainer) + 1
-        if (
-            trainer.is_global_zero
-            and step % max(1, trainer.log_every_n_steps) == 0
-            and step != self._logged
-        ):
-            self._logged = step
-            metrics = {
-                name: value
-                for name, value in trainer.callback_metrics.items()
-                if name not in self._of_validation
-            }
-            self._watch.row(trainer, step - 1, {"epoch": trainer.current_epoch, **metrics})
+        is_due = step % max(1, trainer.log_every_n_steps) == 0 and step != self._logged
+        if not trainer.is_global_zero or not is_due:
+            return
+        self._logged = step
+        row: dict[str, Any] = {"epoch": trainer.current_epoch}
+        for name, value in trainer.callback_metrics.items():
+            if name not in self._of_validation:
+                row[name] = value
+        self._watch.row(trainer, step - 1, row)
 
     @fenced
     def _save(self, trainer: Trainer) -> None:
-        folder = getattr(trainer.checkpoint_callback, "dirpath", None) or os.path.join(
-            trainer.default_root_dir, "checkpoints"
-        )
+        """Save a checkpoint of where the training was stopped, beside the others, and record it."""
+        folder = getattr(trainer.checkpoint_callback, "dirpath", None)
+        if not folder:
+            folder = os.path.join(trainer.default_root_dir, "checkpoints")
         path = os.path.join(folder, f"interrupted-step={trainer.global_step}.ckpt")
         trainer.save_checkpoint(path)
         run = self._watch.recording.run
@@ -406,18 +415,16 @@ class WatchkeeperCallback(Callback):
             run.checkpoint(path, training_step=trainer.global_step)
 
     def _follow(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Where no logger of ours does."""
-        if trainer.is_global_zero and not any(
-            isinstance(logger, WatchkeeperLogger) for logger in trainer.loggers
-        ):
-            if trainer.loggers:
-                first = trainer.loggers[0].log_dir
-            else:
-                first = None
-            folder = Path(first or trainer.default_root_dir)
-            self._watch.follow(folder, dict(pl_module.hparams), trainer, trainer.callback_metrics)
+        """Keep the figures of a `test` or `validate`, where no logger of ours does."""
+        if not trainer.is_global_zero:
+            return
+        if any(isinstance(logger, WatchkeeperLogger) for logger in trainer.loggers):
+            return
+        folder = _folder_of(trainer)
+        self._watch.follow(folder, dict(pl_module.hparams), trainer, trainer.callback_metrics)
 
     def _look(self, trainer: Trainer) -> None:
+        """Record new checkpoints, where no logger of ours does."""
         if self._alone and trainer.is_global_zero:
             self._watch.checkpoints(trainer, *trainer.checkpoint_callbacks)
 
@@ -425,3 +432,20 @@ class WatchkeeperCallback(Callback):
 def _stepped(trainer: Trainer) -> int:
     """The training step that is in work, from 0, as Lightning logs it."""
     return int(trainer.fit_loop.epoch_loop._batches_that_stepped)
+
+
+def _saves_in_background(trainer: Trainer | None) -> bool:
+    """Whether the trainer goes on while a checkpoint is written."""
+    if trainer is None:
+        return False
+    return isinstance(trainer.strategy.checkpoint_io, AsyncCheckpointIO)
+
+
+def _folder_of(trainer: Trainer) -> Path:
+    """Where a run of the callback's own lies: with the trainer's first logger, if that has a
+    folder.
+    """
+    first = None
+    if trainer.loggers:
+        first = trainer.loggers[0].log_dir
+    return Path(first or trainer.default_root_dir)

@@ -41,13 +41,13 @@ _folders: set[Path] = set()  # in which runs of our own were started
 def users_run() -> Run | None:
     """The run of the user's own that goes on here: the innermost that this thread or task is
     within, else the last one that was started. A thread that is in none takes the only one there
-    is.
+    is. None: there is none, or a thread cannot tell which of several is meant.
     """
-    runs = [
-        run
-        for run in open_runs.in_order()
-        if not any(other.own and other.run is run for other in list(_open))
-    ]
+    ours = [other.run for other in list(_open) if other.own]
+    runs: list[Run] = []
+    for run in open_runs.in_order():
+        if not any(run is one for one in ours):
+            runs.append(run)
     here = [run for run_id in entered() for run in runs if run.run_id == run_id]
     if here:
         return here[-1]
@@ -288,12 +288,13 @@ class Recording:
             self.end(error)
 
     def _is_short(self) -> bool:
-        """Whether fewer training steps were recorded than were planned."""
-        if self._run is not None:
-            status = self._run._display.status
-        else:
-            status = None
-        return status is not None and status.total is not None and (status.step or 0) < status.total
+        """Whether fewer training steps were recorded than were planned; not, where none were."""
+        if self._run is None:
+            return False
+        status = self._run._display.status
+        if status is None or status.total is None:
+            return False
+        return (status.step or 0) < status.total
 
 
 def _abandon_the_dead() -> None:
@@ -306,10 +307,12 @@ def _abandon_the_dead() -> None:
 
 def _place(folder: Path, pipeline: str, *, resumes: bool) -> Path:
     """The folder; another one below it where a run of ours was started in it before, by this
-    process.
+    process: `FOLDER/training-2`. A training that resumes shares its folder with the one before, if
+    that has ended.
     """
     taken = {other.run.folder for other in _open if other.run is not None}
-    if folder not in _folders or (resumes and folder not in taken):
+    is_free = folder not in _folders
+    if is_free or (resumes and folder not in taken):
         return folder
     number = 2
     while (place := folder / f"{pipeline}-{number}") in _folders:

@@ -71,6 +71,9 @@ class WatchkeeperLogger(MetricLoggerInterface):
 
     @fenced
     def _keep(self, config: DictConfig) -> None:
+        """Begin the run with the recipe's configuration, and see which checkpoints are there
+        already: those of an earlier training are not this one's.
+        """
         fields: Any = OmegaConf.to_container(config, resolve=True)
         if isinstance(fields.get("output_dir"), str):
             self._output = Path(fields["output_dir"])
@@ -82,6 +85,9 @@ class WatchkeeperLogger(MetricLoggerInterface):
             self._recording.planned(self._total or _planned(fields), log_every=self._every)
 
     def _row(self, metrics: Mapping[str, Any], step: int) -> None:
+        """Keep a row of a training step, and look for checkpoints where the output folder has
+        changed.
+        """
         run = self._recording.run or self._recording.begin(self._folder)
         if run is None:
             return
@@ -101,27 +107,32 @@ class WatchkeeperLogger(MetricLoggerInterface):
         run = self._recording.run
         if run is None:
             return
+        step = None
+        if self._every == 1:
+            step = self._step
         for path, written in sorted(self._checkpoints().items(), key=lambda item: item[1]):
             if self._earlier.get(path) != written:
                 self._earlier[path] = written
-                run.checkpoint(path, training_step=self._step if self._every == 1 else None)
+                run.checkpoint(path, training_step=step)
 
     def _checkpoints(self) -> dict[Path, float]:
         """The folders `epoch_N` with weights in them, each with the time of its newest file."""
         checkpoints: dict[Path, float] = {}
-        for folder in self._output.glob("epoch_*") if self._output is not None else ():
+        if self._output is None:
+            return checkpoints
+        for folder in self._output.glob("epoch_*"):
             with contextlib.suppress(OSError):
-                times = [
-                    path.stat().st_mtime
-                    for path in folder.iterdir()
-                    if path.suffix in {".safetensors", ".bin", ".pt"}
-                ]
+                times: list[float] = []
+                for path in folder.iterdir():
+                    if path.suffix in {".safetensors", ".bin", ".pt"}:
+                        times.append(path.stat().st_mtime)
                 if times:
                     checkpoints[folder] = max(times)
         return checkpoints
 
 
 def _planned(fields: Mapping[str, Any]) -> int | None:
+    """How many training steps a recipe plans; None: the configuration sets no limit to an epoch."""
     steps, epochs = fields.get("max_steps_per_epoch"), fields.get("epochs")
     if isinstance(steps, int) and isinstance(epochs, int):
         return steps * epochs

@@ -183,9 +183,14 @@ _FEWEST, _MOST = -(2**63), 2**64
 def as_number(value: object) -> Number | None:
     """The value as a metric: a number, non-finite ones by name; None: it is not a metric. Booleans
     are not.
+
+    `"NaN"`, as programs write it into JSON, becomes the name that a journal's line has for it. A
+    whole number that 64 bits cannot hold becomes a float, or infinity.
     """
     if isinstance(value, str):
-        return spell(NON_FINITE[value]) if value in NON_FINITE else None
+        if value not in NON_FINITE:
+            return None
+        return spell(NON_FINITE[value])
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     if isinstance(value, int) and _FEWEST <= value < _MOST:
@@ -291,7 +296,8 @@ def _end_of(tensors: Mapping[str, Any], size: int) -> int:
     for name, (begin, upto) in sorted(offsets.items(), key=itemgetter(1)):
         needs = _tensor_bytes(tensors[name]["dtype"], tensors[name]["shape"], size)
         is_of_shape = needs is None or upto - begin == needs
-        if begin != end or upto < begin or not is_of_shape:
+        follows = begin == end and upto >= begin
+        if not follows or not is_of_shape:
             raise FaultError(
                 f"has a safetensors header whose offsets and shapes disagree: {short(name)!r}"
             )
@@ -304,6 +310,9 @@ def _check_safetensors(path: Path, size: int) -> None:
 
 
 def _check_zip(path: Path) -> None:
+    """See that an archive is whole: its directory lies at the end of the file, and is what a copy
+    that was cut off lacks.
+    """
     try:
         with open_regular(path) as file, zipfile.ZipFile(file) as archive:
             members = archive.infolist()
@@ -319,9 +328,10 @@ def _starts_with(path: Path, magic: bytes) -> bool:
 
 
 def _check_zip_if_one(path: Path, size: int) -> None:
-    if _starts_with(
-        path, _ZIP_MAGIC
-    ):  # else PyTorch's older format, which only unpickling could judge
+    """The same where it is an archive at all; else it is PyTorch's older format, which only
+    unpickling could judge.
+    """
+    if _starts_with(path, _ZIP_MAGIC):
         _check_zip(path)
 
 
@@ -335,6 +345,7 @@ def _check_gguf(path: Path, size: int) -> None:
 
 
 def _check_pickle(path: Path, size: int) -> None:
+    """See that a pickle ends with its last instruction (STOP). It is not unpickled."""
     with open_regular(path) as file:
         if file.read(1) != b"\x80":
             return  # compressed, or another format under this name
@@ -344,6 +355,9 @@ def _check_pickle(path: Path, size: int) -> None:
 
 
 def _check_hdf5(path: Path, size: int) -> None:
+    """See that the signature of HDF5 is where the format allows it: at the begin, or behind a block
+    of the user's own of 512 bytes, 1,024, 2,048, and so on.
+    """
     place = 0
     with open_regular(path) as file:
         while place < min(size, _LAST_USER_BLOCK):
@@ -382,12 +396,18 @@ def _is_text(head: bytes) -> bool:
     try:
         head.decode()
     except UnicodeDecodeError as error:
-        return error.start > len(head) - 4 and len(head) == _HEAD_BYTES  # a character that is cut
+        # Only the last character may be broken: the head was cut in the middle of it.
+        is_at_end = error.start > len(head) - 4
+        return is_at_end and len(head) == _HEAD_BYTES
     return True
 
 
 def _begins_a_pickle(head: bytes) -> bool:
-    """Whether these bytes begin with instructions of a pickle, which are read and not followed."""
+    """Whether these bytes begin with instructions of a pickle, which are read and not followed.
+
+    A pickle of protocol 0 is text. Two instructions that make sense are more than chance: most
+    letters are none.
+    """
     import pickletools  # of the few files that begin like text
 
     try:
@@ -448,6 +468,9 @@ def check_index(path: Path) -> None:
 def _weight_map(path: Path) -> dict[str, str]:
     """An index's tensors, each with its shard.
 
+    `{"weight_map": {"lm_head.weight": "model-00002-of-00002.safetensors"}}`, as transformers and
+    torchtune write it.
+
     Raises:
         FaultError: it has none.
     """
@@ -461,6 +484,7 @@ def _weight_map(path: Path) -> dict[str, str]:
 
 
 def _check_shard_name(shard: str) -> None:
+    """See that a shard lies in the folder of its index: no other file is opened."""
     place = PurePosixPath(shard)
     if "\0" in shard or place.is_absolute() or ".." in place.parts:
         raise FaultError(f"names a shard outside its folder: {short(shard)!r}")
@@ -484,13 +508,21 @@ def _check_shard(folder: Path, shard: str, names: Sequence[str]) -> None:
 
 def _more(names: Sequence[str]) -> str:
     """How many names follow the first, in words; "": none."""
-    return f" and {len(names) - 1} more" if len(names) > 1 else ""
+    if len(names) < 2:
+        return ""
+    return f" and {len(names) - 1} more"
 
 
 # ── results
 
 
 def _read_json(path: Path) -> dict[str, Number]:
+    """The numbers at the top of a result in JSON.
+
+    Raises:
+        EmptyError: the object is empty.
+        FaultError: it is not JSON, or no object.
+    """
     value = read_json(path)
     if not isinstance(value, dict):
         raise FaultError(f"holds a JSON {type(value).__name__}, not an object")
@@ -500,6 +532,12 @@ def _read_json(path: Path) -> dict[str, Number]:
 
 
 def _read_csv(path: Path) -> dict[str, Number]:
+    """Nothing of a result in CSV is a metric by itself; it has to have a header and one row.
+
+    Raises:
+        EmptyError: it lacks one of them.
+        FaultError: it is not CSV.
+    """
     try:
         raw = open_regular(path)
         with TextIOWrapper(raw, encoding="utf-8-sig", errors="replace", newline="") as file:
@@ -516,6 +554,7 @@ def _read_csv(path: Path) -> dict[str, Number]:
 
 
 def _is_filled(row: Sequence[str]) -> bool:
+    """Whether a line has a cell that is not blank."""
     return any(cell.strip() for cell in row)
 
 

@@ -20,15 +20,16 @@ _NUMBER = lazy.pattern(r"(\d+)")
 
 
 def natural(name: str) -> tuple[list[int | str], str]:
-    """A sort key that puts `r8` before `r16`; names that differ stay apart."""
+    """A sort key that puts `r8` before `r16`; names that differ stay apart: `r8` and `r08`."""
     # split alternates text and digits, so that a position always compares like with like
-    return [
-        int(part) if index % 2 else part for index, part in enumerate(_NUMBER.split(name))
-    ], name
+    key: list[int | str] = []
+    for index, part in enumerate(_NUMBER.split(name)):
+        key.append(int(part) if index % 2 else part)
+    return key, name
 
 
 def unescaped(pattern: str) -> str:
-    """The pattern as a person would write the path."""
+    """The pattern as a person would write the path: `r[[]8]` is `r[8]`."""
     if "[" not in pattern:
         return pattern
     return _ESCAPED.sub(r"\1", pattern)
@@ -42,6 +43,8 @@ def is_path(pattern: str) -> bool:
 def matches(folder: Path, pattern: str) -> list[Path]:
     """What lies at the pattern's places, in natural order of the names. `*` matches no hidden file.
 
+    A relative pattern begins at `folder`. [] where nothing is there.
+
     Raises:
         OSError: a folder on the way could not be read; what does not exist is no error.
     """
@@ -50,13 +53,16 @@ def matches(folder: Path, pattern: str) -> list[Path]:
     places = [Path("/") if pattern.startswith("/") else folder]
     for is_literal, part in _steps(pattern):
         step = _literal if is_literal else _listed
-        places = [path for one in places for path in step(one, part)]
+        found: list[Path] = []
+        for place in places:
+            found += step(place, part)
+        places = found
     return places
 
 
 def _steps(pattern: str) -> list[tuple[bool, str]]:
     """The pattern's parts, each with whether it is a plain name; plain names in a row are one
-    part.
+    part. `a/b/*.pt` → `(True, "a/b")`, `(False, "*.pt")`.
     """
     steps: list[tuple[bool, str]] = []
     for part in pattern.split("/"):
@@ -72,6 +78,7 @@ def _steps(pattern: str) -> list[tuple[bool, str]]:
 
 
 def _literal(folder: Path, name: str) -> Iterator[Path]:
+    """The path itself, if something lies there."""
     path = folder / name
     try:
         path.stat()
@@ -81,14 +88,18 @@ def _literal(folder: Path, name: str) -> Iterator[Path]:
 
 
 def _listed(folder: Path, pattern: str) -> Iterator[Path]:
+    """What of a folder matches one part of a pattern. Files that are still being written, and
+    hidden ones where the pattern names none, do not.
+    """
     try:
         names = os.listdir(folder)
     except (FileNotFoundError, NotADirectoryError):
         return
+    takes_hidden = pattern.startswith(".")
     for name in sorted(fnmatch.filter(names, pattern), key=natural):
-        if not name.startswith(TEMPORARY_PREFIX) and (
-            not name.startswith(".") or pattern.startswith(".")
-        ):
+        if name.startswith(TEMPORARY_PREFIX):
+            continue
+        if takes_hidden or not name.startswith("."):
             yield folder / name
 
 

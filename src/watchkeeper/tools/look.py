@@ -98,6 +98,7 @@ def _look_at_output(folder: Path, promise: Promise) -> Finding:
 
 
 def _judge_output(folder: Path, promise: Promise, path: Path) -> Finding:
+    """What was found at one path that a run must leave; damaged where it cannot be read."""
     shown = script.shown(folder, path)
     try:
         return script.output(promise.subject, shown, script.place(folder, path).files)
@@ -106,13 +107,16 @@ def _judge_output(folder: Path, promise: Promise, path: Path) -> Finding:
 
 
 def looked_at(tool: str) -> str:
-    """What is looked at of what a tool's job promised, in words."""
-    return {"torchtune": torchtune.LOOKED_AT, "inspect-ai": inspect_ai.LOOKED_AT}.get(
-        tool, script.LOOKED_AT
-    )
+    """What is looked at of what a tool's job promised, in words: `shards, headers and sizes; …`."""
+    if tool == "torchtune":
+        return torchtune.LOOKED_AT
+    if tool == "inspect-ai":
+        return inspect_ai.LOOKED_AT
+    return script.LOOKED_AT
 
 
 def _unreadable(folder: Path, promise: Promise, path: Path, error: OSError) -> Finding:
+    """The finding on something that cannot be read, with the system's own reason."""
     shown = script.shown(folder, path)
     why = f"{shown} cannot be read: {error.strerror or error}"
     return Finding(subject=promise.subject, state="damaged", path=shown, why=why)
@@ -125,6 +129,7 @@ def _judge(
     outputs: Sequence[Path],
     memory: LookMemory | None,
 ) -> Finding:
+    """What was found at one of a promise's places, the logs of its training included."""
     shown = script.shown(folder, path)
     try:
         finding = _judge_files(folder, promise, path, shown, memory)
@@ -170,6 +175,9 @@ def _judge_training(
 def _judge_result(
     promise: Promise, path: Path, shown: str, files: Sequence[script.File], *, whole: bool
 ) -> Finding:
+    """The finding on a result: a log of inspect-ai, any other file, or (`whole`) a folder
+    of them.
+    """
     if whole:
         return script.result_folder(promise.subject, shown, files)
     if path.suffix != inspect_ai.SUFFIX:

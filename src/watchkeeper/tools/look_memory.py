@@ -56,7 +56,9 @@ class LookMemory:
         """
         name = _name_of(promise, path)
         known = self._before.get(name)
-        if known is None or known.formats != promise.formats or not _are_same(known.stamps):
+        if known is None or known.formats != promise.formats:
+            return None
+        if not _are_same(known.stamps):
             return None
         self._now[name] = known
         return known.finding
@@ -79,6 +81,7 @@ class LookMemory:
             _drawer.keep(self._folder, self._now)
 
     def _is_unchanged(self) -> bool:
+        """Whether all that is remembered is what was recalled: there is nothing new to write."""
         return all(self._before[name] is known for name, known in self._now.items())
 
 
@@ -100,6 +103,7 @@ def _are_same(stamps: Sequence[Stamp]) -> bool:
 
 
 def _is_same(stamp: Stamp) -> bool:
+    """Whether at a path lies what the stamp is of."""
     return Stamp.of(stamp.path, os.stat(stamp.path)) == stamp  # noqa: PTH116 - of 10,000 texts
 
 

@@ -88,13 +88,11 @@ class Promise(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def reached(self) -> bool:
         """Whether the training that should make it comes to its epoch, as far as its configuration
-        says.
+        says. True where it does not say.
         """
-        if self.training:
-            epochs = self.training.epochs
-        else:
-            epochs = None
-        return epochs is None or self.epoch is None or self.epoch < epochs
+        if self.training is None or self.training.epochs is None or self.epoch is None:
+            return True
+        return self.epoch < self.training.epochs
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,13 +128,16 @@ def cell_name(task: str, epoch: int | None) -> str:
 
 
 def placeholders(pattern: str) -> tuple[str, ...]:
-    """The names in braces, in order."""
+    """The names in braces, in order: `{folder}/epoch_{epoch}` has `folder` and `epoch`."""
     return tuple(_PLACEHOLDER.findall(pattern))
 
 
 def fill(pattern: str, values: Mapping[str, str]) -> str:
     """The pattern with each placeholder replaced by its value, escaped: a value matches itself and
     nothing else.
+
+    `{folder}/epoch_{epoch}` with a run `r[8]` becomes `r[[]8]/epoch_0`. Every placeholder has to
+    have a value (`pattern_fault`).
     """
     # split by its one group: text and names of placeholders alternate
     parts = _PLACEHOLDER.split(pattern)
@@ -145,6 +146,7 @@ def fill(pattern: str, values: Mapping[str, str]) -> str:
 
 
 def _escaped(value: str) -> str:
+    """The value as a pattern that matches it alone."""
     if _MAGIC.search(value):
         return escape(value)
     return value
@@ -191,14 +193,14 @@ def inspect_ai_patterns(epoch: int | None, *, shared: bool) -> tuple[str, ...]:
 
 def pattern_fault(pattern: str, known: tuple[str, ...], *, absolute: bool) -> str:
     """Why `pattern` cannot be a place of a promise ("" if it can). `absolute`: it may begin with
-    `/`.
+    `/`. `known` are the placeholders that have a value.
     """
     if not pattern.strip() or "\0" in pattern or "\n" in pattern:
         return "it is empty or holds a control character"
-    unknown = [name for name in placeholders(pattern) if name not in known]
-    if unknown:
-        usable = ", ".join(f"{{{name}}}" for name in known)
-        return f"it has no value for {{{unknown[0]}}}: use {usable}"
+    for name in placeholders(pattern):
+        if name not in known:
+            usable = ", ".join(f"{{{one}}}" for one in known)
+            return f"it has no value for {{{name}}}: use {usable}"
     if pattern.startswith(("~", "$")):
         return "'~' and '$VARIABLE' are not expanded: write the path in full"
     if pattern.startswith("/") and not absolute:

@@ -39,22 +39,29 @@ def read_answers(path: Path) -> Answers:
 
 
 def _object(path: Path, value: Any) -> dict[str, Any]:
+    """A log of inspect-ai as one object; FaultError: it is another JSON."""
     if isinstance(value, dict) and isinstance(value.get("samples"), list):
         return value
     raise FaultError("holds no samples: it is no log of inspect-ai")
 
 
 def _of_lines(path: Path) -> Answers:
-    samples = [
-        _sample(load_json(line), number)
-        for number, line in enumerate(read_whole(path, _MOST_BYTES).splitlines(), 1)
-        if line.strip()
-    ]
+    """The answers in lines of JSON, in the file's order. Empty lines count in the numbers that
+    errors name.
+
+        {"doc_id": 0, "filtered_resps": ["Paris"], "acc": 1.0, "metrics": ["acc"]}
+
+    is what lm-evaluation-harness writes with `--log_samples`.
+    """
+    samples: list[Sample] = []
+    for number, line in enumerate(read_whole(path, _MOST_BYTES).splitlines(), 1):
+        if line.strip():
+            samples.append(_sample(load_json(line), number))
     return Answers(task="", model="", samples=tuple(samples))
 
 
 def _sample(row: Any, number: int) -> Sample:
-    """The sample of a line.
+    """The sample of a line, `number` counted from 1.
 
     Raises:
         FaultError: it names no sample, or no answer.
@@ -67,15 +74,28 @@ def _sample(row: Any, number: int) -> Sample:
             f"names no sample or no answer in line {number}: an id is one of {', '.join(_ID)}, an "
             f"answer one of {', '.join(_ANSWER)}"
         )
-    named = row.get("metrics")
-    metrics = [one for one in named if isinstance(one, str)] if isinstance(named, list) else []
-    scores = {name: str(row[name]) for name in (*_SCORES, *metrics) if name in row}
+    scores: dict[str, str] = {}
+    for name in (*_SCORES, *_metric_names(row)):
+        if name in row:
+            scores[name] = str(row[name])
     return Sample(id=_text(id), epoch=1, answer=_text(answer), scores=scores)
+
+
+def _metric_names(row: Mapping[str, Any]) -> list[str]:
+    """The names of the metrics that a line lists, as lm-evaluation-harness does; [] for none."""
+    named = row.get("metrics")
+    if not isinstance(named, list):
+        return []
+    return [one for one in named if isinstance(one, str)]
 
 
 def _first(row: Mapping[str, Any], names: tuple[str, ...]) -> Any:
     """The value of the first of these names that the row has; None: it has none of them."""
-    return next((row[name] for name in names if row.get(name) is not None), None)
+    for name in names:
+        value = row.get(name)
+        if value is not None:
+            return value
+    return None
 
 
 def _text(value: Any) -> str:

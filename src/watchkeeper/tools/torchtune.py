@@ -104,9 +104,13 @@ def complete(
     """The finding on a whole checkpoint of this epoch at `path`, with what torchtune's own files
     say of it. `outputs` are what its jobs printed and how that is shown, the newest first; what
     cannot be read of them says nothing.
+
+    Epochs count from 0. The finding stays good, gets a caution, or becomes damaged: a shard is
+    missing, or the loss was not finite when the epoch was saved.
     """
     names = [evidence.source.rpartition("/")[2] for evidence in finding.evidence]
-    if fault := _lacking(names):
+    fault = _lacking(names)
+    if fault:
         return _damaged(finding, f"{finding.path} {fault}")
     logs = _read([*_logs(path, finding.path)[:_MOST_LOGS], *outputs[:_MOST_LOGS]])
     judged = of_epoch(logs, epoch, training)
@@ -235,6 +239,7 @@ def _is_finite(loss: str) -> bool:
 
 
 def _evidence(log: TrainingLog, what: str) -> Evidence:
+    """That this was seen in a log, which had this size and time when it was read."""
     return Evidence(source=log.source, what=what, size_bytes=log.size_bytes, modified=log.modified)
 
 
@@ -279,11 +284,15 @@ def _lacking(names: Sequence[str]) -> str:
 
 
 def _double_lora(shown: str, path: Path, names: Sequence[str]) -> str:
-    merged = any(
-        not PurePosixPath(name).name.startswith("adapter")
-        for name in names
-        if not name.endswith(".json")
-    )
+    """That a library may apply an adapter twice, where merged weights lie beside it; "": it cannot.
+
+    `names` are those of the files in the checkpoint.
+    """
+    merged = False
+    for name in names:
+        is_json = name.endswith(".json")
+        if not is_json and not PurePosixPath(name).name.startswith("adapter"):
+            merged = True
     if not merged or not (path / "adapter_config.json").exists():
         return ""
     return (
@@ -294,4 +303,5 @@ def _double_lora(shown: str, path: Path, names: Sequence[str]) -> str:
 
 
 def _damaged(finding: Finding, why: str) -> Finding:
+    """The finding as one of something damaged. Its fingerprint would be that of a good one."""
     return msgspec.structs.replace(finding, state="damaged", why=why, fingerprint="")

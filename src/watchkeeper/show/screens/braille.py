@@ -30,7 +30,7 @@ class Scale(msgspec.Struct, frozen=True):
         return self.least > 0 and self.most / self.least >= _LOG_FROM
 
     def share(self, value: float) -> float:
-        """How far below the top a value lies, from 0 to 1."""
+        """How far below the top a value lies, from 0 to 1; the middle where all are the same."""
         if self.most <= self.least:
             return 0.5
         if self.is_log:
@@ -59,7 +59,11 @@ class Scale(msgspec.Struct, frozen=True):
         return labels
 
     def _round_values(self) -> Iterator[float]:
-        """Round values within the scale, the greatest first."""
+        """Round values within the scale, the greatest first; of a linear scale its quarters.
+
+        Of a logarithmic one they are 7, 5, 3, 2, 1.5 and 1 of each power of ten. Those that would
+        lie too near to one another are left out by `labels`.
+        """
         if not self.is_log:
             for part in range(1, 4):
                 yield self.most - (self.most / 4 - self.least / 4) * part
@@ -76,9 +80,10 @@ class Scale(msgspec.Struct, frozen=True):
 
 
 def _label(value: float) -> str:
-    """With two digits."""
+    """With two digits; from 100 to 99,999 as a whole number."""
     text = f"{value:.2g}"
-    if "e" in text and abs(value) < 1e5 and abs(value) >= 1:
+    is_short = 1 <= abs(value) < 1e5
+    if "e" in text and is_short:
         return f"{value:.0f}"
     return text
 
@@ -93,7 +98,9 @@ class Canvas:
         self._kinds: list[list[str]] = [[""] * columns for _ in range(rows)]
 
     def dot(self, x: int, y: int, kind: str = "") -> None:
-        """Set one dot; what lies outside is left out. `kind` colours its character."""
+        """Set the dot in column `x` and row `y` of dots, from the top left; what lies outside is
+        left out. `kind` colours its character, as a whole.
+        """
         column, right = divmod(x, DOTS_WIDE)
         row, below = divmod(y, DOTS_HIGH)
         if 0 <= column < self.columns and 0 <= row < self.rows:
@@ -109,16 +116,20 @@ class Canvas:
             before = point
 
     def _join(self, begin: tuple[int, int], end: tuple[int, int], kind: str) -> None:
-        """A straight line from one dot to another."""
+        """A straight line from one dot to another: a dot for each column or row, whichever are
+        more.
+        """
         (x, y), (to_x, to_y) = begin, end
         steps = max(abs(to_x - x), abs(to_y - y), 1)
         for step in range(steps + 1):
-            self.dot(
-                x + round((to_x - x) * step / steps), y + round((to_y - y) * step / steps), kind
-            )
+            across = round((to_x - x) * step / steps)
+            down = round((to_y - y) * step / steps)
+            self.dot(x + across, y + down, kind)
 
     def pieces(self, row: int) -> list[tuple[str, str]]:
-        """A row as texts of one kind each, with their kinds."""
+        """A row as texts of one kind each, with their kinds. Blanks belong to the piece before, so
+        that colours change as rarely as possible.
+        """
         pieces: list[tuple[str, str]] = []
         for bits, kind in zip(self._cells[row], self._kinds[row], strict=True):
             character = chr(_BLANK + bits) if bits else " "

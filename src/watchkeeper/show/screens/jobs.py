@@ -23,7 +23,13 @@ _DROP_SETTING, _DROP_METRIC, _DROP_JOB, _DROP_ATTEMPT, _DROP_TOOK = 60, 50, 40, 
 
 
 def job_lines(experiment: Experiment, screen: Screen) -> list[str]:
-    """A line for each job, and below an array for its tasks; of too many the most urgent."""
+    """A line for each job, and below an array for its tasks; of too many the most urgent.
+
+        run       lr    loss    state        took    job
+        r8        1e-4  0.4682  ✓ COMPLETED  6 min  1234
+
+    Columns have room by what they say: the duration is the last to be dropped.
+    """
     rows = _most_urgent(experiment.rows)
     tasks = _tasks(experiment)
     shown: list[WorkRow] = []
@@ -72,7 +78,7 @@ def urgency(row: WorkRow) -> int:
 
 
 def _most_urgent(rows: Sequence[WorkRow]) -> list[WorkRow]:
-    """As many rows as are shown, in their order."""
+    """As many rows as are shown, in their own order. What failed is the most urgent."""
     kept = {row.key for row in sorted(rows, key=urgency)[:MOST]}
     return [row for row in rows if row.key in kept]
 

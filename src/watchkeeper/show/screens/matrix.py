@@ -59,6 +59,12 @@ class _Cells(msgspec.Struct, frozen=True, kw_only=True):
 def matrix_lines(experiment: Experiment, screen: Screen, metric: str = "") -> list[str]:
     """The matrix of one metric ("": the first). Tasks that have no room come in a further table
     below; none where the experiment evaluates nothing.
+
+        accuracy  lr    training  clean           noisy
+        epoch                     0       1       0       1
+        r8        1e-4  ✓ 6 min   0.9156  0.9378  0.8711  ✗
+
+    Settings are dropped from the right until all tasks have room.
     """
     if not experiment.tasks or not experiment.runs:
         return []
@@ -100,12 +106,16 @@ def _shown_runs(experiment: Experiment) -> list[RunRow]:
 
 
 def _cells(experiment: Experiment, metric: str) -> _Cells:
-    """The rows by their place, and their figures of a metric, all with one number of decimals."""
+    """The rows by their place, and their figures of a metric, all with one number of decimals.
+
+    A training has the task "" and no epoch.
+    """
     having = [row for row in experiment.rows if row.task and metric in row.metrics]
     texts = figures([row.metrics[metric] for row in having])
+    keys = [row.key for row in having]
     return _Cells(
         rows={(row.run, row.task, row.epoch): row for row in experiment.rows},
-        figures={row.key: text for row, text in zip(having, texts, strict=True)},
+        figures=dict(zip(keys, texts, strict=True)),
         wide=max(map(len, texts), default=1),
     )
 
@@ -120,7 +130,10 @@ def _leading_columns(
     screen: Screen,
     metric: str,
 ) -> list[Column]:
-    """Names, the settings that vary, and the training."""
+    """Names, the settings that vary, and the training.
+
+    A narrow screen has room for one setting. Of several, the last one is dropped first.
+    """
     most, training_wide = 1, 9
     if screen.is_wide:
         most, training_wide = _MOST_SETTINGS, 22
@@ -188,7 +201,10 @@ def _short_cause(row: WorkRow) -> str:
     if row.standing != "failed":
         return ""
     text = f"{row.cause} {row.why}"
-    return next((word for mark, word in _SHORT_CAUSES.items() if mark in text), "")
+    for mark, word in _SHORT_CAUSES.items():
+        if mark in text:
+            return word
+    return ""
 
 
 def _glyph(row: WorkRow, screen: Screen) -> str:
@@ -232,7 +248,7 @@ def _figures(run: RunRow, task: TaskColumn, cells: _Cells, screen: Screen) -> It
 
 
 def _joined(texts: Iterable[str], wide: int) -> str:
-    """The texts side by side, each so wide."""
+    """The texts side by side, each `wide` columns wide."""
     padded = [text.ljust(wide) for text in texts]
     return _GAP.join(padded).rstrip()
 

@@ -41,7 +41,7 @@ def kind_of(need: Need) -> str:
 
 
 def wrapped(text: str, screen: Screen) -> list[str]:
-    """The text on as many lines as it takes, up to a few."""
+    """The text on as many lines as it takes, up to three; six on a narrow screen."""
     return screen.wrap(text, screen.room, _most_lines(screen))
 
 
@@ -92,7 +92,12 @@ class _Widths(msgspec.Struct, frozen=True):
 
 
 def overview_needs(overview: Overview, screen: Screen, now: datetime) -> list[str]:
-    """A line for each need: what, why, where and when; two where there is little room."""
+    """A line for each need: what, why, where and when; two where there is little room.
+
+        ✗ 3 evaluations failed   CUDA out of memory at step 40/120   night   05:53 to 06:05
+
+    Of more than 20 the worst are shown, and the last line says how many are left.
+    """
     shown = overview.needs[:MOST]
     if not shown:
         return []
@@ -158,7 +163,7 @@ def _on_two_lines(lines: Sequence[_Line], screen: Screen) -> Iterator[str]:
 
 
 def _causes(need: Need, overview: Overview, running: Mapping[str, RunningRow]) -> list[str]:
-    """Ways to say why, the longest first."""
+    """Ways to say why, the longest first. `running` are what runs in the same place, by key."""
     if need.kind == "unwatched":
         return list(_unwatched(need, overview))
     if need.kind == "late":
@@ -197,26 +202,30 @@ def _blocks(need: Need) -> str:
 
 
 def _new_words(reason: str, cause: str) -> str:
-    """The reason, where it says more than the cause; else ""."""
+    """The reason, where it says more than the cause; else "".
+
+    One often holds the other: the cause is the line, and the reason quotes it.
+    """
     if reason in cause or (cause and cause in reason):
         return ""
     return reason
 
 
 def _unwatched(need: Need, overview: Overview) -> Iterator[str]:
-    """What runs and waits unwatched, with the command that helps; and shorter."""
+    """What runs and waits unwatched, with the command that helps; and shorter.
+
+    `2 jobs go on, 5 are not submitted: wk run night`.
+    """
     counts: Mapping[str, int] = {}
     for place in overview.places:
         if place.name == need.experiment:
             counts = place.counts
     running = counts.get("running", 0)
     waiting = counts.get("waiting", 0)
-    verbs = {True: ("goes", "is"), False: ("go", "are")}
-    goes, _ = verbs[running == 1]
-    _, are = verbs[waiting == 1]
-    command = _command(need)
+    goes = "goes" if running == 1 else "go"
+    are = "is" if waiting == 1 else "are"
     left = f"{waiting} {are} not submitted"
-    yield f"{words.counted(running, 'job')} {goes} on, {left}: {command}"
+    yield f"{words.counted(running, 'job')} {goes} on, {left}: {_command(need)}"
     yield f"{running} run, {left}"
 
 
@@ -364,7 +373,11 @@ def _too_late(need: Need, about: _About) -> tuple[str, str]:
 
 
 def _one_alone(need: Need, about: _About) -> tuple[str, str]:
-    """Of one job: where it stopped and why; what it blocks, and why it is not tried again."""
+    """Of one job: where it stopped and why; what it blocks, and why it is not tried again.
+
+    `r32 failed at step 40/120: CUDA out of memory (…); blocks 4 evaluations` and `not tried again
+    by itself: …`. The state of its job may be a better verb than `failed`.
+    """
     (key,) = need.keys[:1]
     row = about.rows.get(key)
     reason, step, advice = _parts(need)

@@ -53,7 +53,7 @@ class _Axis(msgspec.Struct, frozen=True):
         return self._place(x, self.columns * DOTS_WIDE)
 
     def _place(self, x: float, places: int) -> int:
-        """The number of a place, from 0, of so many."""
+        """The number of a place, from 0, of `places`; 0 where all steps are the same."""
         if self.most <= self.least:
             return 0
         return int((x - self.least) / (self.most - self.least) * (places - 1))
@@ -62,7 +62,13 @@ class _Axis(msgspec.Struct, frozen=True):
 def opened_lines(
     run: Run, series: Series | None, screen: Screen, now: datetime, height: int | None = None
 ) -> list[str]:
-    """The run, in at most `height` lines (None: as many as it takes). `series` None: it is read."""
+    """The run, in at most `height` lines (None: as many as it takes). `series` None: it is read.
+
+        sft_r16   running   attempt 2 of 2                 06:05:11
+        step 18,350/24,000  ████████···  49 min left, 1.92/s
+
+    and below that the chart, the figures, and why it failed.
+    """
     lines = [_heading(run, screen, now), *wrapped(_progress(run, screen), screen), ""]
     chart = _chart(run, series, screen, _rows(height))
     if chart:
@@ -101,13 +107,14 @@ def _heading(run: Run, screen: Screen, now: datetime) -> str:
 
 
 def _progress(run: Run, screen: Screen) -> str:
-    """`step 18,350/24,000  ████···  49 min left, 1.92/s`."""
+    """`step 18,350/24,000  ████···  49 min left, 1.92/s`; of a run without a step, how it is."""
     progress = run.progress
     bar, left = "", ""
     if progress.step is None:
         return run.health_why or run.state
     if progress.total:
-        bar = screen.bar(progress.step / progress.total, min(35, max(8, screen.room // 2 - 5)))
+        bar_width = min(35, max(8, screen.room // 2 - 5))
+        bar = screen.bar(progress.step / progress.total, bar_width)
     if progress.eta_s is not None:
         left = f"{words.span(progress.eta_s)} left"
     if progress.fits is False:
@@ -120,7 +127,10 @@ def _progress(run: Run, screen: Screen) -> str:
 
 
 def _chart(run: Run, series: Series | None, screen: Screen, rows: int) -> list[str]:
-    """The training loss as a line, the validation loss as points, an axis of steps, and marks."""
+    """The training loss as a line, the validation loss as points, an axis of steps, and marks.
+
+    It is `rows` characters high; [] where there is no finite value to draw.
+    """
     if series is None:
         return ["reading …" if screen.is_utf8 else "reading ..."]
     lines = [line for line in series.lines if not line.superseded]
@@ -149,7 +159,9 @@ def _finite(lines: Sequence[Line]) -> list[float]:
 
 def _axis(run: Run, lines: Sequence[Line], left: int, screen: Screen) -> _Axis:
     """From the first step to the last one there is, or is to be."""
-    steps = [x for line in lines for x in line.x if x is not None]
+    steps: list[Real] = []
+    for line in lines:
+        steps += [x for x in line.x if x is not None]
     most = max(steps)
     if run.standing == "running" and run.progress.total:
         most = max(most, run.progress.total)
@@ -160,15 +172,14 @@ def _axis(run: Run, lines: Sequence[Line], left: int, screen: Screen) -> _Axis:
 def _drawn(run: Run, lines: Sequence[Line], scale: Scale, axis: _Axis) -> Canvas:
     """All lines on one canvas: the validation last, above the others."""
     canvas = Canvas(axis.columns, scale.rows)
-    roles = {metric.name: metric.role for metric in run.metrics}
-    by_role = sorted(lines, key=lambda line: roles.get(line.metric) == "val loss")
-    for line in by_role:
+    validations = {metric.name for metric in run.metrics if metric.role == "val loss"}
+    for line in sorted(lines, key=lambda line: line.metric in validations):
         points = list(_points(line, scale, axis))
-        if roles.get(line.metric) == "val loss":
-            for point in filter(None, points):
-                canvas.dot(*point, "warning")
-        else:
+        if line.metric not in validations:
             canvas.line(points, "running")
+            continue
+        for point in filter(None, points):
+            canvas.dot(*point, "warning")
     return canvas
 
 
@@ -208,7 +219,10 @@ def _ticks(axis: _Axis) -> str:
 
 
 def _round_steps(axis: _Axis) -> Iterator[float]:
-    """Round steps at equal distances, `_MOST_TICKS` at most."""
+    """Round steps at equal distances, `_MOST_TICKS` at most, the last step left out.
+
+    The distance is 1, 2, 4 or 5 times a power of ten: the least of which few enough fit.
+    """
     span = axis.most - axis.least
     most = max(1, min(_MOST_TICKS, axis.columns // 12))
     if span <= 0:
@@ -222,7 +236,10 @@ def _round_steps(axis: _Axis) -> Iterator[float]:
 
 
 def _mark_lines(marks: Sequence[Mark], axis: _Axis, screen: Screen) -> list[str]:
-    """What happened, each at its step, on the first line that has room; the rest is left out."""
+    """What happened, each at its step, on the first line that has room; the rest is left out.
+
+    `! stalled 28 min` below the column of the step at which it stalled.
+    """
     lines = [""] * _MOST_MARK_LINES
     known = [(mark.step, mark) for mark in marks if mark.step is not None]
     for step, mark in sorted(known, key=lambda pair: pair[0]):
@@ -265,7 +282,9 @@ def _facts(run: Run) -> Iterator[str]:
 
 
 def _losses(metrics: Sequence[MetricRow]) -> Iterator[str]:
-    """`train 0.468`, `val 0.597 at 18,000`, `gap +0.164`."""
+    """`train 0.468`, `val 0.597 at 18,000`, `gap +0.164`. The step of a validation is said where it
+    is not the newest.
+    """
     newest = max([metric.last_step or 0 for metric in metrics], default=0)
     for metric in metrics:
         if metric.role not in _ROLES or not isinstance(metric.last, int | float):
@@ -293,7 +312,7 @@ def _figure(value: Real) -> str:
 
 
 def _best(run: Run) -> str:
-    """`best val 0.558 at 15,500`."""
+    """`best val 0.558 at 15,500`; "" where no metric of the run has a better end."""
     if run.best is None:
         return ""
     roles = {metric.name: metric.role for metric in run.metrics}
@@ -302,11 +321,17 @@ def _best(run: Run) -> str:
 
 
 def _checkpoints(run: Run) -> str:
-    """`checkpoints 9, newest step 18,000, whole`."""
+    """`checkpoints 9, newest step 18,000, whole`; "" for none. Whether the newest is whole is left
+    out where nobody looked.
+    """
     if not run.checkpoints:
         return ""
     newest = max(run.checkpoints, key=lambda one: one.step or 0)
-    whole = {True: "whole", False: newest.missing or "not whole", None: ""}[newest.is_whole]
+    whole = ""
+    if newest.is_whole:
+        whole = "whole"
+    elif newest.is_whole is False:
+        whole = newest.missing or "not whole"
     step = ""
     if newest.step is not None:
         step = f"newest step {newest.step:,}"

@@ -25,7 +25,10 @@ _DROP_BAR, _DROP_NOTE, _DROP_TAGS, _DROP_BEST, _DROP_LAST = 50, 40, 30, 20, 10
 
 
 def overview_lines(overview: Overview, screen: Screen, now: datetime) -> list[str]:
-    """The counts, the needs, and the table of places, with an empty line between them."""
+    """The counts, the needs, and the table of places, with an empty line between them.
+
+    `now` says how old things are, and in which zone times are shown.
+    """
     lines = wrapped(heading(overview), screen)
     needs = overview_needs(overview, screen, now)
     if needs:
@@ -155,7 +158,9 @@ def _is_endless(place: PlaceRow) -> bool:
 
 def _has_steps(place: PlaceRow) -> bool:
     """Whether it is a single run of which it is known how far it is."""
-    return place.kind == "run" and bool(place.total_steps) and place.step is not None
+    if place.kind != "run" or place.step is None:
+        return False
+    return bool(place.total_steps)
 
 
 def _fraction(place: PlaceRow) -> float:

@@ -15,7 +15,7 @@ _MOST_MINUTES = 180
 
 
 def span(seconds: float) -> str:
-    """`11 s`, `49 min`, `16:04 h`, `3 d 4 h`."""
+    """A duration in two units at most: `11 s`, `49 min`, `16:04 h`, `3 d 4 h`."""
     if round(seconds) < 60:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
@@ -79,7 +79,9 @@ def clock(time: datetime, now: datetime) -> str:
 
 
 def rate(per_s: float | None) -> str:
-    """`0.14/s`, `1,200/s`, `4.20/min`, `9.00/h`; "" for None."""
+    """Training steps a second, a minute or an hour, the first of which there is a tenth: `0.14/s`,
+    `1,200/s`, `4.20/min`, `9.00/h`; "" for None.
+    """
     if per_s is None:
         return ""
     for unit, seconds in (("s", 1), ("min", 60)):
@@ -126,7 +128,8 @@ def counts_line(counts: Mapping[str, int]) -> str:
 
 def unsettled(counts: Mapping[str, int]) -> dict[str, int]:
     """What is not settled, the worst first."""
-    return {state: counts[state] for state in worst_first(counts) if state not in SETTLED}
+    ordered = worst_first(counts)
+    return {state: count for state, count in ordered.items() if state not in SETTLED}
 
 
 def worst(counts: Mapping[str, int]) -> str:
@@ -142,12 +145,15 @@ def counted(count: int, noun: str) -> str:
 
 
 def joined(mark: str, *parts: str) -> str:
-    """The parts that there are, with a mark between them."""
+    """The parts that there are, with a mark between them: `joined(", ", "a", "", "b")` → `a, b`."""
     return mark.join(filter(None, parts))
 
 
 def more(count: int, what: str = "") -> list[str]:
-    """The line that says that there is more than is shown; none where there is not."""
+    """The line that says that there is more than is shown; none where there is not.
+
+    `what` begins with a blank: `and 7 more runs: add --json --limit 0`.
+    """
     if count <= 0:
         return []
     return [f"and {count:,} more{what}: add --json --limit 0"]
@@ -162,11 +168,17 @@ def short_command(command: str) -> str:
 
 
 def short_names(names: Sequence[str]) -> str:
-    """The names, what all end with said once: `r4, r8, r16_lr2e-4`."""
+    """The names, what all end with said once: `r4, r8, r16_lr2e-4`.
+
+    The common end begins at each name's first underscore. Names without one are shown whole.
+    """
     if len(names) < 2:
         return ", ".join(names)
-    ends = [name[name.index("_") :] if "_" in name[1:] else "" for name in names]
-    if len(set(ends)) > 1 or not ends[0]:
+    ends: set[str] = set()
+    for name in names:
+        ends.add(name[name.index("_") :] if "_" in name[1:] else "")
+    if len(ends) > 1 or ends == {""}:
         return ", ".join(names)
-    beginnings = [name.removesuffix(ends[0]) for name in names[:-1]]
+    (end,) = ends
+    beginnings = [name.removesuffix(end) for name in names[:-1]]
     return ", ".join([*beginnings, names[-1]])
