@@ -297,19 +297,20 @@ def _read(place: Path | None) -> EvalLog | None:
 def _outcome(error: BaseException | None, logs: list[EvalLog]) -> BaseException | None:
     """What ended the run: None where every task succeeded. What was cancelled, or cut short, is an
     interrupt.
+
+    `error` is what Inspect raised, None for nothing; `logs` are those of the last tries.
     """
     for log in logs:
         if log.status == "error":
-            return error or RuntimeError(
-                f"{log.eval.task}: {log.error.message if log.error is not None else 'error'}"
-            )
-    if error is not None and isinstance(error, Exception):
+            why = "error" if log.error is None else log.error.message
+            return error or RuntimeError(f"{log.eval.task}: {why}")
+    if isinstance(error, Exception):
         return error
     if error is not None or any(log.status != "success" for log in logs):
         return KeyboardInterrupt()
-    if logs:
-        return None
-    return RuntimeError("no task came to its end")
+    if not logs:
+        return RuntimeError("no task came to its end")
+    return None
 
 
 if wanted():

@@ -298,9 +298,13 @@ class Recording:
 
 
 def _abandon_the_dead() -> None:
-    """End what is known to be no longer worked on, and forget what has ended."""
+    """End what is known to be no longer worked on, and forget what has ended. Where nobody can say
+    whether it is worked on, it stays.
+    """
     for other in list(_begun):
-        if other.run is not None and other._is_running is not None and not other._is_running():
+        if other.run is None or other._is_running is None:
+            continue
+        if not other._is_running():
             other.abandon(None)
     _begun[:] = [other for other in _begun if other.run is not None]
 

@@ -191,10 +191,15 @@ class WatchkeeperCallback(TrainerCallback):
 
     @fenced
     def _end(self, state: TrainerState) -> None:
-        gone = [recording for ref, recording in self._trainings if ref() is None]
-        recording = self._of(state) or (
-            gone[-1] if gone else None
-        )  # a loop that hands over another state each time
+        """End what the training of this state records into.
+
+        A loop that hands over another state each time leaves none of its own: then it is the newest
+        of those whose state is gone.
+        """
+        recording = self._of(state)
+        if recording is None:
+            gone = [other for ref, other in self._trainings if ref() is None]
+            recording = gone[-1] if gone else None
         if recording is not None:
             recording.end()
 

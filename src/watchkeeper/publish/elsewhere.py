@@ -82,8 +82,12 @@ def checkpoints_of(call: Call) -> list[Path]:
             words += _continued(call.workdir, command)
     if is_evaluation:
         words += _with_configs(call.workdir, call.args)
-    roots = (_root_of(call.workdir, word) for word in words)
-    return list(dict.fromkeys(root for root in roots if root is not None))
+    roots: dict[Path, None] = {}
+    for word in words:
+        root = _root_of(call.workdir, word)
+        if root is not None:
+            roots[root] = None
+    return list(roots)
 
 
 def says_evaluation(name: str) -> bool:

@@ -223,7 +223,9 @@ _BITS = {
 
 
 def _is_shape(shape: object) -> TypeGuard[list[int]]:
-    """Whether this is a list of sizes, each of them a count that 64 bits can hold."""
+    """Whether this is a list of sizes, each of them a count that 64 bits can hold. At most 64 of
+    them: no library has tensors of more dimensions.
+    """
     if not isinstance(shape, list) or len(shape) > _MOST_DIMENSIONS:
         return False
     return all(isinstance(size, int) and 0 <= size < 2**63 for size in shape)

@@ -70,7 +70,11 @@ def _recall(folder: Path, promise: Promise, memory: LookMemory | None) -> Findin
 
 
 def _look_at_output(folder: Path, promise: Promise) -> Finding:
-    """Look at the files that a run must leave: there is one at least, and each holds something."""
+    """Look at the files that a run must leave: there is one at least, and each holds something.
+
+    The worst finding counts. Several good files are one finding, with the size of all of them and
+    without figures: whose would they be?
+    """
     (pattern,) = promise.patterns
     try:
         places = globs.matches(folder, pattern)
@@ -84,9 +88,11 @@ def _look_at_output(folder: Path, promise: Promise) -> Finding:
     worst = min(findings, key=lambda finding: _RANK[finding.state])
     if worst.state != "good":
         return worst
-    size_bytes = sum(one.size_bytes or 0 for finding in findings for one in finding.evidence)
     if len(findings) == 1:
         return findings[0]
+    size_bytes = 0
+    for finding in findings:
+        size_bytes += sum(one.size_bytes or 0 for one in finding.evidence)
     return msgspec.structs.replace(
         findings[0],
         path=shown,
@@ -163,7 +169,10 @@ def _judge_files(
 def _judge_training(
     folder: Path, promise: Promise, path: Path, finding: Finding, outputs: Sequence[Path]
 ) -> Finding:
-    """The finding on a folder of good weights, with what torchtune's own logs add to it."""
+    """The finding on a folder of good weights, with what torchtune's own logs add to it.
+
+    Any other finding stays as it is: only torchtune's checkpoints have a training and an epoch.
+    """
     if promise.training is None or promise.epoch is None or finding.state != "good":
         return finding
     if promise.kind != "checkpoint" or not path.is_dir():

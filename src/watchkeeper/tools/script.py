@@ -239,9 +239,11 @@ def _is_adapter(file: File) -> bool:
 def _verdict(weights: Sequence[File], faults: Sequence[tuple[File, Verdict, str]]) -> Verdict:
     """The verdict on faulty files: "empty" where each file of weights is, else "damaged"."""
     empty = [file for file, state, _ in faults if state == "empty"]
-    if weights and all(file in empty for file in weights):
-        return "empty"
-    return "damaged"
+    if not weights:
+        return "damaged"
+    if any(file not in empty for file in weights):
+        return "damaged"
+    return "empty"
 
 
 def _why(faults: Sequence[tuple[File, Verdict, str]]) -> str:
@@ -352,16 +354,22 @@ def fingerprint_of(fingerprints: Sequence[str]) -> str:
 
 
 def result_folder(subject: str, shown: str, files: Sequence[File]) -> Finding:
-    """A folder: at least one of its files holds something."""
+    """A folder: at least one of its files holds something.
+
+    `shown` is its path as messages have it. All files count for the fingerprint, empty ones too.
+    """
     full = [file for file in files if file.size_bytes > 0]
     if not full:
-        why = f"{shown} holds " + ("only empty files" if files else "no file")
-        return Finding(subject=subject, state="empty", path=shown, why=why)
-    why = f"{_counted(full, 'file')}, {sum(file.size_bytes for file in full):,} bytes"
-    evidence = tuple(file.evidence("result") for file in full)
-    print_ = fingerprint([(file.name, file.path) for file in files])
+        what = "only empty files" if files else "no file"
+        return Finding(subject=subject, state="empty", path=shown, why=f"{shown} holds {what}")
+    size_bytes = sum(file.size_bytes for file in full)
     return Finding(
-        subject=subject, state="good", path=shown, why=why, evidence=evidence, fingerprint=print_
+        subject=subject,
+        state="good",
+        path=shown,
+        why=f"{_counted(full, 'file')}, {size_bytes:,} bytes",
+        evidence=tuple(file.evidence("result") for file in full),
+        fingerprint=fingerprint([(file.name, file.path) for file in files]),
     )
 
 

@@ -218,6 +218,8 @@ def _judge_saving(logs: Sequence[TrainingLog], epoch: int, *, is_last: bool) -> 
 def _steps(logs: Sequence[TrainingLog], training: Training) -> int | None:
     """The steps of one epoch: by its progress bars, or as many as are allowed where a log shows
     that all were made; None: unknown.
+
+    Only every `log_every`th step is logged: the last row may be that many before the end.
     """
     for log in logs:
         if log.steps:
@@ -225,8 +227,9 @@ def _steps(logs: Sequence[TrainingLog], training: Training) -> int | None:
     if not training.steps or not training.epochs:
         return None
     most = training.steps * training.epochs
+    least = most - max(1, training.log_every)
     for log in logs:
-        if log.losses and most - max(1, training.log_every) < log.losses[-1][0] <= most:
+        if log.losses and least < log.losses[-1][0] <= most:
             return training.steps
     return None
 

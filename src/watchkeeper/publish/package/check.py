@@ -105,18 +105,21 @@ def _check(status: Status, name: str, message: str, where: str = "", hint: str =
 
 
 def _missing(root: Path, listed: Listed) -> Iterator[Check]:
-    """What every package holds and this one lacks, or holds blank."""
-    before = len(layout.REQUIRED)
-    there = [path for path in layout.REQUIRED if path in listed.sizes]
+    """What every package holds and this one lacks, or holds blank. One check that passes where all
+    of it is there, blank or not.
+    """
+    lacking = 0
     for path in layout.REQUIRED:
         if path not in listed.sizes:
+            lacking += 1
             yield _check("fail", "package-missing", "it is not in the package", path, STAGE)
         elif not listed.sizes[path]:
             yield _check("fail", "package-blank", "it is empty", path, STAGE)
         elif path in _TEXTS and _is_blank(root / path):
             yield _check("fail", "package-blank", "it is blank", path, STAGE)
-    if len(there) == before:
-        yield _check("pass", "package-missing", f"the {before} documents of a package are there")
+    if not lacking:
+        count = len(layout.REQUIRED)
+        yield _check("pass", "package-missing", f"the {count} documents of a package are there")
 
 
 def _is_blank(place: Path) -> bool:
@@ -132,17 +135,22 @@ def _is_blank(place: Path) -> bool:
 
 
 def _places(listed: Listed) -> Iterator[Check]:
-    """Whether weights are there, and nothing of the trainer's lies among them."""
+    """Whether weights are there, and nothing of the trainer's lies among them.
+
+    Weights lie in `checkpoints/STEP/params` or `…/adapter`, and what a trainer keeps in
+    `…/trainer`, where somebody asked for it.
+    """
     weights = [path for path in listed.files if names.is_weights(path)]
-    if not any(_kind_of(path) in (layout.PARAMS, layout.ADAPTER) for path in weights):
+    kinds = {path: _kind_of(path) for path in listed.files}
+    if not any(kinds[path] in (layout.PARAMS, layout.ADAPTER) for path in weights):
         message = "no weights lie in checkpoints/STEP/params"
         yield _check("fail", "package-weights", message, layout.CHECKPOINTS, STAGE)
     for path in weights:
-        if not _kind_of(path):
+        if not kinds[path]:
             message = "weights lie outside of checkpoints/STEP"
             yield _check("fail", "package-place", message, path, STAGE)
-    for path in listed.files:
-        if _kind_of(path) != layout.TRAINER and layout.is_of_trainer(path):
+    for path, kind in kinds.items():
+        if kind != layout.TRAINER and layout.is_of_trainer(path):
             message = "it is the trainer's own state, which nobody asked for"
             yield _check("fail", "package-trainer", message, path, f"{STAGE} leaves it out")
 

@@ -145,7 +145,10 @@ def leaves(document: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator
 
 
 def get(document: Mapping[str, Any], path: str) -> Any:
-    """The value at a path: a leaf, or a mapping of fields; None where there is none."""
+    """The value at a path: a leaf, or a mapping of fields; None where there is none.
+
+    None is also the value of a field that holds null: such a field says nothing.
+    """
     value: Any = document
     for key in keys_of(path):
         if not isinstance(value, Mapping) or key not in value:
@@ -173,7 +176,10 @@ def put(document: Document, path: str, value: Any) -> None:
 
 
 def source_of(document: Mapping[str, Any], path: str) -> Source:
-    """The mark of a field; `declared` for one that has a value and no mark, `absent` for none."""
+    """The mark of a field; `declared` for one that has a value and no mark, `absent` for none.
+
+    So a field that a person added by hand counts as that person's word.
+    """
     if get(document, path) is None:
         return "absent"
     return _mark(document, path) or "declared"
@@ -258,10 +264,15 @@ def _kept_words(
 
 
 def outdone(path: str, facts: Mapping[str, Fact]) -> bool:
-    """Whether a field is one of `COUNTED`, or lies in one, that the facts have observed."""
+    """Whether a field is one of `COUNTED`, or lies in one, that the facts have observed.
+
+    Nobody can declare that a model has another number of parameters than its files hold.
+    """
     for counted in COUNTED:
         is_within = path == counted or path.startswith(f"{counted}.")
-        if is_within and counted in facts and facts[counted].source == "observed":
+        if not is_within or counted not in facts:
+            continue
+        if facts[counted].source == "observed":
             return True
     return False
 
@@ -303,7 +314,7 @@ def _above(path: str) -> list[str]:
 
 
 def _in_order(old: Mapping[str, Any], facts: Mapping[str, Fact]) -> list[str]:
-    """The paths as the old passport has them, then those that are new."""
+    """The paths as the old passport has them, then those that are new, each once."""
     before = [path for path, _ in leaves(old) if path in facts]
     return list(dict.fromkeys([*before, *facts]))
 
@@ -330,7 +341,11 @@ def _joined(old: Any, new: Any) -> Any:
 
 
 def _identity(entry: Any) -> tuple[str, str] | None:
-    """What an entry of a list is called, with the key that says so; None where nothing does."""
+    """What an entry of a list is called, with the key that says so; None where nothing does.
+
+    `{"path": "a.bin", "sha256": …}` → `("path", "a.bin")`. The first of path, key, id, repo and
+    name that is a text counts.
+    """
     if not isinstance(entry, dict):
         return None
     for key in _IDENTITIES:

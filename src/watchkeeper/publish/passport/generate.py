@@ -202,10 +202,13 @@ def _kept_run(old: Document, facts: Facts) -> Facts:
 def _of_same_weights(old: Document, facts: Facts, fields: tuple[str, ...]) -> Facts:
     """The fields of the passport that is there which begin like this, if its weights are still
     those: what a run or a forward pass said stays where none is named this time.
+
+    {} where the weights are others, or the passport lists none.
     """
     weights = "weight_integrity.weight_files"
-    before = {_hashed(entry) for entry in get(old, weights) or []}
-    if before != {_hashed(entry) for entry in facts[weights].value}:
+    before = set(map(_hashed, get(old, weights) or []))
+    now = set(map(_hashed, facts[weights].value))
+    if before != now:
         return {}
     return {path: fact for path, fact in facts_of(old).items() if path.startswith(fields)}
 
@@ -277,7 +280,8 @@ def _with_head(document: Document, now: datetime) -> Document:
     """The passport with its head, its sections in the schema's order, and then all others."""
     document |= {"schema_version": SCHEMA, "generated_by": GENERATED_BY, "generated_at": utc(now)}
     known = {name: document[name] for name in SECTIONS if name in document}
-    return known | {name: value for name, value in document.items() if name not in known}
+    # A name that is there already keeps its place.
+    return known | document
 
 
 def _without_moment(document: Document) -> Document:

@@ -110,9 +110,12 @@ def _known(folder: Path, key: str, events: Events, heads: list[Head]) -> KnownRu
 
 
 def _names(keys: Iterable[str]) -> str:
+    """The first eight keys for a hint, and how many more there are."""
     names = list(keys)
-    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
-    return ", ".join(names[:8]) + more
+    shown = ", ".join(names[:8])
+    if len(names) <= 8:
+        return shown
+    return f"{shown} and {len(names) - 8} more"
 
 
 def _of_recording(root: Path, folder: Path, events: Events, source: Source = "inferred") -> Facts:
@@ -141,6 +144,12 @@ def _of_recording(root: Path, folder: Path, events: Events, source: Source = "in
 
 
 def _of_experiment(root: Path, folder: Path, key: str, known: KnownRun) -> Facts:
+    """What the journal of an experiment says of a checkpoint: by the attempt that made it, and by
+    the recorded run and the configuration of that.
+
+    Raises:
+        UsageError: none of the run's attempts came to a good end.
+    """
     attempt, source = _maker(root, folder, known.attempts, key)
     assert attempt.intended is not None
     link = read_link(layout.attempt_folder(folder, key, attempt.number))
@@ -208,10 +217,18 @@ def _kept(folder: Path, attempt: Attempt) -> list[Path]:
 
 
 def _is_among(root: Path, places: Iterable[Path]) -> bool:
-    """Whether the checkpoint's folder is one of these places, or holds one that is a file."""
+    """Whether the checkpoint's folder is one of these places, or holds one that is a file.
+
+    Links are followed: a run may have saved below a link to its scratch space.
+    """
     real = root.resolve()
-    resolved = [place.resolve() for place in places]
-    return any(place == real or (place.parent == real and place.is_file()) for place in resolved)
+    for place in places:
+        resolved = place.resolve()
+        if resolved == real:
+            return True
+        if resolved.parent == real and resolved.is_file():
+            return True
+    return False
 
 
 def _of_link(root: Path, folder: Path | None, source: Source) -> Facts:
@@ -243,6 +260,9 @@ def _config_snapshot(folder: Path, attempt: Attempt) -> dict[str, Any]:
 
 
 def _snapshot(folder: Path, attempt: Attempt) -> tuple[bytes | None, str]:
+    """The configuration of an attempt, and its name; (None, …) where it is not there, and
+    (None, "") where its script names none or several.
+    """
     learned = attempt.judged.learned if attempt.judged else None
     if learned is not None and learned.config:
         return read_if_any(folder / learned.config), learned.config
@@ -254,6 +274,10 @@ def _snapshot(folder: Path, attempt: Attempt) -> tuple[bytes | None, str]:
 
 
 def _of_snapshot(folder: Path, attempt: Attempt) -> Facts:
+    """What the attempt's configuration says of the data; {} where it has none in YAML.
+
+    A dataset that is a file beside the script is pinned by its hash, if it has not changed since.
+    """
     data, name = _snapshot(folder, attempt)
     if data is None or not name.endswith((".yaml", ".yml")):
         return {}
@@ -293,6 +317,9 @@ def _of_config(config: Mapping[str, Any]) -> Facts:
 def _of_environment(folder: Path, sha256: str, source: Source) -> Facts:
     """What was installed where the run was submitted from, in which its job need not have run, or
     where it recorded itself.
+
+    The Python of the PATH counts if it has a library that trains; else the submitter's own. {}
+    where the list was not kept, or is damaged.
     """
     data = read_kept(folder / layout.OBJECTS, sha256)
     try:
@@ -302,11 +329,14 @@ def _of_environment(folder: Path, sha256: str, source: Source) -> Facts:
     python = environment.on_path
     if python is None or python.packages.keys().isdisjoint(LIBRARIES):
         python = environment.submitter
-    cuda = [python.packages[name] for name in _CUDA if name in python.packages]
     fields: dict[str, Any] = {
         "model_identity.python_version": python.version or None,
-        "model_identity.cuda_version": next(iter(cuda), None),
+        "model_identity.cuda_version": None,
     }
+    for name in _CUDA:
+        if name in python.packages:
+            fields["model_identity.cuda_version"] = python.packages[name]
+            break
     for library in LIBRARIES:
         if library in python.packages:
             fields[f"model_identity.library_versions.{library}"] = python.packages[library]

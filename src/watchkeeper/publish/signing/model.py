@@ -200,6 +200,9 @@ class _Hashed:
     """Hashes that are known, in the place of a hashing configuration of model_signing."""
 
     def __init__(self, root: Path, records: Sequence[FileRecord] | None) -> None:
+        """The files in `root` that a signature covers. `records` are their hashes; None: the files
+        are hashed now. A link among them is noted: model_signing refuses one.
+        """
         self._name = root.resolve().name
         listed, _ = list_files(root)
         if records is None:

@@ -110,7 +110,10 @@ def series_of(run: RunRows, chart: Chart) -> Series:
 def _draw(
     execution: RowedExecution, metric: str, files: Sequence[FileTracks], chart: Chart
 ) -> _Drawn:
-    """A metric of one execution, which these files have, within the range of the chart."""
+    """A metric of one execution, which these files have, within the range of the chart.
+
+    Unless the smoothing is asked for, it follows from how many values there are.
+    """
     smoothing = chart.smoothing
     if smoothing is None:
         smoothing = default_smoothing(sum(file.tracks[metric].rows for file in files))
@@ -161,7 +164,10 @@ def _merged(parts: Sequence[Values]) -> Values:
 
 
 def _grid(drawn: Sequence[_Drawn], chart: Chart) -> Grid:
-    """The same columns for all lines: over what was asked for, else over all that there is."""
+    """The same columns for all lines: over what was asked for, else over all that there is.
+
+    Where there is nothing, the columns lie at 0.
+    """
     places: list[float] = []
     for one in drawn:
         for points in (one.part.kept, one.part.superseded):
@@ -173,7 +179,9 @@ def _grid(drawn: Sequence[_Drawn], chart: Chart) -> Grid:
 
 
 def _lines(drawn: _Drawn, grid: Grid, chart: Chart) -> list[Line]:
-    """The line that counts, and what later attempts superseded of it."""
+    """The line that counts, and what later attempts superseded of it; either only where it has a
+    value. Over time, a line breaks where its run paused.
+    """
     limit = None
     if chart.axis == "time":
         limit = pause_limit(drawn.part.pauses)
@@ -237,7 +245,10 @@ def _plain(x: float | None) -> float | int | None:
 
 
 def loss_names(metrics: Sequence[str]) -> tuple[str, str]:
-    """The names of the training loss and of the validation loss among these; "" for none."""
+    """The names of the training loss and of the validation loss among these; "" for none.
+
+    Of several spellings the one that comes first in runfolder/losses.py counts.
+    """
     train = next((name for name in TRAIN_LOSS if name in metrics), "")
     val = next((name for name in VAL_LOSS if name in metrics), "")
     return train, val

@@ -36,11 +36,14 @@ def counts_of(states: Iterable[str]) -> dict[str, int]:
 def worst_first(counts: Mapping[str, int]) -> dict[str, int]:
     """The counts in the order of their gravity; a state that is not known comes last.
 
-    States that nothing is in are left out.
+    `{"done": 18, "failed": 7, "running": 0}` → `{"failed": 7, "done": 18}`: states that nothing is
+    in are left out.
     """
-    known = [state for state in ORDER if counts.get(state)]
-    others = sorted(state for state in counts if state not in ORDER and counts[state])
-    return {state: counts[state] for state in (*known, *others)}
+    ordered: dict[str, int] = {}
+    for state in (*ORDER, *sorted(counts)):
+        if counts.get(state):
+            ordered[state] = counts[state]
+    return ordered
 
 
 def settled(counts: Mapping[str, int]) -> int:

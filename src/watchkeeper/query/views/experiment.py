@@ -143,7 +143,10 @@ def page_of(site: Site) -> Experiment:
 
 
 def page_of_chosen(site: Site, keys: Collection[str]) -> Experiment:
-    """The page of a part of its work, by key: counts, needs and tables are those of this part."""
+    """The page of a part of its work, by key: counts, needs and tables are those of this part.
+
+    Keys that the experiment does not have are passed over.
+    """
     rows = [row for row in site.looked.rows if row.key in keys]
     page = page_of(site.of_rows(rows))
     runs = {row.run for row in rows}

@@ -169,8 +169,14 @@ def _add_recorded(parts: _Part, runs: Sequence[Run]) -> None:
 
 
 def _add_damage(parts: _Part, problems: Sequence[Problem]) -> None:
-    """One need for all files that could not be read and lie in no experiment."""
-    named = {key for need in parts.needs if need.kind == "damaged" for key in need.keys}
+    """One need for all files that could not be read and lie in no experiment.
+
+    Those of an experiment are in a need of its own already, whose keys are the files.
+    """
+    named: set[str] = set()
+    for need in parts.needs:
+        if need.kind == "damaged":
+            named.update(need.keys)
     others = [problem for problem in problems if problem.where not in named]
     if others:
         parts.needs.append(damage(others))

@@ -93,7 +93,9 @@ class Mask:
         return self._value(value)
 
     def _value(self, value: Any) -> Any:
-        """Any value of a page, masked by its kind."""
+        """Any value of a page, masked by its kind: texts, structs, lists, dicts and what is in
+        them. Numbers and times are as they are.
+        """
         if isinstance(value, dict):
             return {self.text(str(key)): self._value(inner) for key, inner in value.items()}
         for kind, mask in self._by_kind:

@@ -230,18 +230,22 @@ def _unwatched(need: Need, overview: Overview) -> Iterator[str]:
 
 
 def _late(need: Need, running: Mapping[str, RunningRow], limit: str = "limit") -> list[str]:
-    """By how much they come after their limits; in short, by how much the first of them does."""
+    """By how much they come after their limits; in short, by how much the first of them does.
+
+    `r8 ends 6:14 h after its limit, r16 ends 4 min after its limit`, and `r8: 6:14 h past its
+    limit`. What the watcher said, where no end is known. `limit` is the word for it.
+    """
     why, _, remark = need.why.partition("; ")
-    ways, late = [], []
+    late: list[tuple[str, str]] = []
     for row in _rows_of(need, running):
         eta_s, limit_s = row.progress.eta_s, row.progress.limit_s
         if eta_s is not None and limit_s is not None:
             late.append((row.key, words.span(eta_s - limit_s)))
-    if late:
-        ends = [f"{key} ends {span} after its {limit}" for key, span in late]
-        ways.append(words.joined("; ", ", ".join(ends), remark))
-        ways.append("{}: {} past its limit".format(*late[0]))
-    return ways or [words.joined(": ", need.subject, why) or need.line]
+    if not late:
+        return [words.joined(": ", need.subject, why) or need.line]
+    ends = [f"{key} ends {span} after its {limit}" for key, span in late]
+    first, first_span = late[0]
+    return [words.joined("; ", ", ".join(ends), remark), f"{first}: {first_span} past its limit"]
 
 
 def _rows_of(need: Need, running: Mapping[str, RunningRow]) -> list[RunningRow]:

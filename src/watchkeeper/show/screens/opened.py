@@ -6,7 +6,6 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from itertools import chain
 
 import msgspec
 
@@ -152,9 +151,13 @@ def _chart(run: Run, series: Series | None, screen: Screen, rows: int) -> list[s
 
 
 def _finite(lines: Sequence[Line]) -> list[float]:
-    """The values that are drawn."""
-    values = chain.from_iterable(line.smooth for line in lines)
-    return [value for value in values if value is not None and math.isfinite(value)]
+    """The values that are drawn: of all lines, without gaps, NaN and infinity."""
+    values: list[float] = []
+    for line in lines:
+        for value in line.smooth:
+            if value is not None and math.isfinite(value):
+                values.append(value)
+    return values
 
 
 def _axis(run: Run, lines: Sequence[Line], left: int, screen: Screen) -> _Axis:
@@ -184,7 +187,7 @@ def _drawn(run: Run, lines: Sequence[Line], scale: Scale, axis: _Axis) -> Canvas
 
 
 def _points(line: Line, scale: Scale, axis: _Axis) -> Iterator[tuple[int, int] | None]:
-    """Where the values of a line stand; None where it breaks."""
+    """Where the values of a line stand, as columns and rows of dots; None where it breaks."""
     for x, value in zip(line.x, line.smooth, strict=True):
         if x is None or value is None or not math.isfinite(value):
             yield None
@@ -193,7 +196,7 @@ def _points(line: Line, scale: Scale, axis: _Axis) -> Iterator[tuple[int, int] |
 
 
 def _row_text(canvas: Canvas, row: int, screen: Screen) -> str:
-    """A row of the chart; in ASCII a star where there is a dot."""
+    """A row of the chart, coloured; in ASCII a star where there is a dot."""
     texts = []
     for text, kind in canvas.pieces(row):
         if not screen.is_utf8:
@@ -283,19 +286,20 @@ def _facts(run: Run) -> Iterator[str]:
 
 def _losses(metrics: Sequence[MetricRow]) -> Iterator[str]:
     """`train 0.468`, `val 0.597 at 18,000`, `gap +0.164`. The step of a validation is said where it
-    is not the newest.
+    is not the newest. A loss that is not finite is left out.
     """
     newest = max([metric.last_step or 0 for metric in metrics], default=0)
     for metric in metrics:
-        if metric.role not in _ROLES or not isinstance(metric.last, int | float):
+        name = _ROLES.get(metric.role)
+        if name is None or not isinstance(metric.last, int | float):
             continue
         figure = _figure(metric.last)
         if metric.role == "gap" and metric.last > 0:
             figure = f"+{figure}"
-        text = f"{_ROLES[metric.role]} {figure}"
+        place = ""
         if metric.role == "val loss" and metric.last_step != newest:
-            text = f"{text}{_at(metric.last_step)}"
-        yield text
+            place = _at(metric.last_step)
+        yield f"{name} {figure}{place}"
 
 
 def _at(step: Real | None) -> str:

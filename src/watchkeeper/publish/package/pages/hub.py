@@ -86,11 +86,18 @@ def require_hub() -> None:
 
 
 def metadata(model: Model, declared: Declared, results: Sequence[Result]) -> str:
-    """The metadata of the card, in YAML: what is known or declared, and nothing else."""
+    """The metadata of the card, in YAML: what is known or declared, and nothing else.
+
+    `results` are its evaluations. The Hub takes them only of a known kind of model, which here is
+    one of language; they stand under the model's name. Source: the Hub's "Model Cards" page.
+    """
     from huggingface_hub import ModelCardData
 
-    pipeline = "text-generation" if model.class_name.endswith(_CAUSAL) else None
-    entries = [*_entries(results, declared, pipeline)] if pipeline else []
+    pipeline = None
+    entries: list[Any] = []
+    if model.class_name.endswith(_CAUSAL):
+        pipeline = "text-generation"
+        entries = [*_entries(results, declared, pipeline)]
     data = ModelCardData(
         base_model=declared.base_model or model.base_model or None,
         datasets=list(dict.fromkeys((*declared.datasets, *model.datasets))) or None,

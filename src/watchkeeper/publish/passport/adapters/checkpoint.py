@@ -28,6 +28,8 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
     def read_json(self, path: str) -> dict[str, Any]:
         """The object in a JSON file of the checkpoint; {}: there is none, or it cannot be read,
         which is a check's to say.
+
+        Files of more than 64 MiB, and paths that leave the checkpoint, are not read.
         """
         if path not in self.sizes:
             return {}
@@ -39,16 +41,22 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
     def sha256(self, path: str) -> str:
         """The hash of a small file; "": it is larger than 64 MiB, or cannot be read."""
         try:
-            return hashlib.sha256(
-                read_whole(inside(self.root, path), MOST_CONFIG_BYTES)
-            ).hexdigest()
+            data = read_whole(inside(self.root, path), MOST_CONFIG_BYTES)
         except (UnsafePathError, OSError):
             return ""
+        return hashlib.sha256(data).hexdigest()
 
 
 def facts_from(source: Source, fields: Mapping[str, Any]) -> Facts:
-    """Facts of one source, path → value; without those whose value is None."""
-    return {path: Fact(value, source) for path, value in fields.items() if value is not None}
+    """Facts of one source, path → value; without those whose value is None.
+
+    None is what an adapter has for a field of which its files say nothing.
+    """
+    facts: Facts = {}
+    for path, value in fields.items():
+        if value is not None:
+            facts[path] = Fact(value, source)
+    return facts
 
 
 def below(prefix: str, members: Mapping[str, Any]) -> dict[str, Any]:

@@ -27,7 +27,10 @@ def _is_statistics(path: PurePosixPath) -> bool:
 
 
 def facts(checkpoint: Checkpoint) -> Facts:
-    """The files with their hashes; one alone is also taken for that of the state."""
+    """The files with their hashes; one alone is also taken for that of the state.
+
+    Of several, nobody can say from outside which one belongs to what.
+    """
     files = [{"path": path, "sha256": checkpoint.sha256(path)} for path in paths(checkpoint)]
     if not files:
         return {}

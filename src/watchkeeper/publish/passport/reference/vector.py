@@ -105,15 +105,22 @@ def differ(old: Any, new: Any, tolerance: dict[str, float], at: str = "") -> Ite
     `at` is where both lie in the output, "" for the whole: `logits[3] is 0.52, not 0.41`.
     """
     if isinstance(old, list) and isinstance(new, list):
-        if len(old) != len(new):
-            yield f"{at or 'it'} has {len(new)} entries, not {len(old)}"
-        for number, (one, other) in enumerate(zip(old, new, strict=False)):
-            yield from differ(one, other, tolerance, f"{at}[{number}]")
+        yield from _lists_differ(old, new, tolerance, at)
     elif isinstance(old, dict) and isinstance(new, dict):
         for key in dict.fromkeys([*old, *new]):
             yield from differ(old.get(key), new.get(key), tolerance, f"{at}.{key}".lstrip("."))
     elif not is_close(old, new, tolerance):
         yield f"{at or 'it'} is {_short(new)}, not {_short(old)}"
+
+
+def _lists_differ(
+    old: list[Any], new: list[Any], tolerance: dict[str, float], at: str
+) -> Iterator[str]:
+    """The same of two lists: their lengths, and the entries that both have."""
+    if len(old) != len(new):
+        yield f"{at or 'it'} has {len(new)} entries, not {len(old)}"
+    for number, (one, other) in enumerate(zip(old, new, strict=False)):
+        yield from differ(one, other, tolerance, f"{at}[{number}]")
 
 
 def is_close(old: Any, new: Any, tolerance: dict[str, float]) -> bool:

@@ -40,19 +40,24 @@ def _check(status: Status, name: str, where: str, message: str, hint: str = "") 
 def _paths(examined: Examined) -> Iterator[Check]:
     """Paths that lead out of the checkpoint. None of them is ever opened. The paths of the origin
     are of the run's own folder, and are not looked for here.
+
+    An absolute path in the origin is no danger, but says something of the machine.
     """
     for place, key, value in walk(examined.document):
         if not isinstance(value, str) or not value or not _is_path(key):
             continue
         fault = fault_of(value)
-        if fault and place.startswith("provenance."):
-            message = f"the path {short(value)!r} {fault}: it tells of the machine"
-            yield _check("soft_signal", "path-outside", place, message)
-        elif fault:
-            yield _check("fail", "unsafe-path", place, f"the path {short(value)!r} {fault}")
+        if not fault:
+            continue
+        said = f"the path {short(value)!r} {fault}"
+        if place.startswith("provenance."):
+            yield _check("soft_signal", "path-outside", place, f"{said}: it tells of the machine")
+        else:
+            yield _check("fail", "unsafe-path", place, said)
 
 
 def _is_path(key: str) -> bool:
+    """Whether the name of a field says that it holds a path: `path`, `run_log_path`."""
     return key == "path" or key.endswith("_path")
 
 

@@ -135,6 +135,9 @@ def _member(path: Path) -> bytes:
 def _row(file: io.BytesIO) -> list[Reading]:
     """The pickles that follow one another, up to the first that is damaged: behind the last lie the
     tensors' own bytes.
+
+    PyTorch before 1.6 wrote a magic number, a version, facts about the machine, the values, and the
+    keys of their storages: five pickles.
     """
     readings: list[Reading] = []
     while len(readings) < _MOST_PICKLES:
@@ -177,6 +180,9 @@ def _tensors(value: Any) -> Iterator[Tensor]:
 def _calls(value: Any) -> Iterator[tuple[str, Call]]:
     """The calls below a value that rebuild a tensor, by their keys. What is reached twice is walked
     once: a few bytes of a pickle can refer to themselves without end.
+
+    `{"model": {"lm_head.weight": CALL}}` gives `model.lm_head.weight`. What lies deeper than 64
+    values is not looked at.
     """
     walked: set[int] = set()
     rest: list[tuple[str, Any, int]] = [("", value, 0)]
@@ -184,11 +190,13 @@ def _calls(value: Any) -> Iterator[tuple[str, Call]]:
         name, one, depth = rest.pop()
         if isinstance(one, Call) and _tensor(name, one) is not None:
             yield name, _inner(one)
-        elif depth < _MOST_DEPTH and id(one) not in walked:
-            walked.add(id(one))
-            prefix = f"{name}." if name else ""
-            members = [(f"{prefix}{key}", inner, depth + 1) for key, inner in _members(one)]
-            rest += members[::-1]  # the last of `rest` is walked next: the first member first
+            continue
+        if depth >= _MOST_DEPTH or id(one) in walked:
+            continue
+        walked.add(id(one))
+        prefix = f"{name}." if name else ""
+        members = [(f"{prefix}{key}", inner, depth + 1) for key, inner in _members(one)]
+        rest += members[::-1]  # the last of `rest` is walked next: the first member first
 
 
 def _members(value: Any) -> list[tuple[Any, Any]]:
@@ -234,7 +242,9 @@ def _inner(call: Call) -> Call:
 
 
 def _called(call: Call) -> str:
-    """The name of the function that is called; "": it has none, or no plain arguments."""
+    """The name of the function that is called, without its module; "": it has none, or no plain
+    arguments.
+    """
     if isinstance(call.function, Name) and isinstance(call.arguments, tuple):
         return call.function.name
     return ""

@@ -281,7 +281,7 @@ def _is_own_name(value: str, name: str) -> bool:
     """Whether the value is so much of a name that it is to be hidden elsewhere, too.
 
     Accounts and users are, with a digit or hyphen in them (`proj1234`); a partition called `gpu`
-    or `long_7` is an ordinary word in most logs.
+    or `long_7` is an ordinary word in most logs. `name` is that of the option or field.
     """
     if "account" not in name and name not in ("A", "u", "user"):
         return False

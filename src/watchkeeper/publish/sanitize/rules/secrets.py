@@ -205,6 +205,8 @@ def _is_secret(name: str, value: str) -> bool:
 def _is_prose(text: str, match: re.Match[str]) -> bool:
     """Whether what looks like an assignment is a sentence (`the secret: anyone who has it`), or a
     verdict (`pass: 5 files are there`).
+
+    More words have to follow on the line, and the first be an ordinary one in small letters.
     """
     further = _FURTHER_WORD.match(text, match.end()) is not None
     if match["name"].lower() == "pass":

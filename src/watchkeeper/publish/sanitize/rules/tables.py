@@ -36,6 +36,7 @@ _EMPTY = re.compile(r"(?:n/?a|none|-+|–|—|pending|unknown|null|\?|)", re.IGN
 _MACHINE_HEADER = re.compile(
     r"(?m)^[ \t]*(?=[^\n]{0,200}\b(?:JOBID|JobID|JobIDRaw|NODELIST|NodeList)\b)[^\n|]{5,400}$"
 )
+_SLURM_HEADINGS = ("JOBID", "JobID", "NODELIST", "NodeList")
 _REASON = "a column of a table with this heading"
 _MOST_CELLS = 100_000
 
@@ -44,7 +45,7 @@ def find(text: str, known: Known) -> Iterator[Span]:
     """The cells of such columns, in tables of Markdown and of Slurm. `known` is not read."""
     if "|" in text:
         yield from _in_markdown(text)
-    if "JOBID" in text or "JobID" in text or "NODELIST" in text or "NodeList" in text:
+    if any(word in text for word in _SLURM_HEADINGS):
         yield from _of_slurm(text)
 
 

@@ -109,12 +109,11 @@ def _spellings(kind: Kind, text: str) -> Iterator[Value]:
     is none: the word stands in every log.
     """
     if kind == "host":
+        # Commas within brackets part numbers: `node[01,04]` is one name.
         for name in re.split(r"[,\s]+(?![^\[]*\])", text):
             yield from _of_host(name)
     elif kind == "job":
-        for number in (text, re.split(r"[_.\[]", text)[0]):
-            if len(number) >= _SHORTEST_NUMBER:
-                yield Value(kind, number)
+        yield from _of_job(text)
     elif kind == "path":
         if _is_odd_path(text):
             yield Value(kind, text.rstrip("/"))
@@ -123,6 +122,13 @@ def _spellings(kind: Kind, text: str) -> Iterator[Value]:
             yield Value(kind, text)
     elif len(text) > 1 and text not in _WORDS:
         yield Value(kind, text)
+
+
+def _of_job(text: str) -> Iterator[Value]:
+    """A job id as it is, and without what names a task or a step of it (`123456_7`, `123456.0`)."""
+    for number in (text, re.split(r"[_.\[]", text)[0]):
+        if len(number) >= _SHORTEST_NUMBER:
+            yield Value("job", number)
 
 
 def _is_odd_path(text: str) -> bool:
@@ -167,6 +173,8 @@ def _stem(name: str, short: str) -> str:
 def _span_at(text: str, start: int, value: Value) -> Span | None:
     """The value at `start`, with what belongs to it behind it: the domain of a host, the rest of a
     path. None: it is not there, or it is part of a longer word.
+
+    Of `gpu07.hpc.uni-x.de` the whole is hidden, and the name it is known by is `gpu07`.
     """
     if start < 0 or not text.startswith(value.text, start):
         return None

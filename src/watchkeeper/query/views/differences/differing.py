@@ -41,8 +41,10 @@ class _Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def contrast(sides: Sequence[Side], base: Side) -> Contrast:
-    """Compare the runs by everything that was recorded of them. What is not known of one run is no
-    difference from the others, and is not the same either.
+    """Compare the runs by everything that was recorded of them: settings, code, data, environment,
+    machine. `base` is one of `sides`.
+
+    What is not known of one run is no difference from the others, and is not the same either.
     """
     at = [side.name for side in sides].index(base.name)
     reader = Environments()
@@ -131,7 +133,9 @@ _KINDS = {
 
 
 def _of_facts(facts: Sequence[Facts], at: int) -> Iterator[_Row]:
-    """A row for each fact that was recorded of a run at all."""
+    """A row for each fact that was recorded of a run at all. `at` is the place of the base, against
+    which packages are counted.
+    """
     base = facts[at]
     for key, kind in _KINDS.items():
         values = []
@@ -140,7 +144,7 @@ def _of_facts(facts: Sequence[Facts], at: int) -> Iterator[_Row]:
             words, more = fact.against(base, key)
             values.append(words)
             details.append(more)
-        if any(value != NOT_KNOWN for value in values):
+        if set(values) != {NOT_KNOWN}:
             yield _Row(key=key, kind=kind, values=values, details=details)
 
 

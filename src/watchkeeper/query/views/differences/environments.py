@@ -44,9 +44,10 @@ def python_of(environment: Environment) -> Python:
     """The Python that a script finds: the first one of the PATH, if its packages were seen, else
     the submitter's own.
     """
-    if environment.on_path is not None and environment.on_path.packages:
-        return environment.on_path
-    return environment.submitter
+    found = environment.on_path
+    if found is None or not found.packages:
+        return environment.submitter
+    return found
 
 
 def counted(packages: Mapping[str, str]) -> str:
@@ -62,12 +63,15 @@ def change_of(old: Mapping[str, str], new: Mapping[str, str]) -> Change:
     The details name each one: `torch 2.4.0 → 2.5.1`, `+ accelerate 1.0`, `− apex 0.1`. Of more than
     200 the first are named, and the last line says how many are left.
     """
-    added = [f"+ {name} {new[name]}" for name in new if name not in old]
-    removed = [f"− {name} {old[name]}" for name in old if name not in new]
+    added: list[str] = []
     changed: list[str] = []
     for name, version in new.items():
-        if name in old and old[name] != version:
-            changed.append(f"{name} {old[name]} → {version}")
+        before = old.get(name)
+        if before is None:
+            added.append(f"+ {name} {version}")
+        elif before != version:
+            changed.append(f"{name} {before} → {version}")
+    removed = [f"− {name} {old[name]}" for name in old if name not in new]
     counts = ((added, "more"), (removed, "fewer"), (changed, "changed"))
     words = [f"{len(lines)} {what}" for lines, what in counts if lines]
     if not words:

@@ -78,10 +78,10 @@ def diffs_of(base: Side, sides: Sequence[Side]) -> list[Diff]:
     diffs: list[Diff] = []
     seen: set[tuple[str, ...]] = set()
     for side in sides:
-        for what, diff in _against(base, side):
-            if what in seen or len(diffs) == MOST_DIFFS:
+        for identity, diff in _against(base, side):
+            if identity in seen or len(diffs) == MOST_DIFFS:
                 continue
-            seen.add(what)
+            seen.add(identity)
             diffs.append(diff)
     return diffs
 
@@ -105,16 +105,19 @@ def _against(base: Side, side: Side) -> Iterator[tuple[tuple[str, ...], Diff]]:
 def _code(base: Side, side: Side) -> Diff | None:
     """How the code differs: of the files that both runs kept, else between their commits; None
     where it is the same.
+
+    A diff without lines has a note that says why none can be shown.
     """
+    differ_by_commit = base.commit != side.commit
     what = "files of the code"
-    if base.commit != side.commit:
+    if differ_by_commit:
         what = f"{base.commit[:8] or 'no commit'} to {side.commit[:8] or 'no commit'}"
-    if base.files and side.files and base.files == side.files:
+    if base.files and base.files == side.files:
         return Diff(what=what, lines=[], note="no file that the runs name differs")
     kept = _kept_files(base, side)
     if kept is not None:
         return _cut(what, kept)
-    if base.commit and side.commit and base.commit != side.commit:
+    if differ_by_commit and base.commit and side.commit:
         return _between_commits(what, base, side)
     return Diff(what=what, lines=[], note="the files themselves were not kept")
 

@@ -20,6 +20,8 @@ LAST, BEST = "last", "best"
 def step_of(at: str) -> float | None:
     """The training step that `at` names; None for `last` and `best`.
 
+    Steps may be fractions, as epochs of some tools are.
+
     Raises:
         UsageError: it is none of these.
     """
@@ -82,7 +84,7 @@ class Table:
         return [self._row(metric, reached) for metric in metrics]
 
     def _best_values(self, one: Measured) -> dict[str, Extreme]:
-        """The best values, of the metrics whose better end is known."""
+        """The best values, of the metrics whose better end is known; the others are left out."""
         values = {}
         for metric, figure in one.figures.items():
             best = figure.best(end_of(metric, self._sides))

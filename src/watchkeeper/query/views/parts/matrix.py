@@ -20,7 +20,10 @@ _SAMPLES = "samples"
 
 
 def work_rows(site: Site, running: Sequence[RunningRow]) -> list[WorkRow]:
-    """A row for each piece of work, in the experiment's order. `running` are those that run."""
+    """A row for each piece of work, in the experiment's order.
+
+    `running` are those that run (`running_rows`): their health and progress are the newest.
+    """
     now = {row.key: row for row in running}
     return [_work_row(site, row, now.get(row.key)) for row in site.rows]
 
@@ -74,7 +77,10 @@ def finite(metrics: Mapping[str, Number]) -> Iterator[tuple[str, Real]]:
 
 
 def _elapsed_s(site: Site, row: Row) -> float | None:
-    """How many seconds it took, or has run so far; None where it has not begun, or nobody says."""
+    """How many seconds it took, or has run so far; None where it has not begun, or nobody says.
+
+    The clocks of two machines may differ: what begins in the future has run for 0 seconds.
+    """
     attempt = site.latest(row.key)
     if row.elapsed_s is not None or attempt is None or not attempt.active:
         return row.elapsed_s
@@ -98,13 +104,14 @@ def _train_loss(site: Site, row: Row) -> float | None:
 
 
 def task_columns(site: Site) -> list[TaskColumn]:
-    """The tasks in their order, each with its epochs."""
+    """The tasks in their order, each with its epochs; a result without an epoch adds none."""
     epochs: dict[str, set[int]] = {}
     for item in site.looked.experiment.items:
-        if item.phase == "evaluation":
-            known = epochs.setdefault(item.task, set())
-            if item.epoch is not None:
-                known.add(item.epoch)
+        if item.phase != "evaluation":
+            continue
+        known = epochs.setdefault(item.task, set())
+        if item.epoch is not None:
+            known.add(item.epoch)
     return [TaskColumn(name=task, epochs=tuple(sorted(known))) for task, known in epochs.items()]
 
 

@@ -90,17 +90,24 @@ def _ids_of(site: Site, keys: Sequence[str]) -> list[str]:
 
 
 def _subject(rows: Sequence[Row]) -> str:
-    """Whom a need is about: `r32`, `reversal of 3 runs`, `r4, r8 and 5 more`."""
+    """Whom a need is about: `r32`, `reversal of 3 runs`, `r4, r8 and 5 more`.
+
+    Of evaluations the tasks are named, too; of a single piece of work it is the key.
+    """
     if len(rows) == 1:
         return rows[0].key
-    runs = list(dict.fromkeys(row.run for row in rows))
-    tasks = list(dict.fromkeys(row.task for row in rows if row.task))
-    whom = _listed(runs)
+    runs: dict[str, None] = {}
+    tasks: dict[str, None] = {}
+    for row in rows:
+        runs[row.run] = None
+        if row.task:
+            tasks[row.task] = None
+    if not tasks:
+        return _listed(list(runs))
+    whom = "".join(runs)
     if len(runs) > 1:
         whom = f"{len(runs):,} runs"
-    if tasks:
-        return f"{_listed(tasks)} of {whom}"
-    return _listed(runs)
+    return f"{_listed(list(tasks))} of {whom}"
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -329,7 +336,10 @@ def _unknown(site: Site) -> Iterator[Need]:
 
 
 def _late(site: Site, running: Sequence[RunningRow]) -> Iterator[Need]:
-    """The jobs whose last step will not come before their time limit."""
+    """The jobs whose last step will not come before their time limit, as one need.
+
+    Its times are those of the limits: the first that comes, and the last.
+    """
     late = {row.key: row.progress for row in running if row.progress.fits is False}
     if not late:
         return
@@ -354,7 +364,10 @@ def _limit_of(attempt: Attempt | None) -> datetime | None:
 
 
 def _lateness(progress: Progress, attempt: Attempt | None) -> str:
-    """`ends 6 h 14 min after its limit`; where the end is not known, what its watcher said."""
+    """`ends 6 h 14 min after its limit`; where the end is not known, what its watcher said.
+
+    "" where nobody said anything.
+    """
     if progress.eta_s is not None and progress.limit_s is not None:
         return f"ends {_span(progress.eta_s - progress.limit_s)} after its limit"
     if attempt is None or attempt.assessed is None:

@@ -12,6 +12,7 @@ import msgspec
 from watchkeeper.core.state import State
 from watchkeeper.core.text.masks import masked
 from watchkeeper.core.words import Note, Words
+from watchkeeper.query.catalogue.entry import Extreme
 from watchkeeper.query.catalogue.listing import Run
 from watchkeeper.query.ranking import joined
 from watchkeeper.query.views.counts import counts_of, settled
@@ -69,12 +70,19 @@ def place_of(site: Site, words: Words, runs: Sequence[Run]) -> PlaceRow:
 
 
 def _what(site: Site) -> str:
-    """`6 runs, 3 tasks, 1 control`."""
-    items = site.looked.experiment.items
-    controls = {item.run for item in items if item.control}
-    runs = {item.run for item in items} - controls
-    tasks = {item.task for item in items if item.task}
-    kinds = ((len(runs), "run"), (len(tasks), "task"), (len(controls), "control"))
+    """What an experiment consists of: `6 runs, 3 tasks, 1 control`. A control, the base model that
+    is evaluated and not trained, is not counted among the runs.
+    """
+    controls: set[str] = set()
+    runs: set[str] = set()
+    tasks: set[str] = set()
+    for item in site.looked.experiment.items:
+        runs.add(item.run)
+        tasks.add(item.task)
+        if item.control:
+            controls.add(item.run)
+    tasks.discard("")  # that of a training
+    kinds = ((len(runs - controls), "run"), (len(tasks), "task"), (len(controls), "control"))
     return ", ".join(counted(count, noun) for count, noun in kinds if count)
 
 
@@ -286,26 +294,52 @@ def _subject(runs: Sequence[Run], place: PlaceRow) -> str:
 
 
 def _best_of(runs: Sequence[Run]) -> Best | None:
-    """The best of the validation loss, else of another metric whose better end is known."""
-    names = dict.fromkeys(name for run in runs for name in run.figures)
+    """The best of the validation loss, else of another metric whose better end is known. None:
+    there is no such metric.
+    """
     ranking = joined(run.ranking for run in runs)
-    ranked = [name for name in names if ranking.better(name)]
-    first = [name for name in VAL_LOSS if name in ranked]
-    last = [name for name in TRAIN_LOSS if name in ranked]
-    others = [name for name in ranked if name not in (*first, *last)]
-    metric = next(iter((*first, *others, *last)), "")
+    names: dict[str, None] = {}
+    for run in runs:
+        names.update(dict.fromkeys(run.figures))
+    metric = _deciding([name for name in names if ranking.better(name)])
     if not metric:
         return None
     return _leader(runs, metric)
 
 
+def _deciding(metrics: Sequence[str]) -> str:
+    """The metric by which runs are compared: a validation loss, else one that is no loss, else a
+    training loss, which says least of a model; "" for none.
+    """
+    for name in VAL_LOSS:
+        if name in metrics:
+            return name
+    for name in metrics:
+        if name not in TRAIN_LOSS:
+            return name
+    for name in TRAIN_LOSS:
+        if name in metrics:
+            return name
+    return ""
+
+
 def _leader(runs: Sequence[Run], metric: str) -> Best | None:
-    """The run with the best figure: of those that finished, where one of them has it."""
+    """The run with the best figure: of those that finished, where one of them has it.
+
+    None: no run has the metric, or nobody knows which end of it is better. Of equal figures the
+    first run's counts.
+    """
     sign = joined(run.ranking for run in runs).sign(metric)
-    having = [(run, run.best(metric)) for run in runs]
-    known = [(run, best) for run, best in having if best is not None]
-    good = [(run, best) for run, best in known if run.state == "finished"]
-    among = good or known
+    known: list[tuple[Run, Extreme]] = []
+    finished: list[tuple[Run, Extreme]] = []
+    for run in runs:
+        best = run.best(metric)
+        if best is None:
+            continue
+        known.append((run, best))
+        if run.state == "finished":
+            finished.append((run, best))
+    among = finished or known
     if not among or not sign:
         return None
     run, best = max(among, key=lambda pair: sign * pair[1].value)

@@ -40,7 +40,10 @@ class Site(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def rows(self) -> list[Row]:
-        """Its work. An array is one piece of work: its tasks are part of its row."""
+        """Its work. An array is one piece of work: its tasks are part of its row.
+
+        In the order of the experiment's description.
+        """
         return [row for row in self.looked.rows if row.array_task is None]
 
     @cached_property
@@ -50,7 +53,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def decisions(self) -> Mapping[str, Decision]:
-        """Key → what would be done with it now."""
+        """Key → what would be done with it now, if `run` were typed."""
         return {one.key: one for one in self.looked.plan.decisions}
 
     def of_rows(self, rows: list[Row]) -> Site:
@@ -58,7 +61,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return msgspec.structs.replace(self, looked=msgspec.structs.replace(self.looked, rows=rows))
 
     def latest(self, key: str) -> Attempt | None:
-        """The newest attempt at a piece of work."""
+        """The newest attempt at a piece of work; None where it was never submitted."""
         return self.looked.state.run(key).latest
 
     def id_of(self, key: str) -> str:
@@ -75,7 +78,10 @@ class Site(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return shlex.join(["watchkeeper", name, self.folder, *options])
 
     def noun(self, key: str) -> str:
-        """What a piece of work is: an evaluation, a training, or a run of anything else."""
+        """What a piece of work is: an evaluation, a training, or a run of anything else.
+
+        A run that is to leave checkpoints is a training. The key has to be one of `items`.
+        """
         item = self.items[key]
         if item.phase == "evaluation":
             return "evaluation"
@@ -85,14 +91,17 @@ class Site(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
 
 def standing_of(row: Row) -> Standing:
-    """Where it stands for people: what is in a queue waits, and does not run."""
+    """Where it stands for people: what is in a queue waits, and does not run.
+
+    A scheduler's own word for both is that the job is active.
+    """
     if row.standing == "running" and row.state == PENDING:
         return "to do"
     return row.standing
 
 
 def counted(count: int, noun: str) -> str:
-    """`1 run`, `6 evaluations`."""
+    """`1 run`, `6 evaluations`, `1,200 runs`."""
     if count == 1:
         return f"1 {noun}"
     return f"{count:,} {noun}s"

@@ -6,6 +6,7 @@ The charts are made here and not by a script, so that a report can be read where
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -168,15 +169,19 @@ def _class(curve: Curve, kind: str) -> str:
 
 
 def _line(curve: Curve, across: Scale, up: Scale) -> Iterator[Markup]:
-    """The line, and a ring at each value where there are few, or only one."""
+    """The line, and a ring at each value where there are few, or only one.
+
+    Colours repeat after four lines, dashes after six: together they tell more lines apart.
+    """
     pieces = _places(curve.x, curve.drawn, across, up)
     dash = "3 3" if curve.is_pale else _DASHES[curve.style % len(_DASHES)]
-    path = Markup("".join(_path(piece) for piece in pieces))
+    path = Markup("".join(map(_path, pieces)))
     yield tag("path", d=path, class_=_class(curve, "line"), stroke_dasharray=dash)
-    points = [point for piece in pieces for point in piece]
-    if curve.has_points or len(points) == 1:
-        for x, y in points:
-            yield tag("circle", cx=x, cy=y, r=2.2, class_=_class(curve, "dot"))
+    points = list(itertools.chain.from_iterable(pieces))
+    if not curve.has_points and len(points) != 1:
+        return
+    for x, y in points:
+        yield tag("circle", cx=x, cy=y, r=2.2, class_=_class(curve, "dot"))
 
 
 def _band(curve: Curve, across: Scale, up: Scale) -> Markup | None:
@@ -197,7 +202,7 @@ def _band(curve: Curve, across: Scale, up: Scale) -> Markup | None:
 def _places(
     x: Sequence[Real | None], values: Sequence[float | None], across: Scale, up: Scale
 ) -> list[list[tuple[float, float]]]:
-    """The points of a line in pieces: a gap ends a piece."""
+    """The points of a line in pieces: a gap ends a piece. None and what is not finite is a gap."""
     pieces: list[list[tuple[float, float]]] = [[]]
     for at, value in zip(x, values, strict=False):
         if at is None or value is None or not math.isfinite(value):

@@ -84,16 +84,19 @@ def _place_row(place: PlaceRow, clock: Clock) -> Sequence[str]:
 
 
 def _compared_section(compare: Compare) -> Iterator[Section]:
-    """A row for each run: the settings that differ, and the figures."""
-    settings = [one for one in compare.differs if one.kind == "setting"]
+    """A row for each run: the settings that differ, and the figures.
+
+    The columns are filled one by one, as the page has a row for each setting and figure.
+    """
     columns: dict[str, Sequence[str]] = {
         "Run": [run.name for run in compare.runs],
         "State": [run.state for run in compare.runs],
     }
-    for setting in settings:
-        columns[setting.key] = [value or "" for value in setting.values]
-    for one in compare.figures:
-        columns[one.metric] = figures(one.values)
+    for one in compare.differs:
+        if one.kind == "setting":
+            columns[one.key] = [value or "" for value in one.values]
+    for row in compare.figures:
+        columns[row.metric] = figures(row.values)
     rows = list(zip(*columns.values(), strict=True))[:MOST_ROWS]
     table = Table(list(columns), rows, right=frozenset(range(2, len(columns))))
     yield from table_section("Runs", table, compare.heading)

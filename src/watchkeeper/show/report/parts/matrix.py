@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from watchkeeper.query.views.pages import Experiment, MetricColumn, RunRow, TaskColumn, WorkRow
-from watchkeeper.query.views.shared import Real
+from watchkeeper.query.views.shared import Real, Standing
 from watchkeeper.show.report.markup import Child, Markup, recorded, tag
 from watchkeeper.show.report.parts.pieces import (
     GLYPHS,
@@ -70,9 +70,11 @@ class Matrix:
         return scrolling(tag("table", heads, tag("tbody", lines), class_="matrix"))
 
     def _key(self) -> Markup | None:
-        """What the signs of cells without a figure mean."""
-        missing = [row for row in self.cells.values() if row.key not in self.words]
-        names = dict.fromkeys(row.standing for row in missing)
+        """What the signs of cells without a figure mean; None where every cell has one."""
+        names: dict[Standing, None] = {}
+        for row in self.cells.values():
+            if row.key not in self.words:
+                names[row.standing] = None
         if not names:
             return None
         return tag("p", [[state(name), " "] for name in names], class_="key")
@@ -84,10 +86,17 @@ class Matrix:
         return row.metrics.get(self.metric.name)
 
     def _words(self) -> dict[str, str]:
-        """Each cell's figure as it is shown, by its key: one number of decimals for all."""
-        rows = [row for row in self.cells.values() if self._value(row) is not None]
-        shown = figures([self._value(row) for row in rows])
-        return {row.key: words for row, words in zip(rows, shown, strict=True)}
+        """Each cell's figure as it is shown, by its key: one number of decimals for all. A cell
+        without a figure has no words.
+        """
+        keys: list[str] = []
+        values: list[Real | None] = []
+        for row in self.cells.values():
+            value = self._value(row)
+            if value is not None:
+                keys.append(row.key)
+                values.append(value)
+        return dict(zip(keys, figures(values), strict=True))
 
     def _best_of(self, task: TaskColumn) -> Real | None:
         """The best figure of a task; None where there is none, or nobody knows which end

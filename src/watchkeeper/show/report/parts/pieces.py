@@ -108,11 +108,14 @@ def state(standing: Standing, word: str = "") -> Markup:
 
 
 def counts_line(counts: dict[str, int]) -> str:
-    """`7 failed, 6 blocked, 18 done`; `22 done, none failed` where that is so."""
+    """`7 failed, 6 blocked, 18 done`; `22 done, none failed` where that is so.
+
+    What is not needed is no work, and is not counted.
+    """
     shown = {name: number for name, number in counts.items() if number and name != "not needed"}
-    parts = [f"{number:,} {name}" for name, number in shown.items()]
-    if not parts:
+    if not shown:
         return "nothing recorded"
+    parts = [f"{number:,} {name}" for name, number in shown.items()]
     if shown.keys() <= {"done", "finished"}:
         parts.append("none failed")
     return ", ".join(parts)

@@ -29,10 +29,15 @@ def main() -> None:
 
 
 def _link(root: Path, view: Path) -> None:
+    """Fill the folder `view` with links to the checkpoint's files, but for an adapter beside merged
+    weights: `from_pretrained` would apply it a second time.
+    """
     is_merged = any(root.glob("model*.safetensors")) or any(root.glob("pytorch_model*.bin"))
     for path in root.iterdir():
-        if not (is_merged and path.name.startswith("adapter")):
-            (view / path.name).symlink_to(path)
+        is_adapter = path.name.startswith("adapter")
+        if is_adapter and is_merged:
+            continue
+        (view / path.name).symlink_to(path)
 
 
 def _prompt(root: Path) -> str:
