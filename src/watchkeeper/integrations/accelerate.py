@@ -77,6 +77,7 @@ class WatchkeeperTracker(GeneralTracker):
         self._recording.end()
 
     def _begin(self, config: dict[str, Any]) -> None:
+        """Find the user's run, or start one, and say how many steps are planned."""
         self._ended = False
         if self._recording.begin(self._folder, config=config) is not None:
             self._recording.planned(self._total)

@@ -147,6 +147,9 @@ class WatchkeeperLogger(Logger):
         name: str | None = None,
         version: int | str | None = None,
     ) -> None:
+        """`save_dir` None: the current folder, or that of the run that goes on. `name` None:
+        `lightning_logs`, or none within a run. `version` None: the next free one.
+        """
         super().__init__()
         run = users_run()
         self._save_dir = os.fspath(save_dir or ".")
@@ -265,6 +268,7 @@ class WatchkeeperLogger(Logger):
             self._trainer = None
 
     def _begin(self) -> None:
+        """Begin where this logger's folder is, with the hyperparameters that are known by now."""
         self._watch.begin(Path(self.log_dir), self._config, self._trainer)
 
 

@@ -57,21 +57,18 @@ class Watched:
         """Count no further."""
         self._hook.remove()
 
-    @fenced
     def _stepped(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
+        """Count a completed step, and keep a row every `log_every` of them: what the loop gave
+        since the last row, the learning rate, and how fast it is.
+        """
         self.step += 1
         if self.step % self._every or self._run is None:
             return
         given, self._given = self._given, {}
         (before, then), now = self._since, time.monotonic()
         self._since = (self.step, now)
-        row = {
-            name: _read(value)
-            for name, value in {
-                **rename_losses(given),
-                "lr": optimizer.param_groups[0]["lr"],
-            }.items()
-        }
+        values = {**rename_losses(given), "lr": optimizer.param_groups[0]["lr"]}
+        row = {name: _read(value) for name, value in values.items()}
         if now > then:
             row["steps_per_s"] = (self.step - before) / (now - then)
         if self._grad_norm:
@@ -114,10 +111,10 @@ def _read(value: Any) -> Any:
 
 
 def _norm(optimizer: torch.optim.Optimizer) -> torch.Tensor:
-    gradients = [
-        each.grad
-        for group in optimizer.param_groups
-        for each in group["params"]
-        if each.grad is not None
-    ]
+    """The norm of all gradients together, as `clip_grad_norm_` takes it; of parameters that had
+    none in this step, nothing.
+    """
+    gradients: list[torch.Tensor] = []
+    for group in optimizer.param_groups:
+        gradients += [each.grad for each in group["params"] if each.grad is not None]
     return torch.nn.utils.get_total_norm(gradients)

@@ -177,6 +177,7 @@ class WatchkeeperCallback(TrainerCallback):
 
     @fenced
     def _passed(self, state: TrainerState) -> bool:
+        """Note that a step is completed; whether the training was asked to stop."""
         recording = self._of(state)
         if recording is None:
             return False
@@ -185,6 +186,7 @@ class WatchkeeperCallback(TrainerCallback):
 
     @fenced
     def _ask(self, state: TrainerState) -> None:
+        """Note that another process was asked: all of them stop."""
         recording = self._of(state)
         if recording is not None:
             recording.ask("another process of this training was")
@@ -250,6 +252,7 @@ class DeadlineCriteria(StoppingCriteria):
 
     @fenced
     def _tell(self) -> None:
+        """Count the timeout in the run that goes on, with how long the generation took."""
         run = current_run()
         if run is not None:
             took = time.monotonic() - self._began

@@ -46,6 +46,17 @@ def verdict(checks: Iterable[Check]) -> Status:
     return "not_checked"
 
 
+def of_provenance(
+    status: Status, name: str, message: str, where: str = "", hint: str = ""
+) -> Check:
+    """A check of the category that says where bytes come from, and whether they are the ones that
+    were meant.
+    """
+    return Check(
+        category="provenance", name=name, status=status, message=message, where=where, hint=hint
+    )
+
+
 def exit_code(status: Status) -> int:
     """0, also for a soft signal and where nothing was checked; 1 where something failed."""
     if status == "fail":

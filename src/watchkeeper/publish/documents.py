@@ -74,6 +74,12 @@ def parse_document(data: bytes, where: str) -> dict[str, Any]:
 
 
 def _read(path: Path, most_bytes: int) -> bytes:
+    """The bytes of a document, at most `most_bytes`.
+
+    Raises:
+        DocumentError: it is larger, or grew while it was read.
+        OSError: it cannot be read.
+    """
     with files.open_regular(path) as file:
         size_bytes = os.fstat(file.fileno()).st_size
         if size_bytes > most_bytes:
@@ -88,6 +94,9 @@ def _read(path: Path, most_bytes: int) -> bytes:
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON; ValueError: one of its names stands twice. Which value counts would depend
+    on the program that reads it.
+    """
     members = dict(pairs)
     if len(members) == len(pairs):
         return members
@@ -100,10 +109,12 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse_constant(name: str) -> NoReturn:
+    """Refuse `NaN` and `Infinity`, which Python reads and JSON does not have."""
     raise ValueError(f"{name} is no number of JSON")
 
 
 def _finite(digits: str) -> float:
+    """A number of JSON; ValueError: it is so large that Python would read it as infinity."""
     number = float(digits)
     if math.isinf(number):
         raise ValueError(f"{digits[:40]} is too large for a number")
@@ -149,6 +160,9 @@ def refuse_foreign(path: Path) -> None:
 
 
 def _is_ours(path: Path) -> bool:
+    """Whether a file is a document that Watchkeeper wrote, and so may replace. A link is none:
+    behind it may lie anything.
+    """
     if path.is_symlink():
         return False
     try:
@@ -167,6 +181,9 @@ def is_by_watchkeeper(document: Mapping[str, Any]) -> bool:
 
 
 def _name_of(author: object) -> str:
+    """The name of a program without its version: of `watchkeeper 1.2`, or of `{"tool": "watchkeeper
+    1.2"}`; "" where nothing names it.
+    """
     if isinstance(author, dict):
         author = author.get("tool")
     if isinstance(author, str) and author:

@@ -308,6 +308,7 @@ def _end_of(tensors: Mapping[str, Any], size: int) -> int:
 
 
 def _check_safetensors(path: Path, size: int) -> None:
+    """See that the tensors of a safetensors file follow one another up to its end."""
     read_safetensors(path, size)
 
 
@@ -325,6 +326,7 @@ def _check_zip(path: Path) -> None:
 
 
 def _starts_with(path: Path, magic: bytes) -> bool:
+    """Whether a file begins with these bytes."""
     with open_regular(path) as file:
         return file.read(len(magic)) == magic
 

@@ -255,6 +255,12 @@ def _why(faults: Sequence[tuple[File, Verdict, str]]) -> str:
 
 
 def _check_part(file: File) -> None:
+    """See that a file of a checkpoint is whole: weights by their format, an index by the shards
+    that it names.
+
+    Raises:
+        EmptyError, FaultError, OSError: as `check_weights` and `check_index`.
+    """
     if file.name.endswith(_INDEX):
         file_formats.check_index(file.path)
     else:
@@ -314,6 +320,7 @@ def result(
 def _full(
     reader: Callable[[File], tuple[dict[str, Number], str, str]], file: File
 ) -> tuple[dict[str, Number], str, str]:
+    """What a reader says of a file; EmptyError: the file holds nothing."""
     if file.size_bytes == 0:
         raise file_formats.EmptyError("holds 0 bytes")
     return reader(file)
@@ -374,7 +381,10 @@ def result_folder(subject: str, shown: str, files: Sequence[File]) -> Finding:
 
 
 def _counted(files: Sequence[File], what: str) -> str:
-    return f"{len(files)} {what}" + ("" if len(files) == 1 else "s")
+    """`1 file`, `3 weights files`."""
+    if len(files) == 1:
+        return f"1 {what}"
+    return f"{len(files)} {what}s"
 
 
 def fingerprint(files: list[tuple[str, Path]]) -> str:

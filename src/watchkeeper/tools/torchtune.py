@@ -235,6 +235,7 @@ def _steps(logs: Sequence[TrainingLog], training: Training) -> int | None:
 
 
 def _is_finite(loss: str) -> bool:
+    """Whether a loss, as it was printed, is a finite number."""
     try:
         return math.isfinite(float(loss))
     except ValueError:

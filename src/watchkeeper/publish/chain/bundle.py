@@ -20,7 +20,7 @@ from watchkeeper.core.disk.files import MOST_LINE_BYTES, open_regular
 from watchkeeper.core.journal import SUFFIX
 from watchkeeper.publish.chain.form import FormError, hash_of, public_form, shown
 from watchkeeper.publish.chain.heads import Head, head_of
-from watchkeeper.publish.checks import Check
+from watchkeeper.publish.checks import Check, of_provenance
 
 FORMAT = "watchkeeper public events 1"
 _WITH_KEYS = ("items", "decisions", "changes")
@@ -66,7 +66,7 @@ def verify_bundle(lines: Iterable[bytes], heads: Iterable[Head] = ()) -> list[Ch
         reading.end()
     except (FormError, RecursionError) as error:
         where = f"line {reading.number}"
-        reading.checks.append(_check("fail", "events-unreadable", str(error), where))
+        reading.checks.append(of_provenance("fail", "events-unreadable", str(error), where))
     return reading.checks
 
 
@@ -188,10 +188,10 @@ class _Reading:
         self.checks += [self._compare_stated(head) for head in self._wanted.values()]
         if self._whole == head_of(self._heads):
             message = f"the chains of {len(self._heads)} writers make up the head"
-            self.checks.append(_check("pass", "events-whole", message, self._whole))
+            self.checks.append(of_provenance("pass", "events-whole", message, self._whole))
             return
         message = "the chains do not make up the head that is stated"
-        self.checks.append(_check("fail", "events-changed", message, self._whole))
+        self.checks.append(of_provenance("fail", "events-changed", message, self._whole))
 
     def _compare_stated(self, head: Head) -> Check:
         """A head that a passport states against the chain after as many events. More events may
@@ -199,12 +199,12 @@ class _Reading:
         """
         if not head.chain:
             message = "the passport states no chain of it"
-            return _check("not_checked", "events-unchained", message, head.writer)
+            return of_provenance("not_checked", "events-unchained", message, head.writer)
         if self._chains.get((head.writer, head.events)) == head.chain:
             message = f"its first {head.events} events are those that the passport states"
-            return _check("pass", "passport-holds", message, head.writer)
+            return of_provenance("pass", "passport-holds", message, head.writer)
         message = f"its first {head.events} events are not those that the passport states"
-        return _check("fail", "passport-differs", message, head.writer)
+        return of_provenance("fail", "passport-differs", message, head.writer)
 
     def _take_first(self, line: dict[str, Any]) -> None:
         """The first line, which names the format, and no line behind the head."""
@@ -260,16 +260,12 @@ def _compare(here: Head, stated: Head) -> Check:
     """
     if not stated.chain and not here.events and stated.writer == here.writer:
         message = "its journal was written before journals were chained"
-        return _check("not_checked", "events-unchained", message, stated.writer)
+        return of_provenance("not_checked", "events-unchained", message, stated.writer)
     if here == stated:
         message = f"its {here.events} events make up its chain"
-        return _check("pass", "events-hold", message, here.writer)
+        return of_provenance("pass", "events-hold", message, here.writer)
     message = "its events do not make up the chain that is stated"
-    return _check("fail", "events-changed", message, here.writer)
-
-
-def _check(status: Any, name: str, message: str, where: str) -> Check:
-    return Check(category="provenance", name=name, status=status, message=message, where=where)
+    return of_provenance("fail", "events-changed", message, here.writer)
 
 
 def _head_of_line(stated: object) -> Head:
@@ -302,4 +298,7 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _line(value: object) -> bytes:
+    """A value as one line of JSON, in ASCII and without spaces: the same value is the
+    same bytes.
+    """
     return json.dumps(value, ensure_ascii=True, separators=(",", ":")).encode() + b"\n"

@@ -129,6 +129,7 @@ def _bytes_of(text: object, size_bytes: int) -> bytes:
 
 
 def _is_hidden(node: object) -> bool:
+    """Whether a node shows nothing but a hash."""
     return isinstance(node, dict) and "hash" in node
 
 

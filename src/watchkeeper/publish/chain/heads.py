@@ -71,6 +71,9 @@ class HeadsMemory:
 
 
 def _stamp(path: Path) -> _Stamp:
+    """What changes when a journal is written to: its inode, its size, and the time of its last
+    write.
+    """
     seen = path.stat()
     return seen.st_ino, seen.st_size, seen.st_mtime_ns
 
@@ -121,6 +124,9 @@ def verify_heads(folders: Sequence[Path], heads: Iterable[Head]) -> list[Check]:
 
 
 def _verify(path: Path | None, head: Head) -> Check:
+    """Whether a writer's journal still begins with the events that a head states. `path` None: its
+    journal is in none of the folders.
+    """
     if path is None:
         return _failed(
             head,
@@ -144,6 +150,9 @@ def _verify(path: Path | None, head: Head) -> Check:
 
 
 def _compare(followed: Followed, head: Head) -> Check:
+    """The check of a head against the chain as it was followed just now: events were cut off,
+    changed, or are as stated.
+    """
     if followed.events < head.events:
         why = f"{head.events} events are stated, and {followed.events} are there"
         return _failed(head, "journal-cut", why, "restore it from a backup")

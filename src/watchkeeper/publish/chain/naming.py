@@ -40,12 +40,17 @@ def keep_passport(place: Path, kept: Path) -> str:
 
 
 def _passport(place: Path) -> bytes | None:
+    """The bytes of a checkpoint's passport; None: there is none, it cannot be read, or it is larger
+    than a document may be.
+    """
     try:
         with open_regular(passport_of(place)) as file:
             data = file.read(MOST_DOCUMENT_BYTES + 1)
     except OSError:
         return None
-    return None if len(data) > MOST_DOCUMENT_BYTES else data
+    if len(data) > MOST_DOCUMENT_BYTES:
+        return None
+    return data
 
 
 def follow_back(
@@ -97,6 +102,9 @@ def _made_again(path: Path, named: Mapping[str, object], data: bytes | None) -> 
 
 
 def _weights_of(data: bytes, path: Path) -> object:
+    """What a passport says of the weights, as it stands there; "unreadable" for a damaged one,
+    which is the same as no other.
+    """
     try:
         return parse_document(data, str(path)).get("weight_integrity")
     except UsageError:
@@ -104,6 +112,9 @@ def _weights_of(data: bytes, path: Path) -> object:
 
 
 def _followed(path: Path, journals: Sequence[Path], heads: Sequence[Head]) -> list[Check]:
+    """The checks of the journals that a passport names, back to their first events. One that names
+    none leads nowhere, which is said and is no failure.
+    """
     if not heads:
         message = "its passport names no journal, so nothing leads back to the first event"
         return [
@@ -119,13 +130,17 @@ def _followed(path: Path, journals: Sequence[Path], heads: Sequence[Head]) -> li
 
 
 def _journal_chain(document: Mapping[str, object]) -> object:
+    """The heads of the journals that a passport states; of one that states none, no writers, with
+    the hash of nothing as their common head.
+    """
     provenance = document.get("provenance")
-    if not isinstance(provenance, dict) or not provenance.get("journal_chain"):
-        return {"head": hashlib.sha256().hexdigest(), "writers": []}
-    return provenance["journal_chain"]
+    if isinstance(provenance, dict) and provenance.get("journal_chain"):
+        return provenance["journal_chain"]
+    return {"head": hashlib.sha256().hexdigest(), "writers": []}
 
 
 def _changed(path: Path, data: bytes | None) -> Check:
+    """That the passport is gone (`data` None), or is another one than the evaluation names."""
     if data is None:
         message = "the passport that the evaluation names is gone"
         return _failed("passport-missing", message, path)

@@ -14,7 +14,7 @@ from watchkeeper.core.errors import UsageError
 from watchkeeper.core.journal import SUFFIX
 from watchkeeper.publish.chain.bundle import event_nodes, events_of_file
 from watchkeeper.publish.chain.form import FormError, hash_of, part_of, shown
-from watchkeeper.publish.checks import Check
+from watchkeeper.publish.checks import Check, of_provenance
 
 
 class Opening(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -64,7 +64,7 @@ def verify_opening(bundle: Iterable[bytes], opening: Opening) -> Check:
         if (event.get("writer"), event.get("seq")) != (opening.writer, opening.seq):
             continue
         return _compare(node, opening, where)
-    return _check("fail", "field-not-found", "the bundle does not hold this event", where)
+    return of_provenance("fail", "field-not-found", "the bundle does not hold this event", where)
 
 
 def _compare(node: object, opening: Opening, where: str) -> Check:
@@ -73,10 +73,10 @@ def _compare(node: object, opening: Opening, where: str) -> Check:
     try:
         stated = hash_of(part_of(node, opening.path))
     except FormError as error:
-        return _check("fail", "field-not-found", str(error), where)
+        return of_provenance("fail", "field-not-found", str(error), where)
     if salt is not None and tree.hash_value(opening.value, salt) == stated:
-        return _check("pass", "field-opened", "it is what the hash stands for", where)
-    return _check("fail", "field-differs", "it is not what the hash stands for", where)
+        return of_provenance("pass", "field-opened", "it is what the hash stands for", where)
+    return of_provenance("fail", "field-differs", "it is not what the hash stands for", where)
 
 
 def _read(file: Path) -> list[dict[str, Any]]:
@@ -111,7 +111,3 @@ def _names_in(value: Any) -> str:
     if isinstance(value, list) and value:
         return f"it is a list: name 0 to {len(value) - 1}"
     return ""
-
-
-def _check(status: Any, name: str, message: str, where: str) -> Check:
-    return Check(category="provenance", name=name, status=status, message=message, where=where)

@@ -162,6 +162,15 @@ class _Asker:
             self._process.stdin.flush()
 
     def _read(self) -> bytes:
+        """The next line of the process that talks to the Hub.
+
+        It is waited for until the deadline; a process that ends, or sends a line without an end, is
+        not waited for.
+
+        Raises:
+            HubDoubtError: the time is over, and what was sent may have arrived.
+            HubError: the process ended.
+        """
         stream = self._process.stdout
         assert stream is not None
         parts: list[bytes] = []
@@ -177,6 +186,7 @@ class _Asker:
         return b"".join(parts)
 
     def _late(self) -> HubDoubtError:
+        """The error that the time is over."""
         return HubDoubtError(
             f"{self._place.repo}: not done after {self._timeout_s:.0f} s, which --timeout allows",
             hint="type the same command again: what has arrived is not sent again",

@@ -90,6 +90,10 @@ def _faults(entries: Sequence[Entry]) -> Iterable[str]:
 
 
 def _fault_of(entry: Entry) -> str:
+    """Why a file that the Hub lists is not fetched; "": it is. The words follow its name.
+
+    A document larger than one may be is not fetched to find out that it is.
+    """
     if entry.kind != "file":
         return f"is no file: the Hub calls it {printable(entry.kind)[:20]!r}"
     if not entry.path.isprintable():
@@ -165,6 +169,7 @@ def fetch(ask: Ask, listed: Listed, target: Path, verify: Verify) -> list[Check]
 
 
 def _unverified(listed: Listed, checks: Sequence[Check]) -> UnverifiedError:
+    """The error that a package is not what was signed, with the first check that failed."""
     failed = [check for check in checks if check.status == "fail"]
     first = "nothing could be checked"
     if failed:

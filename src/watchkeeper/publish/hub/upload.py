@@ -134,6 +134,11 @@ def _after_a_loss(
 def _require_all(
     ask: Ask, plan: UploadPlan, root: Path, records: Sequence[FileRecord], commit: str
 ) -> None:
+    """See that a commit has every file of the package as it is here.
+
+    Raises:
+        HubError: it lacks one, or has other bytes under its name.
+    """
     seen = _seen(ask, Look(plan.place.repo, revision=commit))
     lacking = missing(root, records, seen)
     if lacking:
@@ -146,6 +151,7 @@ def _require_all(
 
 
 def _uploaded(plan: UploadPlan, done: Done) -> Uploaded:
+    """What came of an upload, as a command reports it."""
     return Uploaded(
         place=plan.place,
         commit=done.commit,
@@ -156,12 +162,14 @@ def _uploaded(plan: UploadPlan, done: Done) -> Uploaded:
 
 
 def _seen(ask: Ask, job: Look) -> Seen:
+    """What the Hub says of a repository."""
     answer = ask(job)
     assert isinstance(answer, Seen)
     return answer
 
 
 def _done(ask: Ask, job: Job) -> Done:
+    """What came of a job that changes a repository."""
     answer = ask(job)
     assert isinstance(answer, Done)
     return answer

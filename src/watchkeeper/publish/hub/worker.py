@@ -72,6 +72,9 @@ def perform(job: Job, greeting: Greeting) -> Answer:
 
 
 def _perform(job: Job, greeting: Greeting) -> Answer:
+    """Do one job with huggingface_hub. Without a token the library is made to use none, not the one
+    that it finds on this machine.
+    """
     from huggingface_hub import HfApi
 
     _prepare()
@@ -97,6 +100,9 @@ def _prepare() -> None:
 
 
 def _look(api: HfApi, job: Look) -> Seen:
+    """A repository as the Hub lists it. Where an account is named, one that does not exist is an
+    answer and no error: it can be made.
+    """
     from huggingface_hub.errors import RepositoryNotFoundError
 
     account = ""
@@ -128,6 +134,9 @@ def _entries(api: HfApi, repo: str, commit: str) -> Iterator[Entry]:
 
 
 def _entry(raw: object) -> Entry:
+    """A file as the Hub lists it. A large one is stored apart (LFS), and has a SHA-256 of
+    its own.
+    """
     try:
         listed = msgspec.convert(raw, _Listed)
     except msgspec.ValidationError as error:
@@ -141,11 +150,17 @@ def _entry(raw: object) -> Entry:
 
 
 def _create(api: HfApi, job: Create) -> Done:
+    """Make the repository, unless it is there."""
     api.create_repo(job.repo, private=job.private, repo_type="model", exist_ok=True)
     return Done()
 
 
 def _send(api: HfApi, job: Send) -> Done:
+    """Send files as one commit on top of `job.parent`: the Hub refuses it where the branch has
+    moved.
+
+    Their hashes are known already, and are not made a second time.
+    """
     from huggingface_hub import CommitOperationAdd
 
     _choose_transfer(api, job.repo)
@@ -179,6 +194,7 @@ def _choose_transfer(api: HfApi, repo: str) -> None:
 
 
 def _fetch(api: HfApi, job: Fetch) -> Done:
+    """Fetch files into a folder, one after the other."""
     for entry in job.entries:
         path = Path(job.folder, entry.path)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -187,6 +203,11 @@ def _fetch(api: HfApi, job: Fetch) -> Done:
 
 
 def _fetch_one(api: HfApi, job: Fetch, entry: Entry, path: Path) -> None:
+    """Fetch a file, from where an earlier try stopped, and compare it with what the Hub lists.
+
+    Raises:
+        SaidError: it is another file; what was fetched is removed.
+    """
     from huggingface_hub import hf_hub_url
     from huggingface_hub.file_download import http_get
 
@@ -236,6 +257,7 @@ def is_as_listed(path: Path, entry: Entry) -> bool:
 
 
 def _digest(path: Path, digest: hashlib._Hash) -> str:
+    """The digest of a file's bytes, in hexadecimal digits."""
     with open_regular(path) as file:
         while piece := file.read(_PIECE_BYTES):
             digest.update(piece)
@@ -251,6 +273,9 @@ def _headers(api: HfApi) -> dict[str, str]:
 
 
 def _client() -> httpx2.Client:
+    """A client of HTTP that takes no compressed answers, so that what is counted is what
+    arrives.
+    """
     import httpx2
 
     return httpx2.Client(

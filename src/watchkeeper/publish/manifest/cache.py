@@ -85,6 +85,9 @@ def remember(root: Path, records: Iterable[FileRecord], began_ns: int) -> None:
 
 
 def _is_settled(status: os.stat_result, began_ns: int) -> bool:
+    """Whether a file was last written some seconds before its hashing began: else it may be written
+    again without a change of its times.
+    """
     newest = max(status.st_mtime_ns, status.st_ctime_ns)
     return newest < began_ns - _SETTLED_NS
 
@@ -101,6 +104,9 @@ def _hashed(status: os.stat_result, sha256: str) -> _Hashed:
 
 
 def _load(top: str) -> dict[str, _Hashed]:
+    """The hashes that were kept for a folder, path → hash; {} where there are none, or they are
+    damaged or of another version.
+    """
     try:
         file = msgspec.msgpack.decode(read_own(_place(top), MOST_BYTES), type=_File)
     except (OSError, StorageError, msgspec.DecodeError, UnicodeDecodeError):
@@ -111,5 +117,6 @@ def _load(top: str) -> dict[str, _Hashed]:
 
 
 def _place(top: str) -> Path:
+    """The file of the user's cache that has the hashes of a folder."""
     name = hashlib.sha256(os.fsencode(top)).hexdigest()[:32]
     return folder() / "hashes" / f"{name}.index"

@@ -57,6 +57,11 @@ def read_manifest(root: Path, file: Path | None = None) -> Manifest:
 
 
 def _expect(path: Path, document: dict[str, Any], field: str, value: str) -> None:
+    """See that a field of a manifest has the one value that is read here.
+
+    Raises:
+        DocumentError: it has another, or none.
+    """
     if field not in document:
         raise DocumentError(f"{path} has no {field}: it is no checkpoint manifest")
     if document[field] != value:
@@ -85,6 +90,7 @@ def _record(path: Path, number: int, entry: object) -> FileRecord:
 
 
 def _skipped(path: Path, document: dict[str, Any]) -> tuple[str, ...]:
+    """The links that a manifest left out; DocumentError: they are no list of paths."""
     links = document.get("skipped_symlinks", [])
     if not isinstance(links, list) or not all(isinstance(link, str) for link in links):
         raise DocumentError(f"{path}: skipped_symlinks is no list of paths")

@@ -131,6 +131,9 @@ class _Walk:
         return not fault
 
     def _entries(self, folder: str) -> list[os.DirEntry[str]]:
+        """The entries of a folder, by name; [] for one that cannot be read, which is a check of its
+        own.
+        """
         try:
             with os.scandir(self.root / folder) as entries:
                 return sorted(entries, key=lambda entry: entry.name)
@@ -144,6 +147,7 @@ class _Walk:
             return []
 
     def _look_at(self, entry: os.DirEntry[str], path: str) -> None:
+        """Take a file, a folder or a link into the list."""
         try:
             if entry.is_symlink():
                 self._follow(path)
@@ -155,6 +159,9 @@ class _Walk:
             self._fail("unreadable", path, f"it cannot be looked at: {error.strerror}")
 
     def _follow(self, path: str) -> None:
+        """Take what a link inside the root leads to. A link out of the root, or to nothing, fails;
+        one to a folder is named and left out.
+        """
         hint = "put the file itself in its place"
         try:
             place = inside(self.root, path)
@@ -170,6 +177,7 @@ class _Walk:
                 self._add(path, status)
 
     def _add(self, path: str, status: os.stat_result) -> None:
+        """Take a file with its size. A pipe or a device is not opened: it would be waited for."""
         kind = _SPECIAL.get(stat.S_IFMT(status.st_mode))
         if kind is None:
             self.sizes[path] = status.st_size

@@ -100,18 +100,26 @@ class _Hasher:
                 raise
 
     def _size_of(self, path: str) -> int:
+        """The bytes of a file; 0 where it cannot be looked at, which its hashing says."""
         try:
             return (self._root / path).stat().st_size
         except (OSError, ValueError):
             return 0
 
     def _outcome_of(self, path: str) -> FileRecord | Exception:
+        """The record of a file, or the error that kept it from being hashed."""
         try:
             return self._hash(path)
         except (OSError, WatchkeeperError) as error:
             return error
 
     def _hash(self, path: str) -> FileRecord:
+        """The record of a file that stayed as it was while it was read.
+
+        Raises:
+            ChangingFileError: it did not.
+            OSError: it cannot be read.
+        """
         place = inside(self._root, path)
         with open_regular(place) as file:
             before = os.fstat(file.fileno())
@@ -143,6 +151,7 @@ class _Hasher:
         return buffer
 
     def _report(self, count: int) -> None:
+        """Count bytes that were read. Here a thread notices that it is to stop."""
         if self._stop.is_set():
             raise _Stopped
         if self._progress is not None:
@@ -157,6 +166,7 @@ def _announce(file: BufferedReader) -> None:
 
 
 def _changing(path: str, before_bytes: int, after_bytes: int) -> ChangingFileError:
+    """The error that a file was written to while it was hashed."""
     if before_bytes == after_bytes:
         what = "was written to"
     elif before_bytes < after_bytes:

@@ -21,8 +21,13 @@ def sums_text(records: Iterable[FileRecord]) -> str:
 
 
 def _line(record: FileRecord) -> str:
+    """A line as `sha256sum -c` reads it: `3f2a…  model.safetensors`. A backslash or a line break in
+    a name is escaped, and a backslash before the hash says so.
+    """
     escaped = record.path.translate(_ESCAPES)
-    mark = "\\" if escaped != record.path else ""
+    mark = ""
+    if escaped != record.path:
+        mark = "\\"
     return f"{mark}{record.sha256}  {escaped}\n"
 
 

@@ -81,6 +81,9 @@ def _sizes_now(
 
 
 def _size_of(place: Path) -> int | None:
+    """The bytes of a file; None: it is not there. One that cannot be looked at has a size of its
+    own, which is compared with nothing.
+    """
     try:
         return place.stat().st_size
     except (FileNotFoundError, NotADirectoryError):
@@ -92,6 +95,7 @@ def _size_of(place: Path) -> int | None:
 def _sizes(
     candidates: Mapping[str, FileRecord], sizes: Mapping[str, int | None]
 ) -> Iterator[Check]:
+    """The listed files that are missing, or of another size: they need no hashing."""
     for path, record in candidates.items():
         size = sizes[path]
         if size is None:
@@ -104,6 +108,7 @@ def _sizes(
 def _hashes(
     candidates: Mapping[str, FileRecord], outcomes: Mapping[str, FileRecord | Exception]
 ) -> Iterator[Check]:
+    """The listed files whose hash is another, that were written to meanwhile, or cannot be read."""
     for path, outcome in outcomes.items():
         if isinstance(outcome, ChangingFileError):
             yield failure("changing", path, str(outcome), outcome.hint)
@@ -134,6 +139,7 @@ def _extra(manifest: Manifest, listed: Listed, *, strict: bool) -> Iterator[Chec
 
 
 def _pass(manifest: Manifest, sound: int) -> Iterator[Check]:
+    """How many files are as listed; nothing where none is."""
     if not sound:
         return
     count = len(manifest.artifacts)
@@ -145,6 +151,7 @@ def _pass(manifest: Manifest, sound: int) -> Iterator[Check]:
 
 
 def _left_out(listed: Listed) -> Iterator[Check]:
+    """That a folder is no part of the checkpoint: what lies there is vouched for by nothing."""
     for folder in listed.left_out:
         yield Check(
             category="provenance",

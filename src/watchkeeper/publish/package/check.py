@@ -16,7 +16,7 @@ from watchkeeper.core.journal import Clock, utc_now
 from watchkeeper.publish import names
 from watchkeeper.publish.chain.bundle import events_of, verify_bundle
 from watchkeeper.publish.chain.heads import Head, from_document
-from watchkeeper.publish.checks import Check, Status
+from watchkeeper.publish.checks import Check, of_provenance
 from watchkeeper.publish.documents import MOST_DOCUMENT_BYTES
 from watchkeeper.publish.manifest.document import read_manifest
 from watchkeeper.publish.manifest.files import FileRecord, Listed, list_files
@@ -95,12 +95,6 @@ def _of(records: Mapping[str, FileRecord], listed: Listed) -> dict[str, FileReco
     return {path: records[path] for path in listed.files if path in records}
 
 
-def _check(status: Status, name: str, message: str, where: str = "", hint: str = "") -> Check:
-    return Check(
-        category="provenance", name=name, status=status, message=message, where=where, hint=hint
-    )
-
-
 # ── what is there
 
 
@@ -112,14 +106,16 @@ def _missing(root: Path, listed: Listed) -> Iterator[Check]:
     for path in layout.REQUIRED:
         if path not in listed.sizes:
             lacking += 1
-            yield _check("fail", "package-missing", "it is not in the package", path, STAGE)
+            yield of_provenance("fail", "package-missing", "it is not in the package", path, STAGE)
         elif not listed.sizes[path]:
-            yield _check("fail", "package-blank", "it is empty", path, STAGE)
+            yield of_provenance("fail", "package-blank", "it is empty", path, STAGE)
         elif path in _TEXTS and _is_blank(root / path):
-            yield _check("fail", "package-blank", "it is blank", path, STAGE)
+            yield of_provenance("fail", "package-blank", "it is blank", path, STAGE)
     if not lacking:
         count = len(layout.REQUIRED)
-        yield _check("pass", "package-missing", f"the {count} documents of a package are there")
+        yield of_provenance(
+            "pass", "package-missing", f"the {count} documents of a package are there"
+        )
 
 
 def _is_blank(place: Path) -> bool:
@@ -144,15 +140,15 @@ def _places(listed: Listed) -> Iterator[Check]:
     kinds = {path: _kind_of(path) for path in listed.files}
     if not any(kinds[path] in (layout.PARAMS, layout.ADAPTER) for path in weights):
         message = "no weights lie in checkpoints/STEP/params"
-        yield _check("fail", "package-weights", message, layout.CHECKPOINTS, STAGE)
+        yield of_provenance("fail", "package-weights", message, layout.CHECKPOINTS, STAGE)
     for path in weights:
         if not kinds[path]:
             message = "weights lie outside of checkpoints/STEP"
-            yield _check("fail", "package-place", message, path, STAGE)
+            yield of_provenance("fail", "package-place", message, path, STAGE)
     for path, kind in kinds.items():
         if kind != layout.TRAINER and layout.is_of_trainer(path):
             message = "it is the trainer's own state, which nobody asked for"
-            yield _check("fail", "package-trainer", message, path, f"{STAGE} leaves it out")
+            yield of_provenance("fail", "package-trainer", message, path, f"{STAGE} leaves it out")
 
 
 def _kind_of(path: str) -> str:
@@ -174,7 +170,9 @@ def _links(root: Path) -> Iterator[Check]:
             if place.is_symlink():
                 where = str(place.relative_to(root))
                 message = "it is a link, and a package holds files alone"
-                yield _check("fail", "package-link", message, where, "put the file in its place")
+                yield of_provenance(
+                    "fail", "package-link", message, where, "put the file in its place"
+                )
 
 
 # ── what vouches for it
@@ -189,7 +187,7 @@ def _manifest(root: Path, hashed: Mapping[str, FileRecord]) -> list[Check]:
     except FileNotFoundError:
         return []
     except (UsageError, OSError) as error:
-        return [_check("fail", "manifest-unreadable", str(error), names.MANIFEST, STAGE)]
+        return [of_provenance("fail", "manifest-unreadable", str(error), names.MANIFEST, STAGE)]
     return verify_manifest(root, manifest, strict=True, known=hashed)
 
 
@@ -202,10 +200,10 @@ def _events(root: Path, passport: Mapping[str, Any]) -> list[Check]:
     except FileNotFoundError:
         return []
     except (UsageError, OSError) as error:
-        return [_check("fail", "events-unreadable", str(error), layout.EVENTS, STAGE)]
+        return [of_provenance("fail", "events-unreadable", str(error), layout.EVENTS, STAGE)]
     if not heads:
         message = "the passport states no journal, so that the events prove nothing"
-        checks.append(_check("fail", "journal-not-named", message, names.PASSPORT, STAGE))
+        checks.append(of_provenance("fail", "journal-not-named", message, names.PASSPORT, STAGE))
     return checks
 
 
@@ -230,13 +228,13 @@ def _metadata(root: Path) -> Iterator[Check]:
     except OSError:
         return
     except UsageError as error:
-        yield _check("not_checked", "card-metadata", str(error), names.README, error.hint)
+        yield of_provenance("not_checked", "card-metadata", str(error), names.README, error.hint)
         return
     fault = hub.fault_of_metadata(card)
     if fault:
-        yield _check("fail", "card-metadata", fault, names.README, STAGE)
+        yield of_provenance("fail", "card-metadata", fault, names.README, STAGE)
     else:
-        yield _check("pass", "card-metadata", "the Hub can read its metadata", names.README)
+        yield of_provenance("pass", "card-metadata", "the Hub can read its metadata", names.README)
 
 
 def _commits(root: Path, passport: Mapping[str, Any]) -> set[str]:

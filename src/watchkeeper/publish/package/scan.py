@@ -18,7 +18,7 @@ from watchkeeper.core.disk.files import open_regular, read_most
 from watchkeeper.core.errors import UsageError
 from watchkeeper.publish import names
 from watchkeeper.publish.chain.bundle import events_of
-from watchkeeper.publish.checks import Check
+from watchkeeper.publish.checks import Check, of_provenance
 from watchkeeper.publish.documents import parse_document
 from watchkeeper.publish.package import contents, layout
 from watchkeeper.publish.sanitize import other_scanner
@@ -70,7 +70,7 @@ def scan(
         checks += _shown(path, found)
     if not checks:
         message = f"nothing private was seen in {count:,} files"
-        checks.append(_check("pass", "private", message))
+        checks.append(of_provenance("pass", "private", message))
     return [*checks, *_without_other_scanner()]
 
 
@@ -80,7 +80,7 @@ def _without_other_scanner() -> Iterator[Check]:
         return
     message = f"{other_scanner.PACKAGE} is not installed, and did not look for secrets as well"
     hint = "pip install 'watchkeeper[secrets]'"
-    yield _check("not_checked", "private-twice", message, hint=hint)
+    yield of_provenance("not_checked", "private-twice", message, hint=hint)
 
 
 def _of_name(path: str, known: Known) -> list[Finding]:
@@ -89,6 +89,9 @@ def _of_name(path: str, known: Known) -> list[Finding]:
 
 
 def _of_file(root: Path, path: str, known: Known, links: Collection[str]) -> list[Finding]:
+    """What is private in one file of a package. Weights are numbers, and are not searched; of a
+    vocabulary and of a picture only what can be in one.
+    """
     kind = contents.kind_of(path)
     if kind == "weights":
         return []
@@ -116,6 +119,7 @@ def _of_other_scanner(text: str | bytes) -> Iterator[Finding]:
 
 
 def _read(place: Path) -> bytes:
+    """The bytes of a file, up to one more than is searched: a larger one is a finding."""
     with open_regular(place) as file:
         return read_most(file, MOST_BYTES + 1)
 
@@ -158,6 +162,7 @@ def _texts(path: str, data: bytes) -> Iterator[str | bytes]:
 
 
 def _shown_events(data: bytes) -> Iterator[str | bytes]:
+    """What the events of a bundle show, a text for each: their hashes look like tokens."""
     try:
         events = list(events_of(data.splitlines()))
     except UsageError:
@@ -209,16 +214,13 @@ def _payloads(value: Any) -> Iterator[str]:
 
 
 def _shown(path: str, findings: list[Finding]) -> Iterator[Check]:
+    """The findings of a file as checks: the first few, and how many more there are."""
     for finding in findings[:_MOST_SHOWN]:
         where = f"{path}:{finding.line}" if finding.line else path
         length = f", {finding.length:,} characters" if finding.length else ""
-        yield _check("fail", "private", f"{finding.kind}: {finding.reason}{length}", where, _HINT)
+        yield of_provenance(
+            "fail", "private", f"{finding.kind}: {finding.reason}{length}", where, _HINT
+        )
     rest = len(findings) - _MOST_SHOWN
     if rest > 0:
-        yield _check("fail", "private", f"and {rest:,} more like these", path, _HINT)
-
-
-def _check(status: Any, name: str, message: str, where: str = "", hint: str = "") -> Check:
-    return Check(
-        category="provenance", name=name, status=status, message=message, where=where, hint=hint
-    )
+        yield of_provenance("fail", "private", f"and {rest:,} more like these", path, _HINT)

@@ -177,6 +177,7 @@ def _refuse_target(source: Source, target: Path) -> None:
 
 
 def _is_empty_folder(place: Path) -> bool:
+    """Whether a folder is there and holds nothing: a package may take its place."""
     if place.is_symlink() or not place.is_dir():
         return False
     return not any(place.iterdir())
@@ -276,6 +277,11 @@ def _half_made(plan: Plan) -> Iterator[Path]:
 
 
 def _take(fd: int, target: Path) -> None:
+    """Take the lock on a package's place; it is free again when the process ends.
+
+    Raises:
+        UsageError: another command has it.
+    """
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -316,6 +322,7 @@ class _Work:
         return True
 
     def _write(self, path: str, text: str) -> None:
+        """Write a text of the package, and note that it is one of ours."""
         place = self._half / path
         place.parent.mkdir(parents=True, exist_ok=True)
         files.replace(place, text.encode())
@@ -355,6 +362,9 @@ class _Work:
         self._remove_others()
 
     def _write_events(self) -> None:
+        """Write the events that the package's run and its evaluations are about, and the hashes of
+        all others of the same journals.
+        """
         source = self._plan.source
         folders = dict.fromkeys((source.folder, *source.recorded))
         journals = [folder / places.JOURNAL for folder in folders]
@@ -365,6 +375,7 @@ class _Work:
         self._written.add(layout.EVENTS)
 
     def _card(self, story: Story, *, is_signed: bool) -> str:
+        """The model card, from the passport, the run's story and what was declared."""
         document = self._document
         items = self._plan.contents.items
         paths = self._plan.contents.moved
@@ -409,6 +420,9 @@ class _Work:
         return sign(self._half, reason=reason, key=key, known=records, clock=clock)
 
     def _reason_of_checkpoint(self) -> str:
+        """Why the checkpoint was signed in spite of soft signals, without what is private; "" where
+        it was not signed, or gave no reason.
+        """
         if not self._plan.standing.is_signed:
             return ""
         signoff = read_signoff(self._plan.source.root)
@@ -417,10 +431,18 @@ class _Work:
 
 
 def _signers(key: Key | None) -> Signers | None:
-    return None if key is None else (signer_of("the key that was given", key.public),)
+    """Who has to have signed: whoever has this key; None: a signature is not asked for."""
+    if key is None:
+        return None
+    return (signer_of("the key that was given", key.public),)
 
 
 def _refuse_failed(plan: Plan, checks: list[Check]) -> None:
+    """Refuse a package of which a check failed.
+
+    Raises:
+        NotStagedError: one did; it has all that did.
+    """
     if verdict(checks) != "fail":
         return
     failed = tuple(check for check in checks if check.status == "fail")

@@ -57,6 +57,7 @@ def bring(source: Path, target: Path, progress: Progress | None = None) -> Way:
 
 
 def _is_there(target: Path, wanted: os.stat_result) -> bool:
+    """Whether the file was put there before: of the same size, and written at the same time."""
     try:
         here = target.lstat()
     except FileNotFoundError:
@@ -78,6 +79,9 @@ def _share(source: Path, part: Path) -> Way:
 
 
 def _clone(source: Path, part: Path) -> bool:
+    """Make `part` share the bytes of `source` (reflink), which costs no room; False where the
+    filesystem cannot.
+    """
     fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         with open_regular(source) as file:
@@ -91,6 +95,7 @@ def _clone(source: Path, part: Path) -> bool:
 
 
 def _copy(source: Path, part: Path, progress: Progress | None) -> None:
+    """Copy a file's bytes, and see that they reached the disk."""
     with open_regular(source) as file, part.open("xb") as out:
         while piece := file.read(PIECE_BYTES):
             out.write(piece)

@@ -85,6 +85,7 @@ def check_passport(
 
 
 def _by_category(examined: Examined) -> Iterator[Check]:
+    """The checks of each category; one that passes for a category without a finding."""
     for category, rule in RULES.items():
         findings = list(rule(examined))
         if not any(check.status in ("fail", "soft_signal") for check in findings):

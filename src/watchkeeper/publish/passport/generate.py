@@ -171,13 +171,18 @@ def read_old(root: Path) -> Document:
 
 
 def _integrity(checkpoint: Checkpoint, records: Iterable[FileRecord]) -> Facts:
-    files = [
-        {"path": one.path, "sha256": one.sha256, "size_bytes": one.size_bytes} for one in records
-    ]
-    manifest = checkpoint.sha256(names.MANIFEST) if names.MANIFEST in checkpoint.sizes else ""
+    """The hashes of the weight files, and of the manifest where there is one: what ties the
+    passport to these bytes.
+    """
+    files: list[dict[str, Any]] = []
+    for one in records:
+        files.append({"path": one.path, "sha256": one.sha256, "size_bytes": one.size_bytes})
+    manifest = None
+    if names.MANIFEST in checkpoint.sizes:
+        manifest = checkpoint.sha256(names.MANIFEST) or None
     fields = {
         "weight_integrity.weight_files": files,
-        "weight_integrity.manifest_hash": manifest or None,
+        "weight_integrity.manifest_hash": manifest,
     }
     return facts_from("observed", fields)
 
@@ -223,18 +228,23 @@ def _portable(path: str, fact: Fact) -> Fact:
 
 
 def _with_names(entry: Any) -> Any:
+    """An entry whose absolute paths are shortened to their last names."""
     if not isinstance(entry, dict):
         return entry
     return {key: _name_of(value) for key, value in entry.items()}
 
 
 def _name_of(value: Any) -> Any:
+    """The last name of an absolute path, which says nothing of this machine; any other value as it
+    is.
+    """
     if isinstance(value, str) and value.startswith(("/", "~")):
         return PurePosixPath(value).name
     return value
 
 
 def _hashed(entry: Any) -> tuple[Any, Any]:
+    """What an entry of the weight files says of one: its path and its hash."""
     if isinstance(entry, dict):
         return str(entry.get("path")), str(entry.get("sha256"))
     return None, None
@@ -255,6 +265,7 @@ def _declared(declared: Mapping[str, Any], seen: Facts) -> tuple[Facts, list[Pro
 
 
 def _measured(path: str) -> Problem:
+    """That something was declared which is measured each time."""
     return Problem(
         where=path,
         message="it is measured each time: what is declared of it was left out",
@@ -264,16 +275,20 @@ def _measured(path: str) -> Problem:
 
 
 def _unknown_sections(declared: Mapping[str, Any]) -> list[Problem]:
-    return [
-        Problem(
-            where=name,
-            message=f"the schema has no section {name!r}; it is kept as it is",
-            severity="warning",
-            code="unknown-field",
+    """That the schema lacks a section which was declared: most likely its name is misspelt."""
+    problems: list[Problem] = []
+    for name in declared:
+        if name in SECTIONS:
+            continue
+        problems.append(
+            Problem(
+                where=name,
+                message=f"the schema has no section {name!r}; it is kept as it is",
+                severity="warning",
+                code="unknown-field",
+            )
         )
-        for name in declared
-        if name not in SECTIONS
-    ]
+    return problems
 
 
 def _with_head(document: Document, now: datetime) -> Document:

@@ -65,6 +65,7 @@ def sign_statement(
 
 
 def _signed(key: Key, payload: bytes) -> bytes:
+    """The signature of a payload, over the bytes that DSSE says (`pae`), as ECDSA on P-256."""
     from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
     from cryptography.hazmat.primitives.hashes import SHA256
 
@@ -99,6 +100,9 @@ def verify_envelope(envelope: Mapping[str, Any], signers: Signers) -> Outcome:
 
 
 def _verify(payload: bytes, signatures: list[tuple[str, bytes]], signers: Signers) -> Outcome:
+    """What the signatures of an envelope are worth: one of a trusted signer that does not hold is
+    worse than none; those of others count for nothing.
+    """
     trusted = {signer.fingerprint: signer for signer in signers}
     outcome: Outcome = Unknown(fingerprint=short(signatures[0][0]))
     for keyid, signature in signatures:
@@ -113,6 +117,7 @@ def _verify(payload: bytes, signatures: list[tuple[str, bytes]], signers: Signer
 
 
 def _holds(signer: Signer, signature: bytes, payload: bytes) -> bool:
+    """Whether a signature is the signer's, and of this payload."""
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
     from cryptography.hazmat.primitives.hashes import SHA256
@@ -125,6 +130,7 @@ def _holds(signer: Signer, signature: bytes, payload: bytes) -> bool:
 
 
 def _statement(payload: bytes, signer: Signer) -> Outcome:
+    """The statement in a signed payload; it is bad where it is no statement of in-toto."""
     try:
         statement = parse_document(payload, "the statement")
     except DocumentError as error:
@@ -151,6 +157,7 @@ def digests_of(statement: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _subject(subject: object) -> tuple[str, str]:
+    """The name and the SHA-256 of a subject of a statement; ("", "") where it has none."""
     if not isinstance(subject, dict) or not isinstance(subject.get("digest"), dict):
         return "", ""
     name, sha256 = subject.get("name"), subject["digest"].get("sha256")

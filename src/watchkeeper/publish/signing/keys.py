@@ -141,6 +141,7 @@ def public_path_of(path: Path) -> Path:
 
 
 def _refuse_existing(path: Path) -> None:
+    """Refuse to write a key over a file. KeyFileError: one is there."""
     if os.path.lexists(path):
         raise KeyFileError(
             f"{path} exists, and is kept: a key that is gone cannot be made again",
@@ -149,6 +150,7 @@ def _refuse_existing(path: Path) -> None:
 
 
 def _refuse_repository(path: Path) -> None:
+    """Refuse to write a key into a Git repository. KeyFileError: the file would lie in one."""
     for folder in path.resolve().parents:
         if (folder / ".git").exists():
             raise KeyFileError(
@@ -179,6 +181,12 @@ def load_private(path: Path, passphrase_source: PassphraseSource) -> Key:
 
 
 def _read_private(path: Path) -> bytes:
+    """The bytes of a private key's file.
+
+    Raises:
+        KeyFileError: others may read it, or it is another user's.
+        OSError: it cannot be read.
+    """
     with files.open_regular(path) as file:
         status = os.fstat(file.fileno())
         if status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
@@ -192,6 +200,7 @@ def _read_private(path: Path) -> bytes:
 
 
 def _with_passphrase(path: Path, data: bytes, passphrase: bytes) -> object:
+    """The key in a file, opened with its passphrase; KeyFileError: that does not open it."""
     try:
         return _decrypted(data, passphrase)
     except (ValueError, TypeError) as error:
@@ -201,6 +210,12 @@ def _with_passphrase(path: Path, data: bytes, passphrase: bytes) -> object:
 
 
 def _decrypted(data: bytes, passphrase: bytes | None) -> object:
+    """The key in PEM. `passphrase` None: it has none.
+
+    Raises:
+        ValueError: it is damaged, of a kind that is not known, or the passphrase is wrong.
+        TypeError: it needs a passphrase, or was given one that it does not need.
+    """
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
@@ -211,6 +226,7 @@ def _decrypted(data: bytes, passphrase: bytes | None) -> object:
 
 
 def _on_the_curve(path: Path, private: object) -> EllipticCurvePrivateKey:
+    """The key, if it is one on P-256; KeyFileError: it is none."""
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
     if isinstance(private, EllipticCurvePrivateKey) and private.curve.name == _CURVE:

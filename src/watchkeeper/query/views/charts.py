@@ -46,6 +46,11 @@ class Chart(msgspec.Struct, frozen=True, kw_only=True):
     smoothing: float | None = None
 
     def __post_init__(self) -> None:
+        """Refuse what no chart can be made of.
+
+        Raises:
+            UsageError: the width, the smoothing or the range is none.
+        """
         if not 1 <= self.width <= MOST_COLUMNS:
             raise UsageError(
                 f"{self.width} columns were asked for", hint=f"ask for 1 to {MOST_COLUMNS}"

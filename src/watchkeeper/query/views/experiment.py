@@ -159,6 +159,7 @@ def page_of_chosen(site: Site, keys: Collection[str]) -> Experiment:
 
 
 def _notes(site: Site) -> Sequence[Problem]:
+    """What there is to note on the experiment's page: what the look found, else looked for now."""
     if site.notes is not None:
         return site.notes
     return page_notes_of(site.looked)

@@ -61,6 +61,7 @@ def page(report: Report) -> str:
 
 
 def _page(report: Report, data: Mapping[str, Any]) -> str:
+    """The page with this data in it. All text is put in as text: no recorded word is markup."""
     style = _style(report.footer())
     head = tag(
         "head",
@@ -72,10 +73,13 @@ def _page(report: Report, data: Mapping[str, Any]) -> str:
         tag("title", report.name),
         tag("style", Markup(style)),
     )
+    question = None
+    if report.question:
+        question = tag("p", recorded(report.question), class_="question")
     main = tag(
         "main",
         tag("h1", recorded(report.name)),
-        tag("p", recorded(report.question), class_="question") if report.question else None,
+        question,
         tag("p", tag("strong", recorded(report.sentence)), " ", recorded(report.rest)),
         [section(part) for part in report.sections],
     )
@@ -102,11 +106,16 @@ def _style(footer: str) -> str:
 
 
 def _css_text(text: str) -> str:
-    """Text within quotes of a style sheet, inside a style element."""
-    plain = printable(text)
-    return "".join(
-        one if one.isalnum() or one in " .,:+-/" else f"\\{ord(one):06x}" for one in plain
-    )
+    r"""Text within quotes of a style sheet, inside a style element. A sign that could end either is
+    written by its number: `\00003c` for `<`.
+    """
+    signs: list[str] = []
+    for sign in printable(text):
+        if sign.isalnum() or sign in " .,:+-/":
+            signs.append(sign)
+        else:
+            signs.append(f"\\{ord(sign):06x}")
+    return "".join(signs)
 
 
 def _policy(style: str) -> str:
@@ -140,6 +149,7 @@ def markdown(report: Report) -> str:
 
 
 def _md_lines(part: Section) -> list[str]:
+    """The lines of a section as one paragraph; [] for none."""
     if not part.lines:
         return []
     return ["\n".join(map(_md, part.lines))]
@@ -155,6 +165,7 @@ def md_table(table: Table) -> str:
 
 
 def _md_line(cells: Sequence[str]) -> str:
+    """A line of a table: `| r8 | 0.9156 |`."""
     return f"| {' | '.join(map(_md, cells))} |"
 
 

@@ -101,9 +101,10 @@ def report_of(source: Source) -> Report:
 
 def _mask_of(folder: Path) -> Mask:
     """A mask with the values of every journal at and below the folder, and of this machine."""
-    places = places_below(str(folder)).found
-    events = (event for place in places for event in _events(Path(place.path)))
-    values = sensitive_values(events)
+    values: dict[str, set[str]] = {}
+    for place in places_below(str(folder)).found:
+        for which, own in sensitive_values(_events(Path(place.path))).items():
+            values.setdefault(which, set()).update(own)
     values.setdefault("host", set()).add(socket.gethostname())
     values.setdefault("user", set()).add(getpass.getuser())
     return Mask(folder, values)
@@ -121,6 +122,12 @@ def _events(folder: Path) -> Iterator[object]:
 
 
 def _experiment_report(source: Source) -> Report:
+    """The report of an experiment: its figures, the losses of up to 20 runs, and the run log of the
+    best one.
+
+    Raises:
+        NewerJournalError: a later version wrote its journal.
+    """
     folder = source.folder
     mask = _mask_of(folder)
     page = source.masked(experiment_page(folder), mask)
@@ -193,6 +200,9 @@ def _best_run_log(
 
 
 def _run_report(source: Source) -> Report:
+    """The report of a recorded run: up to 12 metrics, the losses first, and the ends of
+    its texts.
+    """
     folder = source.folder
     mask = _mask_of(folder)
     page = runs.run(folder)
@@ -239,6 +249,11 @@ def _texts(folder: Path, page: Run) -> Iterator[tuple[str, Text]]:
 
 
 def _folder_report(source: Source) -> Report:
+    """The report of a folder with several experiments or runs below it.
+
+    Raises:
+        UsageError: nothing was recorded there.
+    """
     folder = source.folder
     listing = list_runs([folder])
     page = overview_of(listing, [folder])

@@ -51,6 +51,7 @@ def write(path: Path, data: bytes) -> None:
 
 
 def _read(path: Path) -> bytes:
+    """The bytes of a file; empty for one that cannot be read, or is too large to be a report."""
     try:
         return files.read_whole(path, _MOST_BYTES)
     except (OSError, ValueError):

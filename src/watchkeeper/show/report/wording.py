@@ -158,6 +158,7 @@ class Clock:
         return f"{self.day(start)}, {self.time(start)} to {self.day(end)}, {self.time(end)} {name}"
 
     def _shown(self, at: datetime | None, form: str) -> str:
+        """A time in the zone of the page, in a form of `strftime`; "" for None."""
         if at is None:
             return ""
         return at.astimezone(self._zone).strftime(form)

@@ -71,6 +71,12 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _head(card: Card) -> str:
+    """The card's title, what the model is, and its facts as a list.
+
+    # r8
+
+    A checkpoint of a LlamaForCausalLM after 24,000 training steps: 5 files, 3.0 GB.
+    """
     lines = [f"# {escape(card.model.name)}", ""]
     if card.story.description:
         lines += [escape(_sentence(card.story.description)), ""]
@@ -83,10 +89,14 @@ def _head(card: Card) -> str:
 
 
 def _sentence(text: str) -> str:
-    return text if text.rstrip().endswith((".", "!", "?", "…")) else f"{text.rstrip()}."
+    """The text with a period, unless it ends as a sentence does."""
+    if text.rstrip().endswith((".", "!", "?", "…")):
+        return text
+    return f"{text.rstrip()}."
 
 
 def _use(card: Card) -> str:
+    """How to load the model, as Python that runs in the package's folder."""
     python = snippet(card.model, card.folder)
     lines = [
         "## Use",
@@ -138,6 +148,7 @@ def snippet(model: Model, folder: str) -> str:
 
 
 def _training(card: Card) -> str:
+    """Settings, losses and where to read more. Of many settings the first are shown."""
     story = card.story
     parts = ["## Training"]
     if story.settings:
@@ -157,6 +168,7 @@ def _training(card: Card) -> str:
 
 
 def _losses(story: Story) -> Iterator[str]:
+    """The losses as a picture and a table, and which was the best."""
     if not story.losses:
         yield "No loss was recorded."
         return
@@ -176,7 +188,10 @@ def loss_table(losses: Sequence[Loss]) -> str:
 
 
 def _figure(value: float | None) -> str:
-    return "" if value is None else f"{value:.6g}"
+    """A figure with six digits; "" for None."""
+    if value is None:
+        return ""
+    return f"{value:.6g}"
 
 
 def _evaluation(results: Sequence[Result]) -> str:
@@ -196,14 +211,21 @@ def results_table(results: Sequence[Result]) -> str:
 
 
 def _samples(result: Result) -> str:
-    return f"{result.samples:,}" if result.samples else ""
+    """How many samples a result is of; "" where nobody says."""
+    if not result.samples:
+        return ""
+    return f"{result.samples:,}"
 
 
 def _day(result: Result) -> str:
-    return f"{result.made:%Y-%m-%d}" if result.made is not None else ""
+    """The day of an evaluation; "" where nobody says."""
+    if result.made is None:
+        return ""
+    return f"{result.made:%Y-%m-%d}"
 
 
 def _verify(card: Card) -> str:
+    """How whoever receives the package verifies it, and whose key they need for that."""
     signers = " --signers KEYS" if card.is_signed else ""
     lines = [
         "## Verify",

@@ -176,6 +176,7 @@ def _hub_entry(result: Result, declared: Declared) -> Any:
 
 
 def _yaml(value: object) -> str:
+    """A value in YAML as the Hub's own library writes it, in the order in which it stands."""
     from huggingface_hub import utils
 
     text: str = utils.yaml_dump(value, sort_keys=False)  # type: ignore[attr-defined]

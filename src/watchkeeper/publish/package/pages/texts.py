@@ -90,6 +90,9 @@ class Texts:
         return msgspec.structs.replace(result, task=self.hidden(names.README, result.task))
 
     def _kept(self, file: str, sanitized: Sanitized) -> str:
+        """The text, whose redactions are kept under the file's name for the list beside the
+        package.
+        """
         if sanitized.redactions:
             self.redactions.setdefault(file, []).extend(sanitized.redactions)
         return sanitized.text
@@ -117,6 +120,11 @@ def _line_in_code(line: str) -> str:
 
 
 def _parsed(file: str, text: str) -> Any:
+    """The JSON that is left once what is private is hidden.
+
+    Raises:
+        BrokenTextError: it is none: a pseudonym stands where no text can.
+    """
     try:
         return json.loads(text)
     except ValueError as error:
@@ -127,6 +135,7 @@ def _parsed(file: str, text: str) -> Any:
 
 
 def _is_json(text: str) -> bool:
+    """Whether a text is JSON."""
     try:
         json.loads(text)
     except ValueError:

@@ -89,6 +89,7 @@ def _added(point: EntryPoint, root: Path) -> Facts:
 
 
 def _failed(point: EntryPoint, error: Exception) -> Problem:
+    """That an added adapter raised an error: its fields are left out, the others stay."""
     return Problem(
         where=f"{GROUP}: {point.name}",
         message=f"the adapter {point.value} failed: {error!r}",

@@ -130,6 +130,9 @@ def _jobs(spans: Iterable[tuple[Path, Span]]) -> Iterator[_Job]:
 
 
 def _pieces(span: Span) -> Iterator[Span]:
+    """The places of a tensor's numbers in pieces, so that the memory that a scan takes is
+    bounded.
+    """
     for at in range(0, span.size_bytes, PIECE_BYTES):
         length = min(PIECE_BYTES, span.size_bytes - at)
         yield Span(span.name, span.dtype, span.begin + at, length)
@@ -158,6 +161,7 @@ class _Scanner:
         return amiss
 
     def _scan(self, job: _Job) -> dict[str, Amiss]:
+        """What is amiss in the tensors of one job, by name; those that are sound are left out."""
         amiss: dict[str, Amiss] = {}
         with open_regular(job.place) as file:
             for piece in job.spans:

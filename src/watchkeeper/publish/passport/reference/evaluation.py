@@ -65,6 +65,12 @@ def run_again(words: Sequence[str], folder: Path, limit_s: float = LIMIT_S) -> P
 
 
 def _wait(process: subprocess.Popen[bytes], limit_s: float, folder: Path) -> None:
+    """Wait for the evaluation, at most `limit_s` seconds, and end all of its processes where that
+    is not enough, or where this program is interrupted.
+
+    Raises:
+        EvaluationError: it took longer.
+    """
     try:
         process.wait(limit_s)
     except subprocess.TimeoutExpired as error:
@@ -79,6 +85,11 @@ def _wait(process: subprocess.Popen[bytes], limit_s: float, folder: Path) -> Non
 
 
 def _log_in(folder: Path) -> Path:
+    """The one log that an evaluation left below a folder.
+
+    Raises:
+        EvaluationError: it left none, or several.
+    """
     logs = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
     if len(logs) == 1:
         return logs[0]

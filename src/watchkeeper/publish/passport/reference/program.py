@@ -94,6 +94,12 @@ def run(path: Path, root: Path, inputs: Any, limit_s: float = LIMIT_S) -> Answer
 
 
 def _wait(process: subprocess.Popen[bytes], path: Path, question: str, limit_s: float) -> None:
+    """Ask the program its question and wait for its end, at most `limit_s` seconds. All of its
+    processes are ended where that is not enough, or where this program is interrupted.
+
+    Raises:
+        ForwardPassError: it took longer.
+    """
     try:
         process.communicate(question.encode(), timeout=limit_s)
     except subprocess.TimeoutExpired as error:
@@ -124,6 +130,11 @@ def last_line(file: BinaryIO, most_bytes: int = _TAIL_BYTES) -> str:
 
 
 def _answer(path: Path, line: str) -> Answer:
+    """The answer in the last line that a program printed: `{"inputs": {…}, "outputs": {…}}`.
+
+    Raises:
+        ForwardPassError: it is none, holds NaN, or has no inputs or outputs.
+    """
     try:
         value = json.loads(line, parse_constant=_refuse)
         answer = msgspec.convert(value, Answer)
@@ -138,4 +149,5 @@ def _answer(path: Path, line: str) -> Answer:
 
 
 def _refuse(name: str) -> Any:
+    """Refuse `NaN` and `Infinity`: such an output proves nothing."""
     raise ValueError(f"the forward pass gave {name}")

@@ -191,6 +191,7 @@ def _assets(examined: Examined) -> Iterator[Check]:
 
 
 def _name_of(asset: dict[str, object]) -> str:
+    """The name of an asset for a message."""
     return short(str(asset.get("name") or asset.get("repo")))
 
 

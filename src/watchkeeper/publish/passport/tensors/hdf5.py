@@ -45,6 +45,13 @@ def spans(path: Path, size: int) -> list[Span]:
 
 
 def _datasets(path: Path) -> list[tuple[Tensor, int | None]]:
+    """The datasets of a file, each with the byte at which its numbers begin; None: they are not in
+    one piece.
+
+    Raises:
+        UnreadError: h5py is not installed.
+        FaultError: h5py cannot read the file, or it holds too many datasets.
+    """
     if importlib.util.find_spec(LIBRARY) is None:
         raise UnreadError(f"is an HDF5 file, which {LIBRARY} reads: pip install {LIBRARY}")
     h5py: Any = importlib.import_module(LIBRARY)

@@ -23,6 +23,9 @@ def read(path: Path, size: int) -> list[Tensor]:
 
 
 def _tensor(name: str, entry: Any) -> Tensor:
+    """A tensor as the header has it: `{"dtype": "BF16", "shape": [8, 4], "data_offsets":
+    [0, 64]}`.
+    """
     dtype = entry.get("dtype")
     if not isinstance(dtype, str):
         raise FaultError(f"has a safetensors header without the type of {short(name)!r}")

@@ -186,6 +186,7 @@ def _hashable(key: Any) -> Any:
 
 
 def _set_one(machine: _Machine, argument: Any) -> None:
+    """SETITEM: one key and its value, which lie on top."""
     value, key = machine.stack.pop(), machine.stack.pop()
     _set(machine, [key, value])
 
@@ -233,6 +234,7 @@ def _object(machine: _Machine, argument: Any) -> None:
 
 
 def _drop_mark(machine: _Machine, argument: Any) -> None:
+    """POP_MARK: what lies above the mark is not needed."""
     machine.above_mark()
 
 

@@ -46,6 +46,9 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
         return Change(self.words.get(key) or NOT_KNOWN, details)
 
     def _environment(self, base: Facts) -> Change:
+        """How many packages the run had, and how they differ from the base's where both
+        are known.
+        """
         if self.packages is None:
             return Change(NOT_KNOWN, [])
         if base.packages is None:

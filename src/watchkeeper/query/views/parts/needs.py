@@ -243,7 +243,10 @@ def _blocker_of(site: Site, row: Row, rows: Mapping[str, Row]) -> str:
 
 
 def _is_failed(row: Row | None) -> bool:
-    return row is not None and row.standing == "failed"
+    """Whether a row failed; one that is no longer planned (None) did not."""
+    if row is None:
+        return False
+    return row.standing == "failed"
 
 
 def _needed(site: Site, key: str) -> list[str]:

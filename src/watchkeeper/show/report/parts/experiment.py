@@ -166,6 +166,7 @@ def _log_section(experiment: Experiment) -> Iterator[Section]:
 
 
 def _log_row(line: LogLine, clock: Clock) -> Child:
+    """One action of the log: its time, what was done, to what, and what came of it."""
     return tag(
         "tr",
         tag("td", instant(line.at, clock.time(line.at)), class_="quiet"),

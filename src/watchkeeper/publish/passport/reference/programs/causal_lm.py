@@ -50,6 +50,9 @@ def _prompt(root: Path) -> str:
 
 
 def _forward(folder: str, prompt: str) -> dict[str, Any]:
+    """One forward pass on a processor, in 32 bits and on one thread, so that another machine comes
+    to the same numbers: the first logits behind the prompt, and the tokens that follow greedily.
+    """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
