@@ -36,7 +36,9 @@ class Curves(NamedTuple):
 
 
 def read_quickly(folder: Path) -> tuple[RecordedRun, Curves] | None:
-    """A run without its rows, and their figures; None where they must be read row by row."""
+    """A run without its rows, and their figures; None where they must be read row by row, or where
+    no run was recorded in the folder.
+    """
     try:
         read = journal.read(folder / layout.JOURNAL)
         rows = _read(folder, read)
@@ -48,19 +50,30 @@ def read_quickly(folder: Path) -> tuple[RecordedRun, Curves] | None:
 
 
 def drawn(metrics: Sequence[str]) -> str:
-    """The metric that is drawn of those with several values: a loss where there is one."""
-    losses = [metric for metric in (*TRAIN_LOSS, *VAL_LOSS) if metric in metrics]
-    return next(iter([*losses, *metrics]), "")
+    """The metric that is drawn of those with several values: a loss where there is one, that of
+    the training first; else the first of all. "" for none.
+    """
+    for metric in (*TRAIN_LOSS, *VAL_LOSS):
+        if metric in metrics:
+            return metric
+    for metric in metrics:
+        return metric
+    return ""
 
 
 def plain(value: float) -> float:
-    """A whole number as an integer, so that it is shown as one."""
-    if math.isfinite(value) and value == int(value) and abs(value) < _MOST_WHOLE:
-        return int(value)
-    return value
+    """A whole number as an integer, so that it is shown as one: 3.0 is 3, and 0.5 stays."""
+    if not math.isfinite(value) or abs(value) >= _MOST_WHOLE:
+        return value
+    if value != int(value):
+        return value
+    return int(value)
 
 
 def _read(folder: Path, read: Journal) -> RunRows | None:
+    """The rows of a run as columns; None where there are none, or where some must be left out one
+    by one: superseded ones, and those of a damaged file.
+    """
     recorded = Recorded(folder=folder, events=read.events)
     rows = read_run_rows([recorded], Shelf(keeps=False), waits=True)
     if rows.unreadable or not rows.rows:
@@ -72,12 +85,16 @@ def _read(folder: Path, read: Journal) -> RunRows | None:
 
 
 def _curves(rows: RunRows) -> Curves:
+    """What an entry keeps of a run's rows."""
     figures = {metric: _figure(rows, metric) for metric in rows.metrics}
     chosen = drawn([metric for metric in rows.metrics if _count(rows, metric) > 1])
     return Curves(rows.rows, _last_step(rows), figures, chosen, _spark(rows, chosen))
 
 
 def _figure(rows: RunRows, metric: str) -> Figure:
+    """A metric's last, least and greatest value, each with its step; least and greatest None where
+    no value is finite.
+    """
     figure = figure_of(rows, metric)
     last_step, last = figure.last or (math.nan, math.nan)
     if figure.low is None or figure.high is None:
@@ -93,6 +110,7 @@ def _figure(rows: RunRows, metric: str) -> Figure:
 
 
 def _step(step: float) -> float | None:
+    """A training step as it is shown; None for NaN, which stands for a row without one."""
     if math.isnan(step):
         return None
     return plain(step)
@@ -105,8 +123,11 @@ def _having(rows: RunRows, metric: str) -> Iterator[FileTracks]:
 
 
 def _count(rows: RunRows, metric: str) -> int:
-    """How many finite values a metric has."""
-    return int(sum(sum(file.tracks[metric].column(At.N)) for file in _having(rows, metric)))
+    """How many finite values a metric has, in all files together."""
+    count = 0
+    for file in _having(rows, metric):
+        count += int(sum(file.tracks[metric].column(At.N)))
+    return count
 
 
 def _last_step(rows: RunRows) -> float | None:
@@ -120,6 +141,9 @@ def _last_step(rows: RunRows) -> float | None:
 
 
 def _spark(rows: RunRows, metric: str) -> tuple[float, ...]:
+    """Up to 48 medians of a metric over all executions. The values of a long file are not kept in
+    memory, and are read again.
+    """
     figures: list[float] = []
     for file in _having(rows, metric):
         values = file.tracks[metric].values()

@@ -39,7 +39,9 @@ def run_named(path: Path) -> tuple[Path, str] | None:
 
 
 def taken_note(folder: Path, taken: Path) -> Problem:
-    """That another folder was taken than the one that was named."""
+    """That another folder was taken than the one that was named, for people who look at the wrong
+    one.
+    """
     message = f"nothing was recorded in it; taken is {taken}, in which it lies"
     return Problem(where=str(folder), message=message, severity="note", code="taken-above")
 

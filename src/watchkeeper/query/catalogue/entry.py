@@ -32,7 +32,9 @@ class Figure(msgspec.Struct, frozen=True, array_like=True, gc=False):
     greatest_step: Real | None = None
 
     def best(self, better: Better) -> Extreme | None:
-        """The best value with its step; None where nobody knows which end is the better one."""
+        """The best value with its step; None where nobody knows which end is the better one, or
+        where no value is finite.
+        """
         if better == "less":
             return _extreme(self.least, self.least_step)
         if better == "more":
@@ -48,6 +50,7 @@ class Extreme(NamedTuple):
 
 
 def _extreme(value: Real | None, step: Real | None) -> Extreme | None:
+    """A value with its step; None where there is no value."""
     if value is None:
         return None
     return Extreme(value, step)
@@ -86,7 +89,10 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def state(self) -> str:
-        """As `wk.load` says it. Whether a process lives is looked at now, and not remembered."""
+        """As `wk.load` says it: how it ended, or `running`, `died` and `not ended` where no end was
+        written. Whether a process lives is looked at now, and not remembered; of one on another
+        machine it cannot be seen.
+        """
         if self.status:
             return self.status
         alive = None
@@ -96,7 +102,9 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def medians(values: Sequence[float], most: int) -> tuple[float, ...]:
-    """At most so many medians of neighbouring values, in order."""
+    """At most `most` medians of neighbouring values, in order; the values themselves where there
+    are no more.
+    """
     if len(values) <= most:
         return tuple(values)
     from statistics import median  # where there are more

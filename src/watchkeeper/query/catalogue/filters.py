@@ -56,6 +56,9 @@ class Condition(msgspec.Struct, frozen=True):
     def holds(self, run: Run) -> bool:
         """Whether it holds for a run. A run that does not have the name is never meant, not by
         `!=` either.
+
+        Two numbers are compared as numbers (`1e-3` is `0.001`); else both are compared as texts,
+        for which there is no less and no more. NaN equals NaN here, so that it can be looked for.
         """
         mine = value_of(run, self.name)
         if mine is None:
@@ -139,7 +142,14 @@ def check_name(name: str, runs: Sequence[Run], option: str) -> None:
 
 
 def _near(name: str, runs: Sequence[Run]) -> str:
-    known = list(dict.fromkeys(known for run in runs for known in names_in(run)))
+    """A hint with the names that are near to one that no run has; else with those that there are.
+
+    `lr` is near to `optimizer.lr`, of which it is the end, and to `lr0`, by its spelling.
+    """
+    names: dict[str, None] = {}
+    for run in runs:
+        names.update(dict.fromkeys(names_in(run)))
+    known = list(names)
     bare = name.removeprefix(_CONFIG).removeprefix(_METRIC).removeprefix(_BEST)
     ends = [one for one in known if re.split(r"[./]", one)[-1] == bare]
     close = difflib.get_close_matches(bare, known, n=_MOST_NEAR)
@@ -150,7 +160,9 @@ def _near(name: str, runs: Sequence[Run]) -> str:
         return "these runs have no settings and no metrics"
     listed = ", ".join(sorted(known)[:_MOST_LISTED])
     more = len(known) - _MOST_LISTED
-    return f"they have {listed}" + (f" and {more} more" if more > 0 else "")
+    if more <= 0:
+        return f"they have {listed}"
+    return f"they have {listed} and {more} more"
 
 
 def value_of(run: Run, name: str) -> Value | None:
@@ -164,6 +176,7 @@ def value_of(run: Run, name: str) -> Value | None:
 
 
 def _setting(run: Run, name: str) -> str | None:
+    """A run's setting, also by its name behind `config:`; None where it has none."""
     return run.config.get(name.removeprefix(_CONFIG))
 
 
@@ -192,6 +205,9 @@ def in_order(runs: Sequence[Run], name: str, *, reverse: bool) -> Order:
     """The runs by a metric, the best first where its name says which figures are better, else the
     largest first; by a setting, the smallest first. Those without it come last.
 
+    Of a setting that is a number for some runs and a text for others, the numbers come first. Of
+    equal values the newest run does.
+
     Raises:
         UsageError: no run has it, or it is both a setting and a metric.
     """
@@ -199,15 +215,20 @@ def in_order(runs: Sequence[Run], name: str, *, reverse: bool) -> Order:
     key, descending, words = _key_of(name, runs)
     if reverse:
         descending = not descending
-    values = [(key(run), run) for run in newest_first(runs)]
-    numbers = [(value, run) for value, run in values if isinstance(value, int | float)]
-    numbers = [(value, run) for value, run in numbers if not math.isnan(value)]
-    texts = [(value, run) for value, run in values if isinstance(value, str)]
+    numbers: list[tuple[float, Run]] = []
+    texts: list[tuple[str, Run]] = []
+    rest: list[Run] = []
+    for run in newest_first(runs):
+        value = key(run)
+        if isinstance(value, str):
+            texts.append((value, run))
+        elif value is None or math.isnan(value):
+            rest.append(run)
+        else:
+            numbers.append((value, run))
     numbers.sort(key=lambda pair: pair[0], reverse=descending)
     texts.sort(key=lambda pair: pair[0], reverse=descending)
     ordered = [run for _, run in (*numbers, *texts)]
-    placed = set(map(id, ordered))
-    rest = [run for _, run in values if id(run) not in placed]
     direction = "smallest"
     if descending:
         direction = "largest"
@@ -230,6 +251,9 @@ def _key_of(name: str, runs: Sequence[Run]) -> tuple[Callable[[Run], Value | Non
 
 
 def _as_number(text: str | None) -> Value | None:
+    """A setting as the number that it is; as its text where it is none, or NaN, which has no place
+    among numbers. None for None.
+    """
     if text is None:
         return None
     number = _number(text)

@@ -116,4 +116,5 @@ def _is_utf8(name: str) -> bool:
 
 
 def _same(one: dict[str, Known], other: dict[str, Known]) -> bool:
+    """Whether what is known now is, place by place, what was loaded: there is nothing to write."""
     return all(other[below] is known for below, known in one.items())

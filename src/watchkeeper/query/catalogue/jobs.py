@@ -54,7 +54,10 @@ class Jobs(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_jobs(folder: Path, problems: list[Problem]) -> Jobs | None:
-    """The runs of an experiment; None where it cannot be read, which is added to `problems`."""
+    """The runs of an experiment; None where it cannot be read, which is added to `problems`.
+
+    A run that was never submitted is listed only where somebody gave it a tag or a note.
+    """
     try:
         experiment = experiments.read(folder)
         read = journal.read(experiment.folder / layout.JOURNAL)
@@ -80,6 +83,9 @@ def read_jobs(folder: Path, problems: list[Problem]) -> Jobs | None:
 
 
 def _unreadable(folder: Path, error: WatchkeeperError) -> Problem:
+    """That an experiment cannot be read, with the first of the problems in its description as the
+    hint.
+    """
     hint = error.hint
     if isinstance(error, ExperimentError) and error.problems:
         hint = str(error.problems[0])
@@ -89,14 +95,22 @@ def _unreadable(folder: Path, error: WatchkeeperError) -> Problem:
 
 
 def _newest(run: ExperimentRun) -> Attempt | None:
-    """The newest attempt at its training, else at one of its evaluations."""
+    """The newest attempt at its training, else at the first of its evaluations that has one; None
+    where there is none.
+    """
     if run.trained is not None:
         return run.trained
-    attempts = (run.state.run(item.key).latest for item in run.items)
-    return next((attempt for attempt in attempts if attempt is not None), None)
+    for item in run.items:
+        latest = run.state.run(item.key).latest
+        if latest is not None:
+            return latest
+    return None
 
 
 def _job(run: ExperimentRun, read: Journal, words: Words, reader: flatten.Reader) -> Job:
+    """One run as it is listed: its state, its settings, and the figures of its training and of its
+    evaluations.
+    """
     newest = _newest(run)
     settings, _ = settings_of(run.experiment, run.name, run.intended, run.snapshot, reader)
     figures = {**_losses(run), **_results(run)}
@@ -110,7 +124,9 @@ def _job(run: ExperimentRun, read: Journal, words: Words, reader: flatten.Reader
 
 
 def _entry_of(attempt: Attempt | None, read: Journal, words: Words) -> Entry:
-    """Times, user and words of a job."""
+    """Times, user and words of a job. The scheduler's times outweigh those at which it was
+    submitted and judged; `attempt` None: there is none yet.
+    """
     entry = Entry(tags=tuple(words.tags), notes=tuple(words.notes))
     if attempt is None:
         return entry
@@ -128,7 +144,10 @@ def _entry_of(attempt: Attempt | None, read: Journal, words: Words) -> Entry:
 
 
 def _submission(attempt: Attempt, read: Journal) -> tuple[datetime | None, str]:
-    """When the attempt's job was submitted, and by whom."""
+    """When the attempt's job was submitted, and by whom; (None, "") where it was not.
+
+    Whoever opened the journal file that holds the submission is its user.
+    """
     for submitted in attempt.submissions.values():
         first = read.events[submitted.writer][0]
         user = ""
@@ -139,6 +158,7 @@ def _submission(attempt: Attempt, read: Journal) -> tuple[datetime | None, str]:
 
 
 def _state(attempt: Attempt | None) -> str:
+    """The state of an attempt as `ls` says it; None: there was none."""
     if attempt is None:
         return "waiting"
     if attempt.judged is not None:
@@ -173,8 +193,10 @@ def _results(run: ExperimentRun) -> Mapping[str, Figure]:
         if item.phase != "evaluation" or judged is None:
             continue
         for metric, value in judged.metrics.items():
-            if metric != "samples":
-                found.setdefault(f"{item.task} {metric}", []).append((item.epoch, _number(value)))
+            if metric == "samples":
+                continue
+            values = found.setdefault(f"{item.task} {metric}", [])
+            values.append((item.epoch, _number(value)))
     return {name: _over_epochs(values) for name, values in found.items()}
 
 
@@ -189,20 +211,31 @@ def _figures(item: RunItem, judged: Judged) -> Mapping[str, Figure]:
 
 
 def _verdict(attempt: Attempt | None) -> Judged | None:
-    """The verdict on an evaluation that left a good result."""
+    """The verdict on an evaluation that left a good result; None for any other."""
     if attempt is None or attempt.judged is None or attempt.judged.outcome not in WELL:
         return None
     return attempt.judged
 
 
 def _over_epochs(values: list[tuple[int | None, float]]) -> Figure:
-    last_epoch, last = max(values, key=lambda value: -1 if value[0] is None else value[0])
+    """One figure of the values at several epochs: the last one's, the least, the greatest. A result
+    without an epoch, that of a base model, comes before all others.
+    """
+    last_epoch, last = max(values, key=_epoch_of)
     finite = [(epoch, value) for epoch, value in values if math.isfinite(value)]
     if not finite:
         return Figure(last, last_epoch)
     least_epoch, least = min(finite, key=lambda value: value[1])
     greatest_epoch, greatest = max(finite, key=lambda value: value[1])
     return Figure(last, last_epoch, least, least_epoch, greatest, greatest_epoch)
+
+
+def _epoch_of(value: tuple[int | None, float]) -> int:
+    """The epoch of a value; -1 for none."""
+    epoch, _ = value
+    if epoch is None:
+        return -1
+    return epoch
 
 
 def _number(value: Number) -> float:

@@ -26,7 +26,11 @@ _MOST_ERROR = 200  # characters
 
 
 def read_entry(folder: Path) -> tuple[Entry | None, list[Problem]]:
-    """Read a recorded run's files, and what is wrong with them; None where no run was recorded."""
+    """Read a recorded run's files, and what is wrong with them; None where no run was recorded.
+
+    `folder` is the run's. Its rows are read as columns where that is possible, else one by one, to
+    the same figures.
+    """
     quick = read_quickly(folder)
     if quick is not None:
         run, curves = quick
@@ -38,6 +42,7 @@ def read_entry(folder: Path) -> tuple[Entry | None, list[Problem]]:
 
 
 def _curves_of(run: RecordedRun) -> Curves:
+    """What an entry keeps of rows that were read one by one."""
     spark_metric, spark = _spark_of(run)
     return Curves(
         rows=len(run.rows),
@@ -49,6 +54,10 @@ def _curves_of(run: RecordedRun) -> Curves:
 
 
 def _entry(run: RecordedRun, curves: Curves) -> Entry:
+    """The entry of a run, from its journal and its rows.
+
+    A folder that holds rows and no start, as after a journal was lost, still has its figures.
+    """
     words = words_of(run.journal.events).get("", Words())
     entry = Entry(
         rows=curves.rows,
@@ -85,20 +94,23 @@ def _entry(run: RecordedRun, curves: Curves) -> Entry:
 
 
 def _last_line(text: str) -> str:
+    """The last line of an error, cut to 200 characters: of a traceback the one that says what."""
     lines = text.strip().splitlines()
-    if lines:
-        return lines[-1].strip()[:_MOST_ERROR]
-    return ""
+    if not lines:
+        return ""
+    return lines[-1].strip()[:_MOST_ERROR]
 
 
 def _opened(read: Journal, writer: str) -> Opened | None:
+    """The event with which a writer opened its file; None where that is lost."""
     events = read.events.get(writer, [])
-    if events and isinstance(events[0], Opened):
-        return events[0]
-    return None
+    if not events or not isinstance(events[0], Opened):
+        return None
+    return events[0]
 
 
 def _user_of(read: Journal, writer: str) -> str:
+    """Who ran a writer's process; "" where nobody knows."""
     opened = _opened(read, writer)
     if opened is None:
         return ""
@@ -128,6 +140,7 @@ def _executions(run: RecordedRun, started: RunStarted) -> int:
 
 
 def _last_step(run: RecordedRun) -> float | None:
+    """The training step of the last row that has one; None where none has."""
     for placed in reversed(run.rows):
         step = value_of(placed.row.step)
         if step is not None:
@@ -147,6 +160,7 @@ class _Track:
         self._greatest_step: float | None = None
 
     def add(self, value: float, step: float | None) -> None:
+        """Take the value of one more row, at this step (None: it has none)."""
         self._last, self._last_step = value, step
         if not math.isfinite(value):
             return
@@ -156,6 +170,7 @@ class _Track:
             self._greatest, self._greatest_step = value, step
 
     def figure(self) -> Figure:
+        """What was seen, as an entry keeps it; the extremes only where a value was finite."""
         last = plain(self._last)
         if self._least > self._greatest:
             return Figure(last, self._last_step)
@@ -170,6 +185,7 @@ class _Track:
 
 
 def _figures_of(run: RecordedRun) -> dict[str, Figure]:
+    """Metric → its figure over all rows that count."""
     tracks: dict[str, _Track] = {}
     for placed in run.rows:
         step = value_of(placed.row.step)
@@ -207,6 +223,7 @@ def _spark_of(run: RecordedRun) -> tuple[str, tuple[float, ...]]:
 
 
 def _values_of(metric: str, run: RecordedRun) -> Iterator[float]:
+    """The finite values of a metric, row by row."""
     for placed in run.rows:
         for name, value in _numbers(placed.row):
             if name == metric and math.isfinite(value):

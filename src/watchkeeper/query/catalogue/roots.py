@@ -39,7 +39,8 @@ def roots_of(paths: Sequence[Path]) -> list[Root]:
     roots: dict[str, Root] = {}
     for path in paths:
         real = reals[path]
-        if real in roots or any(_lies_in(real, other) for other in reals.values()):
+        is_below = any(_lies_in(real, other) for other in reals.values())
+        if real in roots or is_below:
             continue
         names = {root.name for root in roots.values()}
         roots[real] = Root(_free_name(Path(real).name or "root", names), path, real)
@@ -47,15 +48,17 @@ def roots_of(paths: Sequence[Path]) -> list[Root]:
 
 
 def run_id(experiment_id: str, key: str) -> str:
-    """The id of a run of an experiment."""
+    """The id of a run of an experiment: `night/r8` of the key `r8`."""
     return f"{experiment_id}/{odd_bytes.as_text(key)}"
 
 
 def _lies_in(real: str, other: str) -> bool:
+    """Whether one real path lies below another; not, where both are the same."""
     return real != other and real.startswith(f"{other.rstrip('/')}/")
 
 
 def _free_name(name: str, taken: set[str]) -> str:
+    """The name, or `NAME-2` and so on where it is taken."""
     name = odd_bytes.as_text(name)
     if name not in taken:
         return name
