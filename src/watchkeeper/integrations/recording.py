@@ -248,7 +248,7 @@ class Recording:
 
     def passed(self, step: int) -> None:
         """This training step is completed: what its validation takes is measured until the next one
-        is.
+        is, so that the run's status can say how much of the time training has.
         """
         if self._cadence is not None:
             self._cadence.due(step)
@@ -277,7 +277,12 @@ class Recording:
         )
 
     def abandon(self, error: BaseException | None) -> None:
-        """End our own run, of which nobody has said how it ended. Raises nothing."""
+        """End our own run, of which nobody has said how it ended. Raises nothing.
+
+        Without an `error` it was interrupted if a signal asked it to stop, and failed if its
+        library would have said a good end, or if fewer steps were made than planned; else it is
+        finished.
+        """
         run = self.run
         if run is not None and error is None:
             if run._stops.interrupts.was_heard:

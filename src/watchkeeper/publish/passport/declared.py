@@ -17,6 +17,11 @@ MOST_DECLARED_BYTES = 16 * 2**20
 def read_declared(path: Path) -> dict[str, Any]:
     """The fields in a file, as nested mappings. The times of TOML become texts.
 
+        [input_contract.language]
+        tokenizer_class = "LlamaTokenizer"
+
+    declares `input_contract.language.tokenizer_class`.
+
     Raises:
         UsageError: it is neither JSON nor TOML, or holds NaN or an infinite number.
         OSError: it cannot be read.

@@ -219,7 +219,9 @@ def _of_same_weights(old: Document, facts: Facts, fields: tuple[str, ...]) -> Fa
 
 
 def _portable(path: str, fact: Fact) -> Fact:
-    """The fact without folders of this machine: of an absolute path only the name stays."""
+    """A field without what only this machine knows: an absolute path in it is shortened to its last
+    name. Any other field is as it was.
+    """
     if path in _PLACES:
         return Fact(_name_of(fact.value), fact.source)
     if path in _PLACES_IN_LISTS and isinstance(fact.value, list):

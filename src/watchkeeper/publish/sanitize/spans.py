@@ -39,7 +39,11 @@ def merge(spans: Iterable[Span]) -> list[Span]:
 
 
 def _joined(first: Span, second: Span) -> Span:
-    """One span for two that overlap. `first` begins where the second does, or before."""
+    """One span for two that overlap. `first` begins where the second does, or before.
+
+    It reaches to the end of both, with the kind, value and reason of the longer one, or of the
+    secret.
+    """
     end = max(first.end, second.end)
     if second.kind == "secret" and first.kind != "secret":
         return second._replace(start=first.start, end=end)

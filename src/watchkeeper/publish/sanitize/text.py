@@ -186,7 +186,9 @@ def _private_spans(text: str, known: Known, keep_links: Collection[str]) -> list
 
 
 def _everywhere(rule: Rule, text: str, plain: Iterable[views.View], known: Known) -> Iterator[Span]:
-    """What a rule sees in a text, and in its lines as they read without escapes."""
+    """What a rule sees in a text, and in its lines as they read without escapes. Places are always
+    those in the text as it stands.
+    """
     yield from rule(text, known)
     for view in plain:
         for span in rule(view.text, known):
@@ -265,7 +267,9 @@ def _says_something(text: str) -> bool:
 
 
 def _has_words(line: str) -> bool:
-    """Whether a line says more than a heading, a field's name and pseudonyms."""
+    """Whether a line says more than a heading, a field's name and pseudonyms: `- node: <host-1>`
+    does not.
+    """
     bare = FORM.sub("", line).strip()
     if not bare or bare.startswith("#"):
         return False

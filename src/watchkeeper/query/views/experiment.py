@@ -145,12 +145,16 @@ def page_of(site: Site) -> Experiment:
 def page_of_chosen(site: Site, keys: Collection[str]) -> Experiment:
     """The page of a part of its work, by key: counts, needs and tables are those of this part.
 
-    Keys that the experiment does not have are passed over.
+    Keys that the experiment does not have are passed over. Runs and tasks without any of this work
+    have no line and no column.
     """
     rows = [row for row in site.looked.rows if row.key in keys]
     page = page_of(site.of_rows(rows))
-    runs = {row.run for row in rows}
-    tasks = {row.task for row in rows}
+    runs: set[str] = set()
+    tasks: set[str] = set()
+    for row in rows:
+        runs.add(row.run)
+        tasks.add(row.task)
     return msgspec.structs.replace(
         page,
         runs=[run for run in page.runs if run.name in runs],

@@ -105,7 +105,10 @@ class _Parts:
         self._next = ended + self._pause_s * min(_MOST_PAUSES, max(1.0, slowness))
 
     def overview_of(self, listing: Listing) -> Overview:
-        """The overview of what has been listed."""
+        """The overview of what has been listed.
+
+        An experiment that cannot be read is a problem of its own, and hides no other.
+        """
         part = _Part(problems=list(listing.problems))
         for folder in listing.experiments:
             runs = [run for run in listing.runs if run.path == folder and run.key]

@@ -185,7 +185,11 @@ def _loss_of(page: Run) -> str:
 def _best_run_log(
     source: Source, page: pages.Experiment, run_pages: dict[str, Run], mask: Mask
 ) -> tuple[str, Text] | None:
-    """The run log of the best run, else of the first run that has one."""
+    """The run log of the best run, else of the first run that has one, with the run's name; None
+    where no run has one.
+
+    It is masked: a run log quotes paths and hosts.
+    """
     best = [one.run for one in page.best]
     for name in [*best, *run_pages]:
         if name not in run_pages:
@@ -238,7 +242,9 @@ def _examples(folder: Path, page: Run) -> Examples:
 
 
 def _texts(folder: Path, page: Run) -> Iterator[tuple[str, Text]]:
-    """The ends of the run's texts that are there."""
+    """The ends of the run's texts that are there: its run log, its text log, and what it printed as
+    errors. Each has up to 60 lines.
+    """
     names = {text.name for text in page.texts if text.size}
     for name in _TEXTS:
         if name in names:

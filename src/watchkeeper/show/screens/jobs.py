@@ -101,11 +101,15 @@ def _columns(rows: Sequence[WorkRow], experiment: Experiment, screen: Screen) ->
 
 
 def _settings(rows: Sequence[WorkRow], experiment: Experiment, screen: Screen) -> Iterator[Column]:
-    """The settings in which the runs differ."""
+    """The settings in which the runs differ, at most four; of several the last is dropped first
+    where there is no room.
+    """
     settings = {run.name: run.settings for run in experiment.runs}
     for number, name in enumerate(experiment.settings[:_MOST_SETTINGS]):
-        values = [settings.get(row.run, {}).get(name, "") for row in rows]
-        cells = [screen.cut(value, _MOST_SETTING) for value in values]
+        cells: list[str] = []
+        for row in rows:
+            value = settings.get(row.run, {}).get(name, "")
+            cells.append(screen.cut(value, _MOST_SETTING))
         yield Column(header=name, cells=cells, right=True, drop=_DROP_SETTING + number)
 
 

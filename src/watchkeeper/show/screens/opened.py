@@ -90,7 +90,10 @@ def _rows(height: int | None) -> int:
 
 
 def _heading(run: Run, screen: Screen, now: datetime) -> str:
-    """`sft_r16   running   attempt 2 of 2`, and the time at the right."""
+    """`sft_r16   running   attempt 2 of 2`, and the time at the right.
+
+    The state says how the run is where it is not well: `running, stalled`.
+    """
     time = f"{now:%H:%M:%S}"
     state = run.state
     if run.health not in ("", "advancing"):
@@ -161,7 +164,11 @@ def _finite(lines: Sequence[Line]) -> list[float]:
 
 
 def _axis(run: Run, lines: Sequence[Line], left: int, screen: Screen) -> _Axis:
-    """From the first step to the last one there is, or is to be."""
+    """From the first step to the last one there is, or is to be: of a run under way the planned
+    end, so that one sees how much is left. It begins at 0, unless steps are below.
+
+    `left` is how many columns the labels take.
+    """
     steps: list[Real] = []
     for line in lines:
         steps += [x for x in line.x if x is not None]
@@ -187,7 +194,9 @@ def _drawn(run: Run, lines: Sequence[Line], scale: Scale, axis: _Axis) -> Canvas
 
 
 def _points(line: Line, scale: Scale, axis: _Axis) -> Iterator[tuple[int, int] | None]:
-    """Where the values of a line stand, as columns and rows of dots; None where it breaks."""
+    """Where the values of a line stand, as columns and rows of dots; None where it breaks: at a
+    gap, and where a value is not finite.
+    """
     for x, value in zip(line.x, line.smooth, strict=True):
         if x is None or value is None or not math.isfinite(value):
             yield None
@@ -209,7 +218,12 @@ def _row_text(canvas: Canvas, row: int, screen: Screen) -> str:
 
 
 def _ticks(axis: _Axis) -> str:
-    """The steps below the chart, each beginning at its column; the last one ends at the edge."""
+    """The steps below the chart, each beginning at its column; the last one ends at the edge.
+
+        0              5,000           10,000          15,000        24,000
+
+    One that has no room before the last is left out.
+    """
     last = f"{axis.most:,.0f}"
     edge = axis.left + axis.columns
     text = ""
@@ -275,7 +289,9 @@ def _mark_words(mark: Mark) -> str:
 
 
 def _facts(run: Run) -> Iterator[str]:
-    """Last and best figures; checkpoints and examples; why it failed."""
+    """Last and best figures; checkpoints and examples; why it failed, with the end of the traceback
+    and the command that helps.
+    """
     yield words.joined("   ", *_losses(run.metrics), _best(run))
     yield words.joined("   ", _checkpoints(run), _examples(run))
     if run.failure is not None:

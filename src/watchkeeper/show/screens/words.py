@@ -44,7 +44,9 @@ def tight_span(seconds: float) -> str:
 
 
 def elapsed(seconds: float) -> str:
-    """How long a job took: minutes up to three hours."""
+    """How long a job took: minutes up to three hours (`129 min`), so that jobs of one size compare
+    at a glance; else as `span`.
+    """
     minutes = round(seconds / 60)
     if 1 <= minutes < _MOST_MINUTES:
         return f"{minutes} min"
@@ -52,7 +54,10 @@ def elapsed(seconds: float) -> str:
 
 
 def age(time: datetime | None, now: datetime) -> str:
-    """How long ago, or when: `11 s`, `44 min`, `06:05`, `Thu`, `25 Nov`; "" for None."""
+    """How long ago, or when: `11 s`, `44 min`, `06:05`, `Thu`, `25 Nov`, `2024`; "" for None.
+
+    What lies ahead of `now`, by another machine's clock, is shown as a time.
+    """
     if time is None:
         return ""
     local = time.astimezone(now.tzinfo)

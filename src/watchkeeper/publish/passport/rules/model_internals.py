@@ -165,7 +165,11 @@ def _named_keys(examined: Examined, what: str, names: list[str]) -> Iterator[Che
 
 
 def _health(examined: Examined) -> Iterator[Check]:
-    """What a scan of the weights recorded: NaN or infinity, or that there was no scan."""
+    """What a scan of the weights recorded: NaN or infinity, or that there was no scan.
+
+    Programs name such fields in their own ways, `nan_count` or `has_inf`: any that speaks of either
+    counts, unless it denies it.
+    """
     health = examined.mapping(_HEALTH)
     if not health:
         message = "nobody has recorded whether the weights hold NaN"

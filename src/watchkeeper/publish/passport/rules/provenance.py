@@ -87,7 +87,11 @@ def _weights(examined: Examined) -> Iterator[Check]:
 
 
 def _weight_file(examined: Examined, entry: dict[str, Any]) -> Iterator[Check]:
-    """A file of the passport's list against the one on the disk: its size, then its hash."""
+    """A file of the passport's list against the one on the disk: its size, then its hash.
+
+    The hash is compared only where the file was hashed. A path that leads out is a finding by
+    itself.
+    """
     path = str(entry.get("path"))
     size_bytes = examined.checkpoint.sizes.get(path)
     where = short(path)
@@ -149,7 +153,9 @@ def _origin(examined: Examined) -> Iterator[Check]:
 
 
 def _times(examined: Examined) -> Iterator[Check]:
-    """A clock that was set back, by times that contradict one another."""
+    """A clock that was set back, by times that contradict one another. Five minutes are how much
+    two clocks may differ.
+    """
     generated = _time(examined.get("generated_at"))
     if generated is None:
         yield _check("soft_signal", "no-time", "generated_at", "it does not say when it was made")

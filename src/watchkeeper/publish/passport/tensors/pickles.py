@@ -281,7 +281,7 @@ def _view(name: str, call: Call) -> View | None:
     """Where the numbers of a tensor lie; None: that is not plain.
 
     A storage is `("storage", type, key, device, count)`; its bytes are the member `data/KEY` of the
-    archive.
+    archive. What a file of another program lacks of this, or has otherwise, has no place.
     """
     tensor = _tensor(name, call)
     stored = call.arguments[0]

@@ -187,7 +187,7 @@ def _jobs(text: str, small: str) -> Iterator[Span]:
 def _is_count(match: re.Match[str]) -> bool:
     """Whether the number behind `jobs` only says how many there are: `jobs: 12`, `all jobs (300)`.
 
-    Ids of clusters in use have more than three digits.
+    Ids of clusters in use have more than three digits. Where the text says `job ids`, it is one.
     """
     if match["id"] or not match["word"].lower().endswith("s"):
         return False

@@ -145,5 +145,8 @@ def _end(text: str, start: int, end: int) -> int:
 
 
 def _spelled(path: str) -> str:
-    """A path in one spelling: with slashes, none at its end and none twice."""
+    r"""A path in one spelling: with slashes, none at its end and none twice.
+
+    `C:\models\` and `C:/models` get the same pseudonym.
+    """
     return re.sub(r"[/\\]+", "/", path).rstrip("/") or "/"

@@ -74,7 +74,7 @@ def find(text: str, commits: Collection[str]) -> Iterator[SecretPlace]:
 
 
 def _before(text: str, at: int) -> str:
-    """What stands before a place in its line, as far as it matters."""
+    """What stands before a place in its line, as far as it matters: at most 80 characters."""
     return text[max(0, at - 80) : at].rpartition("\n")[2]
 
 
@@ -119,7 +119,8 @@ def looks_random(text: str) -> bool:
 def _is_random(word: str) -> bool:
     """Whether the neighbours in a word differ in kind as often as in random text.
 
-    Hexadecimal digits of one case are a hash, and `20260102T030405` is a time.
+    Hexadecimal digits of one case are a hash, and `20260102T030405` is a time; a number is no more
+    than that.
     """
     if _HEX.fullmatch(word) or _STAMP.search(word) or word.isdigit():
         return False

@@ -80,7 +80,9 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _columns(header: str) -> dict[int, Kind]:
-    """The private columns of a table: the number of each → its kind."""
+    """The private columns of a table: the number of each, from 0 → its kind. `header` is the line
+    above the rule.
+    """
     columns: dict[int, Kind] = {}
     for number, (start, end) in enumerate(_places(header)):
         kind = _kind_of(header[start:end])

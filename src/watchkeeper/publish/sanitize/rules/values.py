@@ -214,7 +214,10 @@ def _is_word(text: str, start: int, end: int, kind: Kind) -> bool:
 
 
 def _is_letter(sign: str) -> bool:
-    """A letter or digit of a name; one of a script without spaces between words ends a name."""
+    """A letter or digit of a name; one of a script without spaces between words ends a name.
+
+    `在gpu7上` names `gpu7`.
+    """
     return sign.isascii() and sign.isalnum()
 
 

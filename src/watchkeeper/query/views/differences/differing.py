@@ -151,10 +151,15 @@ def _of_facts(facts: Sequence[Facts], at: int) -> Iterator[_Row]:
 def _files(sides: Sequence[Side]) -> Iterator[_Row]:
     """The files of the code that are not the same, where all runs name theirs, and neither the
     commit nor what was not committed explains them. Of each the first digits of its hash are shown.
+
+    At most eight files: of more, the commit would have said so.
     """
-    origins = {(side.commit, side.diff, not side.files) for side in sides}
-    if len(origins) > 1:
-        return
+    first = sides[0]
+    for side in sides:
+        if (side.commit, side.diff) != (first.commit, first.diff):
+            return
+        if bool(side.files) != bool(first.files):
+            return
     names: dict[str, None] = {}
     for side in sides:
         names.update(dict.fromkeys(side.files))

@@ -90,7 +90,9 @@ class Measures:
 
 
 def _joined(judged: Mapping[str, Figure], recorded: Mapping[str, Figure]) -> dict[str, Figure]:
-    """The figures of a job's verdict and of its recorder, which names losses in its own way."""
+    """The figures of a job's verdict and of its recorder, which names losses in its own way: where
+    it has `train/loss`, the verdict's `train_loss` would be the same curve a second time.
+    """
     figures = {**judged, **recorded}
     for ours, names in (("train_loss", TRAIN_LOSS), ("val_loss", VAL_LOSS)):
         if ours not in recorded and any(name in recorded for name in names):
@@ -129,7 +131,10 @@ def values_at(measured: Measured, step: float) -> dict[str, Extreme]:
 
 
 def _only_in(side: Side, figures: Mapping[str, Figure]) -> dict[str, Figure]:
-    """The figures that the side has and the others do not: totals, and those of a run log."""
+    """The figures that the side has and the others do not: totals, and those of a run log.
+
+    They are single values, which are the last, the least and the greatest at once.
+    """
     has_losses = not figures.keys().isdisjoint((*TRAIN_LOSS, *VAL_LOSS))
     more: dict[str, Figure] = {}
     for name, number in side.metrics.items():

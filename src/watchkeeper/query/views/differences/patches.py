@@ -89,6 +89,9 @@ def diffs_of(base: Side, sides: Sequence[Side]) -> list[Diff]:
 def _against(base: Side, side: Side) -> Iterator[tuple[tuple[str, ...], Diff]]:
     """Each difference of the code, with what tells it from those of other runs: two runs from the
     same commit have the same difference from the base.
+
+    They are of the files or commits, of the script where both runs had one, and of what was not
+    committed.
     """
     if base.commit != side.commit or base.files != side.files:
         files = sorted(side.files.items())
@@ -123,7 +126,9 @@ def _code(base: Side, side: Side) -> Diff | None:
 
 
 def _kept_files(base: Side, side: Side) -> list[str] | None:
-    """The diff of the files of both runs' code; None where one of them was not kept."""
+    """The diff of the files of both runs' code; None where one of them was not kept, or where the
+    runs name no file that differs.
+    """
     names = _differing(base.files, side.files)
     lines: list[str] = []
     for name in names:

@@ -115,15 +115,13 @@ class Table:
         """Which of the values are the best: of finished runs, where one of them has any.
 
         None is where nobody knows which end is better, or where fewer than two runs have a value: a
-        figure that is compared with nothing is not the best.
+        figure that is compared with nothing is not the best. Several values may be equally good.
         """
-        known = [value for value in values if _is_finite(value)]
+        known = list(filter(_is_finite, values))
         if not better or len(known) < 2:
             return [False] * len(values)
-        shown: list[Real | None] = []
-        for value, side in zip(values, self._sides, strict=True):
-            shown.append(_of_finished(value, side))
-        counted = [value for value in shown if _is_finite(value)]
+        shown = list(map(_of_finished, values, self._sides))
+        counted = list(filter(_is_finite, shown))
         if not counted:
             counted, shown = known, list(values)
         best = max(counted)

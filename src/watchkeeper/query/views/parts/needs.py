@@ -211,7 +211,10 @@ def _where(attempt: Attempt | None) -> str:
 
 
 def _blocked_by(site: Site) -> dict[str, list[Row]]:
-    """Key of what failed → the rows that are blocked for it; "" → those for nothing that failed."""
+    """Key of what failed → the rows that are blocked for it; "" → those for nothing that failed.
+
+    A row is counted once, under the nearest failure before it.
+    """
     rows = {row.key: row for row in site.rows}
     blocked: dict[str, list[Row]] = {}
     for row in site.rows:
@@ -265,7 +268,11 @@ def _needed(site: Site, key: str) -> list[str]:
 
 
 def _unhealthy(site: Site, running: Sequence[RunningRow]) -> Iterator[Need]:
-    """The jobs that stand still or fail while they run, by what is wrong."""
+    """The jobs that stand still or fail while they run, by what is wrong.
+
+    `first` and `last` say when such a job was last heard of: of the one that has been silent
+    longest, and of the newest.
+    """
     unwell = {row.key: row for row in running if row.health in ALARMS}
     for group in alike(_as_they_run(site, unwell)):
         newest = group[-1]

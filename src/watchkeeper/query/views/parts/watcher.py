@@ -48,9 +48,15 @@ def words_of(watcher: Watcher, active: int) -> str:
 
 
 def _began(holder: Holder, read: Journal) -> datetime | None:
-    """When the holder took the lease; None where its journal does not say."""
-    leases = [event for event in of_kind(read.events, Leased) if event.lease == holder.lease]
-    return max((event.time for event in leases), default=None)
+    """When the holder took the lease; None where its journal does not say.
+
+    One that takes it back, as after a pause of its machine, began then.
+    """
+    times: list[datetime] = []
+    for event in of_kind(read.events, Leased):
+        if event.lease == holder.lease:
+            times.append(event.time)
+    return max(times, default=None)
 
 
 def _last_sign(holder: Holder, beat: Path, read: Journal) -> datetime | None:

@@ -51,8 +51,9 @@ class Curve:
         """Every finite value that the drawing has to hold: of the line, and of the band
         around it.
         """
-        for values in (self.drawn, self.least, self.greatest):
-            yield from (one for one in values if one is not None and math.isfinite(one))
+        for one in itertools.chain(self.drawn, self.least, self.greatest):
+            if one is not None and math.isfinite(one):
+                yield one
 
 
 def chart(

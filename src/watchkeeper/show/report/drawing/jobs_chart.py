@@ -26,6 +26,8 @@ Lanes = list[list[JobBar]]
 def jobs_chart(bars: Sequence[JobBar], *, now: datetime, zone: str, title: str) -> Markup | None:
     """The executions with a start; None where there is none. What runs still ends at `now`. Of more
     than 60 runs, those that failed come first.
+
+    `title` is its sentence for those who do not see it; times are those of `zone`.
     """
     started = [_until(bar, now) for bar in bars if bar.started is not None]
     if not started:
