@@ -81,6 +81,9 @@ def plain(value: object) -> Any:
 
 
 def _fields(config: object) -> dict[str, Any] | None:
+    """The fields of a configuration, or the attributes of an object that holds settings; None where
+    it has neither, such as a list.
+    """
     recorded = plain(config)
     if isinstance(recorded, dict):
         return recorded
@@ -116,6 +119,7 @@ class _Walk:
         return kept
 
     def _finish(self) -> None:
+        """Record what waits, level by level, until nothing does."""
         while self._waiting:
             field = self._waiting.popleft()
             try:
@@ -140,6 +144,9 @@ class _Walk:
         return self._container(field)
 
     def _container(self, field: Field) -> Any:
+        """A container, whose values wait for their turn; of an object of another kind its
+        description. What contains itself, and what would be too much, is said in words.
+        """
         value = field.value
         name = kinds.of_type(value)
         if any(value is holder for holder in field.holders):
@@ -158,9 +165,13 @@ class _Walk:
 
     @property
     def _is_late(self) -> bool:
+        """Whether the time is over: what is left is recorded by its type alone."""
         return time.monotonic() > self._ends
 
     def _mapping(self, pairs: kinds.Pairs, holders: tuple[object, ...]) -> dict[str, Any]:
+        """Names and values as a mapping. A secret is hidden before it is looked at; what was left
+        out stands under `…`.
+        """
         kept: dict[str, Any] = {}
         items, rest = self._some(pairs.items, pairs.length)
         for key, value in items:
@@ -175,6 +186,9 @@ class _Walk:
         return kept
 
     def _sequence(self, row: kinds.Row, holders: tuple[object, ...]) -> list[Any]:
+        """Values in a row as a list. `["--token", "…"]` is a row, too: what follows the name of a
+        secret is hidden.
+        """
         items, rest = self._some(row.items, row.length)
         items = redaction.without_secret_words(items)
         kept: list[Any] = [None] * len(items)
@@ -229,6 +243,7 @@ class _Walk:
         return kinds.description_of(key, by_type=self._is_late)
 
     def _scalar(self, value: str | int | float | bool | None) -> Any:
+        """A plain value as JSON has it. Subclasses of texts and numbers become the plain ones."""
         if isinstance(value, str):
             return self._text(str.__str__(value))
         if value is None or isinstance(value, bool):
@@ -238,6 +253,9 @@ class _Walk:
         return spell(float.__float__(value))
 
     def _text(self, text: str, limit: int = TEXT) -> str:
+        """At most so many letters of a text, without secrets. What is cut is looked at a little
+        beyond the cut, so that no beginning of a secret is left before it.
+        """
         limit = max(0, min(limit, self._letters))
         head = text[: limit + MARGIN]
         if not head.isascii():
@@ -250,6 +268,7 @@ class _Walk:
 
 
 def _is_secret(label: str, value: object) -> bool:
+    """Whether a field is a secret by its name. One that cannot be looked at is, in doubt."""
     try:
         return redaction.is_secret(label, value)
     except Exception:  # a value that is nothing one can look at, under a secret's name

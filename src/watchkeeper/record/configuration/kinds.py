@@ -65,7 +65,9 @@ class Row(NamedTuple):
 
 
 def qualified(value: Any) -> str:
-    """The name of a class or function: `module.Class.method`, and no module for Python's own."""
+    """The name of a class or function: `module.Class.method`, and no module for Python's own. At
+    most 200 letters.
+    """
     name = (
         getattr(value, "__qualname__", None)
         or getattr(value, "__name__", None)
@@ -90,7 +92,12 @@ def is_sealed(value: object) -> bool:
 
 
 def words_of(value: object) -> str | int | float | None:
-    """What the value is in a few words or a number; None where its kind has no such words."""
+    """What the value is in a few words or a number; None where its kind has no such words.
+
+    `PurePath("a/b")` → `a/b`, `date(2026, 1, 2)` → `2026-01-02`, `Decimal("0.5")` → 0.5, an enum's
+    member → its text or its name, a function → `module.name`. Raises what the value's own code
+    raises.
+    """
     kind = type(value)
     if isinstance(value, enum.Enum):
         if isinstance(value.value, str):
@@ -112,7 +119,7 @@ def words_of(value: object) -> str | int | float | None:
 
 
 def _named(value: object) -> str | None:
-    """What has a name of its own, or stands for a pattern."""
+    """What has a name of its own, or stands for a pattern; None for anything else."""
     if isinstance(value, re.Pattern):
         return str(value.pattern)
     if isinstance(value, types.ModuleType):
@@ -125,6 +132,9 @@ def _named(value: object) -> str | None:
 
 
 def _bytes(value: bytes | bytearray | memoryview) -> str:
+    """Bytes as Python spells them, at most 500, and how many there are. A view is not read: its
+    memory may be another device's.
+    """
     if isinstance(value, memoryview):
         return f"<memoryview, {value.nbytes} bytes>"
     if len(value) <= WORDS:
@@ -134,6 +144,9 @@ def _bytes(value: bytes | bytearray | memoryview) -> str:
 
 def content_of(value: object) -> Pairs | Row | str | int | float | bool | None:
     """What it holds, or says where it is an array or one of its kin; None for an object of another
+    kind.
+
+    Nothing is taken out yet: `items` of the result may be without end, and its values may be of any
     kind.
     """
     kind = type(value)
@@ -157,7 +170,11 @@ def content_of(value: object) -> Pairs | Row | str | int | float | bool | None:
 
 
 def _fields(value: object) -> Pairs | None:
-    """The fields of a dataclass, an attrs class, a pydantic model, a struct or a namespace."""
+    """The fields of a dataclass, an attrs class, a pydantic model, a struct or a namespace; None
+    for any other value.
+
+    Extra fields that a model of pydantic allows are among them.
+    """
     kind = type(value)
     names = _declared_names(value)
     if names is not None:
@@ -201,6 +218,7 @@ def _is_pydantic(kind: type) -> bool:
 
 
 def _is_namespace(value: object) -> bool:
+    """Whether it is a namespace of `types`, or of argparse, if the program has imported that."""
     if isinstance(value, types.SimpleNamespace):
         return True
     argparse = sys.modules.get("argparse")
@@ -210,24 +228,36 @@ def _is_namespace(value: object) -> bool:
 def attributes_of(value: object) -> Pairs | None:
     """The attributes of an object, or of a class, that somebody wrote to hold settings; None where
     it can have none.
+
+    Those of a class are its own and those of the classes above it, without methods, properties and
+    private names:
+
+        class Config:
+            lr = 1e-4
+            epochs = 3
+
+    has `lr` and `epochs`. A class that declares fields for its instances holds no values itself.
     """
     if isinstance(value, (types.ModuleType, *_ROUTINES)):
         return None
+    own: Any
     if isinstance(value, type):
         kind = value
+        own = {}
+        if _has_fields(kind):
+            return None
     else:
         kind = type(value)
-    own = {} if isinstance(value, type) else getattr(value, "__dict__", None)
-    if (
-        own is None
-        or kind.__module__ == "builtins"
-        or (isinstance(value, type) and _has_fields(kind))
-    ):
+        own = getattr(value, "__dict__", None)
+    if own is None or kind.__module__ == "builtins":
         return None
     held: dict[str, object] = {}
     for base in reversed(kind.__mro__):
-        if base.__module__ != "builtins":
-            held |= {name: inner for name, inner in vars(base).items() if _is_setting(name, inner)}
+        if base.__module__ == "builtins":
+            continue
+        for name, inner in vars(base).items():
+            if _is_setting(name, inner):
+                held[name] = inner
     return Pairs(list({**held, **own}.items()), None)
 
 
@@ -240,15 +270,18 @@ def _has_fields(kind: type) -> bool:
 
 
 def _is_setting(name: str, value: object) -> bool:
-    """Whether a class's attribute is a value, not a part of the class."""
-    return (
-        not name.startswith("_")
-        and not isinstance(value, _ROUTINES)
-        and not hasattr(type(value), "__get__")
-    )
+    """Whether a class's attribute is a value, not a part of the class: a method, a property or a
+    descriptor.
+    """
+    if name.startswith("_") or isinstance(value, _ROUTINES):
+        return False
+    return not hasattr(type(value), "__get__")
 
 
 def _attributes(value: object, names: Iterable[str]) -> Iterator[Pair]:
+    """The attributes of these names with their values. One that raises is recorded as not readable,
+    and the others all the same.
+    """
     for name in names:
         try:
             inner = getattr(value, name)
@@ -273,6 +306,9 @@ def _is_like_mapping(kind: type) -> bool:
 
 
 def _items(value: Any) -> Iterator[Pair]:
+    """The keys and values of a mapping, or of what does as one. A value that raises is recorded as
+    not readable.
+    """
     for key in value.keys():  # noqa: SIM118 - of a mapping that only looks like one, too
         try:
             inner = value[key]
@@ -282,16 +318,26 @@ def _items(value: Any) -> Iterator[Pair]:
 
 
 def _sorted(value: Set[Any]) -> list[object]:
+    """The members of a set in an order that is the same in each process. Those that cannot be
+    compared are sorted by their types and, where they are small, by their own texts.
+    """
     values = list(islice(value, SORTED))
     try:
         return sorted(values)
     except Exception:
-        return sorted(
-            values, key=lambda inner: (of_type(inner), repr(inner) if is_small(inner) else "")
-        )
+        return sorted(values, key=_rank)
+
+
+def _rank(value: object) -> tuple[str, str]:
+    """What a value is sorted by that may not be comparable."""
+    text = ""
+    if is_small(value):
+        text = repr(value)
+    return of_type(value), text
 
 
 def _length(value: Any) -> int | None:
+    """How many values it has; None where it cannot say."""
     try:
         return len(value)
     except Exception:
@@ -316,6 +362,11 @@ def _omegaconf(value: Any, omegaconf: Any) -> Pairs | Row | str | None:
 
 
 def _resolved(value: Any, keys: Iterable[Any], omega: Any) -> Iterator[Pair]:
+    """The values of these keys with `${…}` put in.
+
+    What stands for an environment variable whose name is that of a secret (`${oc.env:HF_TOKEN}`) is
+    not looked up; what cannot be is given as it was written.
+    """
     written: Any = None
     for key in keys:
         if omega.is_missing(value, key):
@@ -341,6 +392,8 @@ def _resolved(value: Any, keys: Iterable[Any], omega: Any) -> Iterator[Pair]:
 def _array(value: Any) -> Row | str | int | float | bool | None:
     """Arrays, tensors, their scalars and types: a small one's numbers, a large one's type and
     shape; None for anything else. Nothing is fetched from a device.
+
+    `<torch.Tensor torch.bfloat16 (4096, 4096)>` stands for a large one, or one on a GPU.
     """
     if _is_of("torch", value, "dtype", "device") or _is_of("numpy", value, "dtype"):
         return str(value)
@@ -379,6 +432,7 @@ def _is_of(library: str, value: object, *kinds: str) -> bool:
 
 
 def _count(shape: Iterable[int]) -> int:
+    """How many numbers an array of this shape has; 1 for one without dimensions."""
     count = 1
     for size in shape:
         count *= size
@@ -386,6 +440,7 @@ def _count(shape: Iterable[int]) -> int:
 
 
 def _item(value: object) -> str | int | float | bool:
+    """A single number or text as it is recorded; of another kind its own text."""
     if isinstance(value, str | bool | int | float):
         return value
     if isinstance(value, datetime.date):

@@ -44,6 +44,9 @@ class DamagedRecordError(ValueError):
 def plain(value: object) -> Cell:
     """The value as a table holds it. Nothing raises here; what has no number and no text in it
     becomes its repr.
+
+    `np.float32(0.5)` → 0.5, `date(2026, 1, 2)` → `2026-01-02`, a tensor of up to 1,000 numbers → a
+    list. A subclass of a number or a text becomes the plain one.
     """
     if value.__class__ in _AS_THEY_ARE:
         return value  # type: ignore[return-value]
@@ -99,6 +102,7 @@ def comparable(value: Cell) -> Cell:
 
 
 def _json(value: object) -> str:
+    """A value as JSON; as its own text where JSON's writer cannot."""
     try:
         return _encoder.encode(value).decode()
     except (ValueError, TypeError):  # an integer too long to print
@@ -106,6 +110,7 @@ def _json(value: object) -> str:
 
 
 def _fits(value: object) -> bool:
+    """Whether JSON's writer takes the value: an integer may be too long for it."""
     try:
         return bool(_encoder.encode(value))
     except ValueError:
@@ -113,6 +118,7 @@ def _fits(value: object) -> bool:
 
 
 def _bare(words: str) -> Cell:
+    """The value of a cell without quotes: one of our words, a number, or a text."""
     if words in _WORDS:
         return _WORDS[words]
     if not _NUMBER.fullmatch(words):
@@ -126,16 +132,20 @@ def _bare(words: str) -> Cell:
 
 
 def _quoted(words: str) -> str:
+    """A text as a quoted cell: a quote within it is written twice (RFC 4180, section 2.7)."""
     return '"' + words.replace('"', '""') + '"'
 
 
 def _name(words: str) -> str:
-    if words.isprintable() and words == words.strip() and not set(words) & set(',"') and words:
+    """A column's name as it is written: bare where no reader could take it for something else."""
+    is_plain = words.isprintable() and words == words.strip() and words != ""
+    if is_plain and not set(words) & set(',"'):
         return words
     return _quoted(words)
 
 
 def _written(value: Cell) -> str:
+    """A value as a cell. A text that would be read as a number or a word of ours is quoted."""
     if value.__class__ is float and value - value == 0.0:
         return repr(value)
     if value.__class__ is str and _PLAIN_WORDS.fullmatch(value) and value not in _WORDS:
@@ -245,6 +255,9 @@ class Csv:
         }
 
     def _records(self, data: bytes) -> tuple[list[bytes], list[str]]:
+        """The whole records of a file, and what is damaged in it. What follows the last whole one, without
+        an end, is the tail of a write that was cut short, and no damage.
+        """
         records: list[bytes] = []
         faults: list[str] = []
         held = b""
@@ -269,6 +282,7 @@ class Csv:
 
 
 def _lines(data: bytes) -> list[bytes]:
+    """The lines of a file with their ends; the last is what has none, b"" for nothing."""
     *lines, rest = data.split(b"\n")
     return [*(line + b"\n" for line in lines), rest]
 

@@ -37,7 +37,10 @@ CONSOLE = (1, 2)  # descriptors
 
 
 def prints(handler: logging.Handler) -> bool:
-    """Whether what this handler is given may appear on stdout or stderr."""
+    """Whether what this handler is given may appear on stdout or stderr.
+
+    A handler that collects records prints if the one behind it does.
+    """
     kinds = {kind.__name__ for kind in type(handler).__mro__ if kind.__module__ in _STANDARD}
     if "MemoryHandler" in kinds:
         target = getattr(handler, "target", None)
@@ -52,21 +55,34 @@ def prints(handler: logging.Handler) -> bool:
 
 
 def is_console(stream: Any) -> bool:
-    """Whether what is written to this stream, or to one within it, appears on stdout or stderr."""
+    """Whether what is written to this stream, or to one within it, appears on stdout or stderr.
+
+    Programs wrap their streams, to colour or to count: four of them are looked through.
+    """
     for _ in range(_DEPTH):
         if stream is None:
             return False
-        if stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__) or _is_same_file(
-            stream
-        ):
+        if stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
             return True
-        stream = next(
-            (inner for name in _WITHIN if (inner := getattr(stream, name, None)) is not None), None
-        )
+        if _is_same_file(stream):
+            return True
+        stream = _within(stream)
     return False
 
 
+def _within(stream: Any) -> Any:
+    """The stream that another one stands in front of; None: it stands in front of none."""
+    for name in _WITHIN:
+        inner = getattr(stream, name, None)
+        if inner is not None:
+            return inner
+    return None
+
+
 def _is_same_file(stream: Any) -> bool:
+    """Whether a stream writes to the file that stdout or stderr is, under another
+    descriptor too.
+    """
     try:
         fd = stream.fileno()
         if fd in CONSOLE:

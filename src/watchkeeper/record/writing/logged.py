@@ -42,6 +42,9 @@ def row_of(
 
 
 def _step_of(values: list[object], warn: Warn) -> object:
+    """The training step among what was given by position; what was given, where that is
+    no number.
+    """
     if values:
         given = values[0]
     else:
@@ -73,6 +76,7 @@ def _is_mapping(value: object) -> bool:
 
 
 def _pairs(mapping: Any) -> list[tuple[str, Any]]:
+    """The names and values of a mapping; of one that raises, the mapping itself as `value`."""
     try:
         return [(label(key), value) for key, value in mapping.items()]
     except Exception:  # a mapping of somebody's that fails: its text is kept

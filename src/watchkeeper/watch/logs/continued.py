@@ -51,7 +51,11 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def refusal(log: Log, work: Work) -> str:
-    """Why a log is not continued with this work; "" where it is the log of this very work."""
+    """Why a log is not continued with this work; "" where it is the log of this very work.
+
+    The words follow the name of the log: `its script is train.sh`. What a log does not say (a
+    configuration, a dataset, settings) is no difference; its script it must say.
+    """
     fields = prior.fields_of(log)
     if not log.document.of("job"):
         return "it has no job"
@@ -67,6 +71,9 @@ def refusal(log: Log, work: Work) -> str:
 
 
 def _script_differs(named: str, work: Work) -> str:
+    """In what the script that a log names is another; "" where it is this one. Its path is from
+    where the paths of run logs begin.
+    """
     if not named:
         return "it names no script"
     if work.script in _paths(named, (work.top,)):
@@ -75,35 +82,56 @@ def _script_differs(named: str, work: Work) -> str:
 
 
 def _config_differs(named: str, work: Work) -> str:
+    """In what the configurations that a log names are others; "" where they are these.
+
+    `configs/base.yaml, configs/r8.yaml` has to name each of the work's, in whatever order.
+    """
     words = _words(named)
-    paths = [path for word in words if (path := _one_of(word, work)) is not None]
-    if len(paths) < len(words):
-        return f"its configuration is {named[:80]}"
-    if words and set(paths) != set(work.configs):
+    paths: set[Path] = set()
+    for word in words:
+        path = _one_of(word, work)
+        if path is None:
+            return f"its configuration is {named[:80]}"
+        paths.add(path)
+    if words and paths != set(work.configs):
         return "it names other configurations than the script"
     return ""
 
 
 def _dataset_differs(named: str, work: Work) -> str:
-    if (
-        named
-        and work.dataset
-        and sorted(_words(named.casefold())) != sorted(_words(work.dataset.casefold()))
-    ):
+    """In what the dataset that a log names is another; "" where it is this one, or where one of the
+    two does not say. Order, case and commas do not count.
+    """
+    if not named or not work.dataset:
+        return ""
+    theirs = sorted(_words(named.casefold()))
+    ours = sorted(_words(work.dataset.casefold()))
+    if theirs != ours:
         return f"its dataset is {named[:80]}"
     return ""
 
 
 def _settings_differ(named: str, work: Work) -> str:
-    theirs, ours = _settings(named), _settings(work.settings)
-    other = [name for name in theirs if name in ours and not _equal(theirs[name], ours[name])]
-    if other:
-        return f"its {other[0]} is {theirs[other[0]][:40]}"
+    """The first key setting that both name and that is another; "" where none is. Settings that
+    only one of them names do not count.
+    """
+    ours = _settings(work.settings)
+    for name, value in _settings(named).items():
+        if name in ours and not _equal(value, ours[name]):
+            return f"its {name} is {value[:40]}"
     return ""
 
 
 def _content_differs(log: Log, fields: Mapping[str, str], work: Work) -> str:
-    if not _has_run(log) or (work.fingerprint and fields.get(prior.FIELD) == work.fingerprint):
+    """Why what ran cannot be the script and the configurations as they are now; "" where it is
+    them, by the log's fingerprint or at the commit that it names, or where no job has run yet.
+
+    Of two versions only what they compute is compared (`essence`): a longer time limit is the same
+    work.
+    """
+    if not _has_run(log):
+        return ""
+    if work.fingerprint and fields.get(prior.FIELD) == work.fingerprint:
         return ""
     sha = fields.get("commit", "").split(" ", 1)[0]
     if not git.is_sha(sha):
@@ -130,22 +158,29 @@ def _has_run(log: Log) -> bool:
 
 
 def _one_of(word: str, work: Work) -> Path | None:
-    """The configuration of the work that a word names."""
-    return next(
-        (path for path in _paths(word, (work.top, *work.folders)) if path in work.configs), None
-    )
+    """The configuration of the work that a word names, from any of the folders; None: none."""
+    for path in _paths(word, (work.top, *work.folders)):
+        if path in work.configs:
+            return path
+    return None
 
 
 def _paths(text: str, folders: tuple[Path, ...]) -> Iterator[Path]:
+    """The paths that the words of a text may mean, each from each folder."""
     for word in _words(text):
-        yield from (Path(os.path.normpath(folder / word)) for folder in folders)
+        for folder in folders:
+            yield Path(os.path.normpath(folder / word))
 
 
 def _words(text: str) -> list[str]:
+    """The words of a field, which spaces and commas part: `` `a.yaml`, b.yaml `` has two."""
     return [word for word in re.split(r"[,\s]+", text.replace("`", "")) if word]
 
 
 def _settings(text: str) -> dict[str, str]:
+    """The settings in words, name → value, each name in one spelling: `learning rate
+    1e-4` is `lr`.
+    """
     values = {}
     for name, value in split_settings(text.replace("`", "")):
         plain = re.sub(r"[\s-]+", "_", name.strip().casefold())
@@ -154,6 +189,7 @@ def _settings(text: str) -> dict[str, str]:
 
 
 def _equal(one: str, other: str) -> bool:
+    """Whether two values are the same, as numbers where both are: `1e-4` is `0.0001`."""
     figures = number_of(one), number_of(other)
     if figures[0] is None or figures[1] is None:
         return one == other

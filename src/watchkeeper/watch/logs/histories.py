@@ -64,6 +64,7 @@ class Histories:
         self.news.add(run)
 
     def _answer(self, event: Answered) -> None:
+        """Keep what a person answered last: of two watchers, each may have asked."""
         if self.answered is None or event.time >= self.answered.time:
             self.answered = event
 
@@ -88,15 +89,19 @@ class Histories:
         if file is None or key not in self.by_key:
             return fields
         for event in self.by_key[key].documented:
-            if event.path == file.path:
-                fields |= {
-                    name: value for name, value in event.fields.items() if value not in _UNANSWERED
-                }
+            if event.path != file.path:
+                continue
+            for name, value in event.fields.items():
+                if value not in _UNANSWERED:
+                    fields[name] = value
         return fields
 
     def evaluations_of(self, item: RunItem, file: LogFile) -> list[Evaluation]:
         """The evaluations of the checkpoints that the attempts in this log made, with the last
         verdict on each.
+
+        [] for an item that is no training. A result of another attempt's checkpoint is another
+        log's.
         """
         evaluations: list[Evaluation] = []
         if item.phase != "preparation":
@@ -105,21 +110,22 @@ class Histories:
         attempts = trained.attempts_of(file)
         for other in self._evaluations.get(item.run, ()):
             history = self.by_key.get(other.key, History())
-            judged = [
-                history.judged[number]
-                for number in sorted(history.judged)
-                if _attempt_read(trained, history, number) in attempts
-            ]
-            if judged:
+            last = None
+            for number in sorted(history.judged):
+                if _attempt_read(trained, history, number) in attempts:
+                    last = history.judged[number]
+            if last is not None:
                 name = other.task
                 if other.epoch is not None:
                     name += f" epoch {other.epoch}"
-                evaluations.append(Evaluation(name, judged[-1], other.task, other.epoch))
+                evaluations.append(Evaluation(name, last, other.task, other.epoch))
         return evaluations
 
 
 def _attempt_read(trained: History, evaluated: History, number: int) -> int | None:
-    """The attempt at a training whose checkpoint an attempt at an evaluation read."""
+    """The attempt at a training whose checkpoint an attempt at an evaluation read; None: that is
+    not known.
+    """
     judged = evaluated.judged[number]
     intended = evaluated.intended.get(number)
     if intended is None:

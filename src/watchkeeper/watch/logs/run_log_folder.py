@@ -62,6 +62,7 @@ def roots(path: Path) -> list[Path]:
 
 
 def _is_folder(path: Path) -> bool:
+    """Whether the path is a folder; UsageError: it cannot be looked at."""
     try:
         return stat.S_ISDIR(path.stat().st_mode)
     except OSError as error:
@@ -92,6 +93,7 @@ def _above(folder: Path) -> list[Path]:
 
 
 def _shown(root: Path, given: Path) -> Path:
+    """A path as people see it: from where they stand, unless they gave an absolute one."""
     if given.is_absolute():
         return root
     return Path(os.path.relpath(root))
@@ -102,15 +104,20 @@ def _absolute(path: Path) -> Path:
 
 
 def _below(folder: Path) -> list[Path]:
+    """The nearest `run_logs/` below, at most four folders down; all that are equally near. []: none
+    is there.
+    """
     level = [folder]
     for _ in range(DEPTH):
-        if near := list(filter(Path.is_dir, (part / FOLDER for part in level))):
+        near = [part / FOLDER for part in level if (part / FOLDER).is_dir()]
+        if near:
             return near
         level = list(chain.from_iterable(map(_folders, level)))
     return []
 
 
 def _folders(folder: Path) -> list[Path]:
+    """The folders in a folder, by name; [] for one that cannot be read."""
     try:
         with os.scandir(folder) as entries:
             return sorted(folder / entry.name for entry in entries if _is_entered(entry))
@@ -119,6 +126,7 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _is_entered(entry: os.DirEntry[str]) -> bool:
+    """Whether `run_logs/` is looked for in here: not in hidden folders, nor where packages lie."""
     if entry.name.startswith(".") or entry.name in _NEVER_ENTERED:
         return False
     return entry.is_dir(follow_symlinks=False)
@@ -148,6 +156,9 @@ def load(root: Path) -> Loaded:
 
 
 def _markdown(folder: Path, parts: tuple[str, ...]) -> Iterator[tuple[Path, tuple[str, ...]]]:
+    """Every Markdown file below a folder, with the parts of its path below the root. A folder that
+    cannot be read stands for itself, and is a fault when it is.
+    """
     # Folders behind symbolic links are not entered, so that no loop can hold us.
     try:
         with os.scandir(folder) as entries:
@@ -228,6 +239,8 @@ class Fixed(msgspec.Struct, frozen=True):
 def fix(loaded: Loaded, findings: list[Finding]) -> Fixed:
     """Write what is safe to fix, file by file; a file that has changed since it was read is left as
     it is.
+
+    Findings without edits need a person, and are passed over.
     """
     done: list[Finding] = []
     left: dict[str, str] = {}
@@ -237,7 +250,8 @@ def fix(loaded: Loaded, findings: list[Finding]) -> Fixed:
             fixable.setdefault(one.path, []).append(one)
     for path, safe in fixable.items():
         old = loaded.data[path]
-        new = encode(apply(decode(old), (edit for one in safe for edit in one.edits)))
+        edits = chain.from_iterable(one.edits for one in safe)
+        new = encode(apply(decode(old), edits))
         try:
             if files.replace_unchanged(Path(path).resolve(), old, new):
                 done += safe

@@ -125,6 +125,9 @@ class Indexes:
             logs[0].extra["table.columns"] = "|".join(edit.put_in)
 
     def _rows_of(self, logs: list[LogUpdate], folder: Path) -> list[_TableRow]:
+        """The table's rows of these logs; none in a project that keeps no such table. A log without
+        a date in its name has none.
+        """
         rows: list[_TableRow] = []
         if not self._descriptions.has_mode:
             return rows
@@ -149,6 +152,9 @@ class Indexes:
         return sorted(entries, key=lambda entry: entry.run.rpartition("_")[2])
 
     def _cells_of(self, log: LogUpdate) -> dict[str, str]:
+        """The cells of a row that each table has: what it is, its validation loss, how it
+        stands.
+        """
         judged = _last_verdict(log.history)
         about = self._descriptions.about(log.item, log.file)
         return {
@@ -172,6 +178,7 @@ class Indexes:
 
 
 def _dated_besides(folder: Path, names: Iterable[str]) -> list[str]:
+    """The names of a folder's dated logs but these, in their order."""
     dated = {path.name for path in folder.glob("*.md") if DATED.fullmatch(path.name)}
     return sorted(dated - set(names))
 
@@ -220,23 +227,27 @@ def _joined(
 
 
 def _cells_written(written: Written) -> dict[str, set[str]]:
-    return {
-        name.removeprefix(_CELL): values
-        for name, values in written.fields.items()
-        if name.startswith(_CELL)
-    }
+    """What the machine wrote into a row's cells before, by column: only that it may replace."""
+    cells: dict[str, set[str]] = {}
+    for name, values in written.fields.items():
+        if name.startswith(_CELL):
+            cells[name.removeprefix(_CELL)] = values
+    return cells
 
 
 def _entry_of_person(log: Log, file: File) -> Entry:
-    """The row of a log that a person wrote; its title is `Run log — description`."""
+    """The row of a log that a person wrote; its title is `Run log — description`, with any dash
+    between them.
+    """
     title = log.document.title.text if log.document.title else ""
-    parts = re.split(r" [—–-] ", title, maxsplit=1)
-    cells = {"description": parts[1] if len(parts) > 1 else "", "val_loss": _loss_in(log)}
+    _, *rest = re.split(r" [—–-] ", title, maxsplit=1)
+    cells = {"description": "".join(rest), "val_loss": _loss_in(log)}
     link = "/".join(file.parts).replace(" ", "%20")
     return Entry(f"{log.task}_{log.day}", link, cells)
 
 
 def _loss_in(log: Log) -> str:
+    """The validation loss that a person wrote into the results; "" for none."""
     for section in log.document.of("results"):
         for field in section.fields():
             if field.name in ("end_val_loss", "val_loss"):
@@ -250,6 +261,7 @@ def _last_verdict(history: History) -> Judged | None:
 
 
 def _val_loss_of(judged: Judged | None) -> str:
+    """The last validation loss, `n/a` where none was logged; "" before the verdict."""
     if judged is None:
         return ""
     learned = judged.learned
@@ -259,6 +271,7 @@ def _val_loss_of(judged: Judged | None) -> str:
 
 
 def _status_of(judged: Judged | None) -> str:
+    """How a run stands, in the table's words: `running`, `completed`, or its outcome."""
     if judged is None:
         return "running"
     if judged.outcome in WELL:
