@@ -161,12 +161,16 @@ def _groups(x: Sequence[float], grid: Grid) -> list[tuple[int, int]]:
 
 
 def _add_break(columns: Columns) -> None:
+    """Add a column that breaks the line: the run paused there."""
     for column in columns[:5]:
         column.append(None)
     columns.n.append(0)
 
 
 def _add(columns: Columns, points: Points, begin: int, end: int) -> None:
+    """Add the points from `begin` up to `end` as one column, which stands where the last of them
+    does.
+    """
     columns.x.append(points.x[end - 1])
     columns.other.append(_known(points.other[end - 1]))
     columns.low.append(min(points.low[begin:end]))
@@ -176,6 +180,7 @@ def _add(columns: Columns, points: Points, begin: int, end: int) -> None:
 
 
 def _known(value: float) -> float | None:
+    """A value; None for NaN, which stands for none."""
     if math.isnan(value):
         return None
     return value

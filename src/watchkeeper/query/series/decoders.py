@@ -57,6 +57,7 @@ def whole_decoder(names: tuple[str, ...]) -> Decoder | None:
 
 
 def _field(place: str, name: str) -> tuple[str, Any, Any]:
+    """A field of a struct under another name than its own: names of metrics need not be words."""
     if name == "time":
         return (place, _Aware | None, None)
     return (place, Value, None)
@@ -77,4 +78,5 @@ def columns_of(rows: Sequence[Any], names: Sequence[str]) -> dict[str, list[Any]
 
 
 def _places(names: Sequence[str]) -> list[str]:
+    """Names for so many fields: `field0`, `field1`, and so on."""
     return [f"field{number}" for number in range(len(names))]

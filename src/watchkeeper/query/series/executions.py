@@ -138,6 +138,9 @@ def _number_of(execution: ExecutionFiles, recorded: Recorded, count: int) -> int
 def _tracks_of(
     execution: ExecutionFiles, run: RunRows, shelf: Shelf, *, waits: bool
 ) -> list[FileTracks]:
+    """The tracks of an execution's files. A file that cannot be read is noted in the run, and the
+    others count.
+    """
     tracks = []
     for path in execution.files:
         try:
@@ -151,6 +154,7 @@ def _tracks_of(
 
 
 def _attempt_of(execution: RowedExecution) -> str:
+    """The folder of the attempt that an execution worked for; "" for none."""
     if execution.started is None:
         return ""
     return execution.started.attempt

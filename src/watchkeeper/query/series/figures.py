@@ -69,6 +69,9 @@ def _by_end(execution: RowedExecution, metric: str) -> Sequence[FileTracks]:
 
 
 def _of_file(file: FileTracks, metric: str, cut: float) -> Figure:
+    """The figure of a metric in one file, over its rows before the training step `cut`, from which
+    on later rows supersede them. Blocks that lie before it are not read anew.
+    """
     track = file.tracks[metric]
     if cut == math.inf:
         return _of_track(track)
@@ -85,6 +88,7 @@ def _of_file(file: FileTracks, metric: str, cut: float) -> Figure:
 
 
 def _of_track(track: Track) -> Figure:
+    """The figure of a metric over all blocks of its track."""
     figure = _NONE
     for number in range(len(track)):
         figure = _after(figure, _of_block(track.block(number)))
@@ -92,6 +96,7 @@ def _of_track(track: Track) -> Figure:
 
 
 def _of_block(block: Block) -> Figure:
+    """The figure of a block of rows, from what was kept of it."""
     low = high = None
     if block[At.N]:
         low = (block[At.LOW_STEP], block[At.LOW])
@@ -113,6 +118,7 @@ def _kept(file: FileTracks, metric: str, blocks: Sequence[int], cut: float) -> I
 
 
 def _of_values(points: Iterable[Point]) -> Figure:
+    """The figure of single values, (step, value) in order."""
     figure = _NONE
     for point in points:
         extreme = None

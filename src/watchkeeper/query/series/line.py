@@ -109,6 +109,7 @@ def _ensure_average(file: FileTracks, metric: str, track: Track, smoothing: floa
 
 
 def _mean_pauses(track: Track) -> Iterator[float]:
+    """The mean pause between two rows, in seconds, of each block with several."""
     for number in range(len(track)):
         block = track.block(number)
         if size_of(block) > 1:
@@ -116,12 +117,14 @@ def _mean_pauses(track: Track) -> Iterator[float]:
 
 
 def _bounds(block: Block, axis: Axis) -> tuple[float, float]:
+    """Where a block begins and ends on an axis: in training steps, or in seconds since 1970."""
     if axis == "time":
         return block[At.FIRST_TIME], block[At.TIME]
     return block[At.FIRST_STEP], block[At.STEP]
 
 
 def _touches(block: Block, window: Window) -> bool:
+    """Whether a block has rows within the window."""
     first, last = _bounds(block, window.axis)
     return not (last < window.begin or first > window.end)
 
@@ -149,6 +152,11 @@ def _read_blocks(
 
 
 def _take_values(values: Values, average: Average, window: Window, part: Part) -> None:
+    """Add values, each as a point, to a part: what counts and what was superseded apart. Those that
+    are not finite are only places.
+
+    `average` is that of the values before, which smoothing continues.
+    """
     smooth = average.line(values.figures)
     for is_superseded in (False, True):
         points, bad = _target(part, is_superseded=is_superseded)
@@ -183,12 +191,16 @@ def _places(values: Values, window: Window, *, is_superseded: bool) -> Sequence[
 
 
 def _picked(column: list[float], places: Sequence[int]) -> list[float]:
+    """The values of a column at these places; the column itself where those are all."""
     if len(places) == len(column):
         return column
     return list(map(column.__getitem__, places))
 
 
 def _take_blocks(track: Track, numbers: Sequence[int], window: Window, part: Part) -> None:
+    """Add blocks of a long track to a part, each as one point with its range: what is drawn has
+    fewer columns than that.
+    """
     for number in numbers:
         block = track.block(number)
         points, bad = _target(part, is_superseded=block[At.STEP] >= window.cut)

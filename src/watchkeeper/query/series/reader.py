@@ -165,6 +165,9 @@ def read_figures(path: Path, metric: str, begin: int) -> Iterator[list[float]]:
 
 
 def _figures(data: bytes, metric: str, decoder: Decoder | None) -> list[float]:
+    """The values of one metric in whole lines. Lines that the decoder of that metric alone cannot
+    read are read as any others.
+    """
     if decoder is None:
         return _metric_values(data, metric, None).figures
     try:
@@ -178,6 +181,7 @@ def _figures(data: bytes, metric: str, decoder: Decoder | None) -> list[float]:
 
 
 def _metric_pieces(path: Path, metric: str, begin: int) -> Iterator[Values]:
+    """The values of one metric from byte `begin` on, in pieces as they are read."""
     decoder = narrow_decoder(metric)
     with open_regular(path) as file:
         file.seek(begin)
@@ -224,6 +228,7 @@ def _whole_lines(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _decoded(data: bytes) -> _Rows:
+    """The rows in whole lines, all at once; one by one where a line is damaged."""
     try:
         return _Rows(_any_fields.decode_lines(data), is_damaged=False)
     except _DAMAGE:
@@ -239,6 +244,7 @@ def _line_by_line(data: bytes) -> _Rows:
 
 
 def _piece(begin: int, end: int, read: _Rows) -> Piece:
+    """What was read from byte `begin` up to `end`: each metric's values, with steps and times."""
     fields, times = _timed(read.fields)
     steps = _as_steps([row.get("step") for row in fields])
     metrics = _metrics(_columns(fields), steps, times)
@@ -276,6 +282,7 @@ def _seconds(rows: list[_Fields]) -> list[float]:
 
 
 def _is_time(text: object) -> bool:
+    """Whether this is a time with its zone, as rows have it."""
     try:
         return isinstance(text, str) and datetime.fromisoformat(text).tzinfo is not None
     except ValueError:
@@ -290,6 +297,7 @@ def _as_steps(steps: list[Any]) -> list[float]:
 
 
 def _step(step: object) -> float:
+    """A row's training step; NaN where it has none."""
     value = value_of(step)
     if value is None or not math.isfinite(value):
         return math.nan
@@ -309,6 +317,7 @@ def _columns(rows: list[_Fields]) -> Iterator[tuple[str, Sequence[object]]]:
 
 
 def _column(name: str, rows: list[_Fields]) -> Sequence[object]:
+    """What each row has under a name; None where a row has none."""
     try:
         return list(map(itemgetter(name), rows))
     except KeyError:

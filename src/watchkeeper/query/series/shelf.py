@@ -63,6 +63,7 @@ class Shelf:
         return Look(file, is_whole=True)
 
     def _lock_of(self, path: Path) -> threading.Lock:
+        """The lock of a file: of two requests, one reads it and the other waits."""
         with self._lock:
             return self._locks.setdefault(path, threading.Lock())
 
@@ -77,6 +78,9 @@ class Shelf:
         return load(path)
 
     def _keep(self, file: FileTracks) -> None:
+        """Keep what was read of a file in memory, and drop what was not asked for longest, once
+        that is too much. The file that was read last stays, however large.
+        """
         with self._lock:
             self._files[file.path] = file
             self._files.move_to_end(file.path)

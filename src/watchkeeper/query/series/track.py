@@ -107,6 +107,7 @@ class Track:
         return values
 
     def _keep_raw(self, values: Values) -> None:
+        """Keep the values themselves as well, as long as they are few."""
         self.rows += len(values.figures)
         if self.rows > MOST_RAW:
             self.raw = None
@@ -173,6 +174,9 @@ class Track:
     def _average(
         self, smoothing: float, sums: array[float], figures: Sequence[float], *, is_new: bool
     ) -> None:
+        """Take a block's values into the average at one smoothing. `is_new` False: the last block
+        grew, and its sums are replaced.
+        """
         average = Average(smoothing)
         if sums:
             average.total, average.weight = sums[-2:]
@@ -197,6 +201,9 @@ def cuts_of(steps: Sequence[float], times: Sequence[float]) -> list[int]:
 
 
 def _cuts(steps: Sequence[float], times: Sequence[float]) -> Iterator[int]:
+    """Where a column of rows is to be cut into blocks: before a step that goes back, and after a
+    pause.
+    """
     places = zip(pairwise(steps), pairwise(times), strict=True)
     for place, ((step, next_step), (time, next_time)) in enumerate(places, 1):
         if next_step < step or next_time - time >= PAUSE_S:

@@ -142,6 +142,9 @@ class FileTracks:
             self._take(piece)
 
     def _take(self, piece: Piece) -> None:
+        """Take a piece of rows into the tracks of its metrics. Metrics of the same rows share where
+        they are cut.
+        """
         shared: dict[int, list[int]] = {}
         expected = self._expected_smoothing(piece)
         for metric, values in piece.metrics.items():
@@ -223,6 +226,7 @@ def load(path: Path) -> FileTracks | None:
 
 
 def _unpacked(path: Path, kept: _Kept) -> FileTracks | None:
+    """The tracks of a file as they were kept; None where they lack what is needed now."""
     file = FileTracks(path)
     file.rows = kept.rows
     file.offset = file.kept_offset = kept.identity.offset
@@ -235,6 +239,7 @@ def _unpacked(path: Path, kept: _Kept) -> FileTracks | None:
 
 
 def _track(kept: _KeptTrack) -> Track:
+    """A track from its bytes."""
     track = Track()
     track.cells.frombytes(kept.cells)
     track.raw = None
@@ -247,6 +252,7 @@ def _track(kept: _KeptTrack) -> Track:
 
 
 def _array(data: bytes) -> array[float]:
+    """Floats from their bytes, in this machine's order: what is kept never leaves it."""
     values = array("d")
     values.frombytes(data)
     return values
@@ -271,6 +277,9 @@ def save(file: FileTracks) -> None:
 
 
 def _packed(track: Track, is_long: bool) -> _KeptTrack:
+    """A track as it is kept. Of a short file the values are left out: it is read again as
+    quickly.
+    """
     raw = None
     values = None
     if is_long:
@@ -282,6 +291,7 @@ def _packed(track: Track, is_long: bool) -> _KeptTrack:
 
 
 def _bytes(figures: list[float]) -> bytes:
+    """Floats as bytes."""
     return array("d", figures).tobytes()
 
 
@@ -295,6 +305,7 @@ def identify(path: Path, offset: int) -> Identity:
 
 
 def _before(file: BinaryIO, offset: int) -> bytes:
+    """The last bytes before an offset of a file: if they are still the same, the file only grew."""
     begin = max(0, offset - _EDGE_BYTES)
     file.seek(begin)
     return file.read(offset - begin)
@@ -307,4 +318,5 @@ def place_of(path: Path) -> Path:
 
 
 def _digest(data: bytes) -> bytes:
+    """A short hash of bytes."""
     return hashlib.blake2b(data, digest_size=_HASH_BYTES).digest()

@@ -78,6 +78,7 @@ def compare(ours: Curves, theirs: Curves) -> Agreement:
 
 
 def _is_same(one: float, other: float) -> bool:
+    """Whether two values are one, but for how many digits were written. NaN is NaN."""
     if math.isnan(one) or math.isnan(other):
         return math.isnan(one) and math.isnan(other)
     return math.isclose(one, other, rel_tol=TOLERANCE, abs_tol=0.0)
@@ -182,6 +183,7 @@ def check_run(run: Path) -> Checked:
 def _segments(
     execution: ExecutionFiles, by_writer: Mapping[str, Sequence[Segment]]
 ) -> Sequence[Segment]:
+    """The parts of W&B's history that an execution wrote; () for one that nobody knows."""
     if execution.started is None:
         return ()
     return by_writer.get(execution.started.writer, ())
@@ -200,6 +202,7 @@ def _doubt(segments: Sequence[Segment]) -> str:
 
 
 def _unknown(run: Path, doubt: str) -> Problem:
+    """That it could not be found which run of W&B is this run's, and where it was looked for."""
     hint = (
         "its folder is looked for in `wandb/` beside the run, above it, and where WANDB_DIR pointed"
     )
@@ -213,6 +216,9 @@ def _ours(execution: ExecutionFiles) -> Curves:
 
 
 def _problems(run: Path, name: str, agreement: Agreement) -> list[Problem]:
+    """What differs between both histories: single values, and metrics that one of them lacks at
+    some steps.
+    """
     problems = [
         Problem(
             where=f"{run}: step {one.step:g}, {one.metric}",
@@ -238,6 +244,7 @@ def _steps(count: int) -> str:
 
 
 def _lack(run: Path, message: str) -> Problem:
+    """That one of the two lacks values that the other has."""
     hint = "the two may log at other steps; a file that lost rows looks the same"
     return Problem(
         where=str(run), message=message, hint=hint, severity="warning", code="wandb-lacks"

@@ -73,10 +73,14 @@ class WandbFigures:
         return {f"{PREFIX}{name}": last[name] for name in last if name not in known}
 
     def _kept_in(self, paths: Iterable[Path]) -> list[Kept]:
+        """What is kept of W&B's runs in these folders, as far as anything is."""
         kept = map(self._leftovers.kept_in, paths)
         return [one for one in kept if one is not None]
 
     def _side(self, segments: Sequence[Segment]) -> Side:
+        """A run of W&B as a side of a comparison, from its last part; its figures are those of all
+        parts.
+        """
         last = segments[-1]
         config: Mapping[str, object] = without_secrets(last.config)
         return Side(

@@ -91,12 +91,18 @@ def _of_attempts(place: Path, read: Journal) -> Iterator[tuple[Path, Owner]]:
 
 
 def _folders(learned: Learned | None) -> tuple[str, ...]:
+    """The folders of W&B's runs that a training recorded into, the last one last; () for none."""
     if learned is None or not learned.wandb:
         return ()
     return (*learned.wandb_earlier, learned.wandb)
 
 
 def _of_recorded(place: Path) -> Iterator[tuple[Path, Owner]]:
+    """The folders of W&B's runs beside a recorded run, each with that run.
+
+    Raises:
+        UsageError: several ran beside it at once, and nobody can say which is its own.
+    """
     for segments in segments_of(place).values():
         ids = ids_of(segments)
         if len(ids) > 1:

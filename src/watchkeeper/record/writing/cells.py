@@ -255,8 +255,8 @@ class Csv:
         }
 
     def _records(self, data: bytes) -> tuple[list[bytes], list[str]]:
-        """The whole records of a file, and what is damaged in it. What follows the last whole one, without
-        an end, is the tail of a write that was cut short, and no damage.
+        """The whole records of a file, and what is damaged in it. What follows the last whole one,
+        without an end, is the tail of a write that was cut short, and no damage.
         """
         records: list[bytes] = []
         faults: list[str] = []

@@ -103,6 +103,9 @@ class Homes:
         return places.below(self.folder, name)
 
     def _tries(self, first: Path, name: str) -> Iterator[Path]:
+        """The places that are tried for a file, in order: the one where it was before, then its
+        usual name, then names beside it.
+        """
         yield first
         yield from (
             place for place in places.names(places.below(self.folder, name)) if place != first
@@ -148,6 +151,7 @@ def _is_log(path: Path, runs: Collection[str]) -> bool:
 
 
 def _reason(before: Path, place: Path) -> str:
+    """Why a file lies under another name than its usual one."""
     if place == before:
         return (
             f"the folder is {before.parent.name}, since "

@@ -56,6 +56,9 @@ class LeftOut:
                 self._add_to_page(self._page, what, count)
 
     def _add_to_page(self, page: mmap.mmap, what: str, count: int) -> None:
+        """Count in memory that processes share, without a lock: each has its own slot, by its
+        number.
+        """
         kind = KINDS.index(what if what in KINDS else "others")
         at = ((os.getpid() % SLOTS) * len(KINDS) + kind) * _NUMBER
         page[at : at + _NUMBER] = (
@@ -104,6 +107,9 @@ def say_at_exit(run_id: str, left_out: LeftOut) -> None:
 
 
 def _say() -> None:
+    """Say at the end of the process what was handed to runs after their end, where it was more than
+    the one thing of which a warning spoke.
+    """
     if _starter != [os.getpid()] or sys.stderr is None:
         return
     for run_id, left_out in _after_the_end.items():

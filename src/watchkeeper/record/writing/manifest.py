@@ -112,6 +112,7 @@ def fingerprint(inputs: Iterable[object]) -> str:
 
 
 def _files_of(path: Path) -> Iterator[tuple[str, Path]]:
+    """A file with its name; of a folder each file in it, with its path below the folder."""
     if not path.is_dir():
         yield path.name, path
         return
@@ -175,6 +176,7 @@ def earlier_step(folders: Sequence[Path], label: str, of_inputs: str) -> Earlier
 
 
 def _is_there(path: Path, output: OutputFile) -> bool:
+    """Whether an output is still the file that was recorded."""
     try:
         return path.stat().st_size == output.size_bytes and sha256_of(path) == output.sha256
     except OSError:
@@ -182,6 +184,7 @@ def _is_there(path: Path, output: OutputFile) -> bool:
 
 
 def _of(folder: Path, kind: type[E]) -> list[E]:
+    """The events of a kind in a recorded run's journal."""
     journal = read(folder / layout.JOURNAL)
     return of_kind(journal.events, kind)
 
@@ -224,6 +227,7 @@ def step_manifest(run: RunStarted, event: StepFinished) -> bytes:
 
 
 def _output(output: OutputFile) -> dict[str, Any]:
+    """An output as a manifest has it."""
     return {
         "path": output.path,
         "size_bytes": output.size_bytes,
@@ -295,6 +299,7 @@ def _steps(events: Sequence[AnyEvent | Unknown]) -> list[dict[str, object]]:
 
 
 def _checkpoint(event: Checkpoint) -> dict[str, object]:
+    """A checkpoint as a manifest has it."""
     return {
         "path": event.path,
         "training_step": event.training_step,
@@ -422,6 +427,7 @@ def changes_of(event: RunStarted | CodeCompared) -> str:
 
 
 def _flat(config: Any, prefix: str = "") -> Iterator[tuple[str, object]]:
+    """The settings of a configuration with nested names joined by dots: `optimizer.lr`."""
     for name, value in config.items():
         if isinstance(value, dict) and value:
             yield from _flat(value, f"{prefix}{name}.")

@@ -124,6 +124,9 @@ class RowFile:
             self._looked()
 
     def _for_handler(self) -> RowFile:
+        """The file that a signal handler writes to while this one is being written: it
+        cannot wait.
+        """
         folder, writer, clock, depth = self._place
         # setdefault is one step: a handler that interrupts a handler here cannot make a second one.
         return self._inners.setdefault(None, RowFile(folder, writer, clock, depth=depth + 1))

@@ -55,6 +55,7 @@ def seal(
 
 
 def _shown(path: Path, folder: Path) -> str:
+    """A path below the run's folder; one elsewhere in full."""
     if path.is_relative_to(folder):
         return str(path.relative_to(folder))
     return str(path)
@@ -87,6 +88,7 @@ class _Work:
         self._given_up = True
 
     def _run(self) -> None:
+        """Hash our own files, and count the others. What cannot be read has no hash."""
         for path, _, size in self._own:
             with contextlib.suppress(OSError):
                 self._hash(path, size)
@@ -96,6 +98,7 @@ class _Work:
         self._done.set()
 
     def _hash(self, path: Path, size: int) -> None:
+        """Hash the first `size` bytes of a file, unless that was given up meanwhile."""
         digest, left = hashlib.sha256(), size
         with open_regular(path) as file:
             while left and (data := file.read(min(CHUNK, left))) and not self._given_up:

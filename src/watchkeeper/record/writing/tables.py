@@ -208,12 +208,16 @@ class Table:
 
     @contextlib.contextmanager
     def _harmless(self, what: str) -> Iterator[None]:
+        """Do something of which a failure costs the table, and never the program: it becomes a
+        warning.
+        """
         try:
             yield
         except Exception as error:
             self._warn(f"table {self.name}: {what}", f"table {self.name}: {what}: {error}")
 
     def _refusal(self, cells: Mapping[str, Cell]) -> str:
+        """Why a row is not taken; "": it is."""
         if self.complete is not None:
             return "the table is sealed"
         if self._owner != os.getpid():
@@ -223,6 +227,7 @@ class Table:
         return "it has no columns"
 
     def _key_of(self, cells: Mapping[str, Cell]) -> tuple[Cell, ...]:
+        """The values by which a row is the same as another one."""
         return tuple(comparable(cells.get(column)) for column in self._key)
 
     def _choose_names(self) -> list[Path]:
@@ -313,6 +318,9 @@ class Table:
                 self._take(place)
 
     def _take(self, place: Path) -> None:
+        """Take over the rows of a table that an earlier process left under this name. Damaged ones
+        are passed over, and their file is kept.
+        """
         identity = _identity(place)
         columns, records, faults = self._format.split(place.read_bytes())
         if self._is_of_another_table(columns):
@@ -382,6 +390,9 @@ class Table:
             self._columns = [*self._columns, *new]
 
     def _append(self, data: bytes) -> None:
+        """Append rows, which reach the disk at least every 30 seconds. What was only half written
+        is cut off before anything follows.
+        """
         assert self._file is not None
         due = time.monotonic() - self._synced > SYNC_S
         start = self._file.size_bytes
@@ -455,6 +466,7 @@ class Table:
         return self._file is None or not _is_same(identity, _identity(self._where()))
 
     def _keep_aside(self, path: Path) -> None:
+        """Keep a file of an earlier table under a name of its own, before its name is taken."""
         kept = self._own.with_name(f"{self._own.name}.kept-{path.name}")
         files.name_also(kept, path)
         hint = "" if self._key else "; with key= its rows would have been taken over"
@@ -469,6 +481,9 @@ class Table:
             files.remove(before)
 
     def _give_final_name(self) -> None:
+        """Give the table its final name, with everything on the disk, and seal it in the journal.
+        One without a row has no file.
+        """
         if self._file is None:
             return  # no row, now or before
         self._file.trim()

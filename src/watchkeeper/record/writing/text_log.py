@@ -139,6 +139,9 @@ class _ToFile(logging.Handler):
             self.spent_s += time.perf_counter() - began
 
     def _drain(self) -> None:
+        """Write the lines that wait. A line that a signal handler logs meanwhile joins them; one
+        stays in line until it is written.
+        """
         if self._busy:
             return
         self._busy = True
@@ -235,6 +238,9 @@ def _has_stderr() -> bool:
 
 
 def _print(text: str) -> None:
+    """Print a line to stderr: above the bars of tqdm, and in ASCII where the terminal takes no
+    more.
+    """
     stream = sys.stderr
     if stream is None:
         return
@@ -270,6 +276,7 @@ def _printed_by_others(record: logging.LogRecord) -> bool:
 
 
 def _logger_of(record: logging.LogRecord) -> logging.Logger:
+    """The logger that a record was given to; the root where it is gone."""
     logger = logging.root.manager.loggerDict.get(record.name)
     if isinstance(logger, logging.Logger):
         return logger
@@ -384,6 +391,7 @@ def _look_after_handlers() -> None:
 
 
 def _new_lock() -> None:
+    """Make a new lock in a child process."""
     global _lock  # noqa: PLW0603 - the parent's may be held by a thread that the child does not have
     _lock = threading.RLock()
 

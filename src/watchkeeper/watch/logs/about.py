@@ -93,6 +93,9 @@ class Descriptions:
     # What ran is described as it was when its log was made; what it is for may be said later.
 
     def _settings(self, item: RunItem, before: Mapping[str, str]) -> str:
+        """The key settings: those in the log before, else those on the command line, else the
+        summary's.
+        """
         return _first(
             before.get("config.key_settings"),
             ", ".join(self._said.settings),
@@ -100,6 +103,9 @@ class Descriptions:
         )
 
     def _dataset(self, before: Mapping[str, str]) -> str:
+        """The dataset: that in the log before, else by the command line, a person's answer, the
+        summary.
+        """
         return _first(
             before.get("config.dataset"),
             self._said.dataset,
@@ -108,10 +114,14 @@ class Descriptions:
         )
 
     def _mode(self, before: Mapping[str, str]) -> str:
+        """The mode: by the command line, else that in the log before, a person's answer, or
+        `experiment` where there is a summary.
+        """
         planned = "experiment" if self._experiment.summary else ""
         return _first(self._said.mode, before.get("mode.run_type"), self.answers.mode, planned)
 
     def _objective(self, before: Mapping[str, str]) -> str:
+        """The objective, from the same places as the mode; the last is the summary's question."""
         return _first(
             self._said.objective,
             before.get("mode.objective"),
@@ -129,6 +139,7 @@ class Descriptions:
         return ", ".join(facts)
 
     def _size_of(self, dataset: str) -> list[str]:
+        """The size of a dataset that is one file; [] for any other."""
         for folder in (self._experiment.folder, self._files.folder.parent):
             path: Path = folder / dataset
             with contextlib.suppress(OSError):
@@ -138,6 +149,7 @@ class Descriptions:
 
 
 def _task_of(item: RunItem) -> str:
+    """The task in a log's name: `r8`, `r8_capitalization_epoch0`."""
     task = item.run
     if item.phase != "preparation":
         task += f"_{item.task}"

@@ -106,6 +106,9 @@ class LiveLogs:
         return aside
 
     def _bring_up(self, name: str, text: bytes) -> Path | None:
+        """Write what a log lacks of its text. Where it held other bytes, these are kept aside; the
+        path of that file, None for none.
+        """
         path = self._folder / name
         kept = set_aside(path, text)
         size = _size(path) or 0
@@ -126,6 +129,7 @@ class LiveLogs:
         return []
 
     def _append(self, name: str, data: bytes, at: int) -> None:
+        """Append to a log at a place, which cuts off what a dead watcher wrote half."""
         file = AppendFile(self._folder / name, resume_at=at)
         if data:
             file.append(data)

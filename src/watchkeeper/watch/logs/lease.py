@@ -95,6 +95,9 @@ class Lease:
             self._beat = None
 
     def _gone(self, holder: Holder) -> bool:
+        """Whether a holder is gone: it released the lease, its process is dead, or, on another
+        machine, its beat has not changed for too long by this machine's own clock.
+        """
         beat = files.read_fixed(self._folder / f"{holder.lease}.beat")
         if beat == RELEASED:
             return True
@@ -110,6 +113,7 @@ class Lease:
         return (self._folder / f"{number}.json").exists()
 
     def _last_number(self) -> int:
+        """The number of the newest lease; 0 for none."""
         if not self._folder.is_dir():
             return 0
         numbers = [int(path.stem) for path in self._folder.glob("*.json") if path.stem.isdigit()]

@@ -128,6 +128,7 @@ class Logbook:
             self.writer.close()
 
     def _note_aside(self, aside: Iterable[Path]) -> None:
+        """Note that a log held bytes of somebody else, and where they are kept."""
         for path in aside:
             self.write(
                 Observed,

@@ -129,6 +129,7 @@ class RunBook:
                 )
 
     def _is_log_of(self, log: Path, history: History) -> bool:
+        """Whether a file is one of the logs of this work."""
         return any(_same_file(self._files.path_of(file.path), log) for file in history.files())
 
     def _is_chosen(self, key: str) -> bool:
@@ -183,6 +184,9 @@ class RunBook:
         return problems
 
     def _unheeded_by(self, history: History, options: dict[str, str]) -> Iterable[Problem]:
+        """What the options say that the log of this work does not take, since it says otherwise
+        already.
+        """
         file = history.files()[-1]
         path = self._files.path_of(file.path)
         data, faults = read_log(path)
@@ -241,6 +245,9 @@ class RunBook:
         return before is None or not list_differences(before, intended)
 
     def _make(self, item: RunItem, intended: Intended, history: History) -> None:
+        """Make the log of a piece of work, or take the one that a person began for it. Its name is
+        the day and the task, with a number where that is taken.
+        """
         about = self._descriptions.about(item)
         there = self._said.log or self._continued(about, intended)
         if there is not None:
@@ -421,6 +428,7 @@ class RunBook:
             )
 
     def _page(self, item: RunItem, history: History, file: LogFile) -> Page:
+        """The whole page of a log, as it would be written now."""
         about = self._descriptions.about(item, file)
         evaluations = self._histories.evaluations_of(item, file)
         zone = self._logbook.state.zone
@@ -428,6 +436,7 @@ class RunBook:
 
 
 def _first_intended(log: LogUpdate) -> datetime:
+    """When the work of a log was first submitted."""
     return min((intended.time for intended in log.history.intended.values()), default=_NEVER)
 
 
@@ -451,11 +460,13 @@ def _safe(name: str) -> str:
 
 
 def _holds(path: Path, text: str) -> bool:
+    """Whether a file is a log with exactly this text."""
     data, faults = read_log(path)
     return data == encode(text) and not faults
 
 
 def _same_file(path: Path, other: Path) -> bool:
+    """Whether two paths lead to one file; not, where one of them cannot be looked at."""
     try:
         return path.samefile(other)
     except OSError:

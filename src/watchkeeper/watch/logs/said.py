@@ -53,6 +53,7 @@ def check_said(said: Said, chosen: Collection[str]) -> None:
 
 
 def _check_texts(said: Said) -> None:
+    """Refuse texts of several lines: each becomes a field of one line."""
     texts = [("--objective", said.objective), ("--dataset", said.dataset)]
     texts += [("--set", setting) for setting in said.settings]
     for option, text in texts:

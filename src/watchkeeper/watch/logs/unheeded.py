@@ -52,6 +52,9 @@ def of_log(
 def _of_field(
     option: str, text: str, shown: str, document: Document, written: Written
 ) -> Iterator[Problem]:
+    """Why an option does not change a field of the log: what ran already is history, and what a
+    person wrote stays.
+    """
     kind, names = FIELDS[option]
     field = next(
         (named for section in document.of(kind) if (named := section.field(*names)) is not None),
