@@ -186,7 +186,7 @@ def source_of(document: Mapping[str, Any], path: str) -> Source:
 
 
 def facts_of(document: Mapping[str, Any], unmarked: Source = "declared") -> Facts:
-    """The fields of a document with their marks; those without one get `unmarked`."""
+    """The fields of a document with their marks, by path; those without one get `unmarked`."""
     facts: Facts = {}
     for path, value in leaves(document):
         facts[path] = Fact(value, _mark(document, path) or unmarked)
@@ -250,6 +250,9 @@ def _kept_words(
 ) -> Facts:
     """Somebody's words that the new passport holds: those of the old one, and over them the new
     ones. Left out is what was counted in the weights, and what is taken back.
+
+    Where a new word and an old one cannot both stand (`images` as a list, and `images.shape`), the
+    new one does.
     """
     words = {path: fact for path, fact in declared.items() if not outdone(path, facts)}
     before: Facts = {}
@@ -334,7 +337,10 @@ def with_unknown_keys(old: Any, new: Any) -> Any:
 
 
 def _joined(old: Any, new: Any) -> Any:
-    """Two entries as one, where both are mappings; the new value of a key wins."""
+    """Two entries as one, where both are mappings; the new value of a key wins.
+
+    Else the new entry takes the old one's place.
+    """
     if isinstance(old, dict) and isinstance(new, dict):
         return {**old, **new}
     return new

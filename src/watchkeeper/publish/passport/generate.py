@@ -197,7 +197,10 @@ def _add_run(facts: Facts, run: Mapping[str, Fact]) -> None:
 
 
 def _kept_run(old: Document, facts: Facts) -> Facts:
-    """What a run said before, of the same weights; {}: none was named."""
+    """What a run said before, of the same weights; {}: none was named.
+
+    A passport that is made again without `--run` keeps where its weights come from.
+    """
     marks = {source_of(old, f"provenance.{name}") for name in _BY_A_RUN}
     if marks.isdisjoint(("observed", "inferred")):
         return {}
@@ -302,7 +305,9 @@ def _with_head(document: Document, now: datetime) -> Document:
 
 
 def _without_moment(document: Document) -> Document:
-    """The passport without when and in which commit's repository it was made."""
+    """The passport without when and in which commit's repository it was made: what is left is the
+    same where nothing changed.
+    """
     bare = {**document, "generated_at": ""}
     for section, prefix in (("provenance", "provenance."), (SOURCES, "")):
         fields = bare.get(section)

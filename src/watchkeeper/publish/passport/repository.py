@@ -24,7 +24,10 @@ def facts_of_training(place: Path, commit: str) -> Facts:
 
 
 def facts_of_creation(place: Path) -> Facts:
-    """The repository that a folder lies in, and its commit; {}: it lies in none."""
+    """The repository that a folder lies in, and its commit; {}: it lies in none.
+
+    `place` is the folder that the command is typed in.
+    """
     repo, commit = CREATION
     values = {repo: git.origin(place) or None, commit: git.state(place).sha or None}
     return facts_from("observed", values)

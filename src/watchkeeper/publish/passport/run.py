@@ -207,7 +207,9 @@ def _maker(
 
 
 def _kept(folder: Path, attempt: Attempt) -> list[Path]:
-    """The checkpoints that an attempt's verdict names, and the places that it looked at."""
+    """The checkpoints that an attempt's verdict names, and the places that it looked at; [] for one
+    without a verdict.
+    """
     if attempt.judged is None:
         return []
     subjects = [folder / subject for subject in attempt.judged.fingerprints]
@@ -308,7 +310,9 @@ def _pin(place: Path, dataset: Mapping[str, Any], started: datetime) -> dict[str
 
 
 def _of_config(config: Mapping[str, Any]) -> Facts:
-    """What a configuration says of the data, and whatever torchtune's says beyond it."""
+    """What a configuration says of the data, and whatever torchtune's says beyond it. {} where it
+    names no data.
+    """
     if torchtune.is_torchtunes(config):
         return torchtune.of_config(config)
     return facts_from("inferred", {_DATASETS: datasets.named_in(config) or None})

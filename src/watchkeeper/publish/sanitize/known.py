@@ -70,7 +70,10 @@ class Known:
         return by_kind.get(kind, set())
 
     def learn(self, spans: Iterable[Span]) -> None:
-        """Keep the names that stood where only a private one stands (`ssh ann@node7`)."""
+        """Keep the names that stood where only a private one stands (`ssh ann@node7`).
+
+        They are looked for in the rest of the text, and in the texts that follow.
+        """
         for span in spans:
             if span.word:
                 self.values(span.kind).add(span.word)
@@ -94,7 +97,10 @@ def known_of(experiment: Path, runs: Iterable[Path] = ()) -> Known:
 
 
 def add_events(known: Known, events: Iterable[object]) -> None:
-    """Add what events hold in sensitive fields, and the commits that they name."""
+    """Add what events hold in sensitive fields, and the commits that they name.
+
+    What is not an event of ours, or of a kind that a later version knows, adds nothing.
+    """
     for event in events:
         if not isinstance(event, msgspec.Struct):
             continue

@@ -29,6 +29,11 @@ def training_log(run_log: str, known: Known, *, public_links: Collection[str] = 
     seen by all, such as that of a public W&B run. The lines of the redactions are those of the run
     log.
 
+        - node: gpu7
+        - objective: learn the words of /work/ann/data
+
+    Of these lines the first goes, and the second stays with a pseudonym for its path.
+
     Raises:
         WouldEmptyError: nothing would be left to read.
     """

@@ -221,7 +221,7 @@ def _line(drawn: _Drawn, columns: Columns, bad: Sequence[float], *, is_supersede
 
 
 def _thinned(bad: Sequence[float]) -> list[float | int]:
-    """At most `MOST_BAD` of the places, over all of the range."""
+    """At most `MOST_BAD` of the places, over all of the range: every second, third, and so on."""
     step = max(1, math.ceil(len(bad) / MOST_BAD))
     return [x for x in map(_plain, bad[::step]) if x is not None]
 

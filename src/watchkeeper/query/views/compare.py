@@ -75,7 +75,7 @@ def compare(runs: Sequence[Chosen], base: str = "", wish: Wish = LAST_VALUES) ->
 
 
 def page_of_all(found: Compared) -> Compare:
-    """The page of what `compare` on paths found."""
+    """The page of what `compare` on paths found, with the last values of all metrics that fit."""
     base = next(side for side in found.runs if side.name == found.base)
     return page_of(found.runs, base, Measures(), LAST_VALUES)
 
@@ -105,7 +105,10 @@ def page_of(sides: Sequence[Side], base: Side, measures: Measures, wish: Wish) -
 
 
 def _shown(names: Sequence[str], wanted: Sequence[str], runs: int) -> list[str]:
-    """The metrics that get a row: those that were asked for, else as many as fit."""
+    """The metrics that get a row: those that were asked for, else as many as fit.
+
+    Of the more runs, the fewer: 2,000 cells in all, but eight rows at least.
+    """
     if wanted:
         return [name for name in wanted if name in names]
     return list(names[: max(_LEAST_FIGURES, MOST_CELLS // runs)])

@@ -23,6 +23,8 @@ _WHOLE_BYTES = SPARK_VALUES * _BLOCK_BYTES
 def spark_of(run_folder: Path) -> tuple[float, ...]:
     """Up to 48 medians of the training loss of the newest execution, in order; () where it has
     fewer than two rows with one.
+
+    Each is rounded to four digits: more would not be seen.
     """
     for path in sorted(files_of(run_folder), reverse=True):
         values = _values(path)

@@ -49,6 +49,8 @@ class Report:
 def page(report: Report) -> str:
     """The report as HTML, without its seal. Where it is larger than a report may be, the data for
     programs is left out, the largest part first, and says so.
+
+    First the curves go, then the pages of runs, then all of it: what people see stays.
     """
     for names in _LEFT_OUT:
         data = {name: value for name, value in report.data.items() if name not in names}

@@ -72,7 +72,7 @@ def _named(news: News, room: int, screen: Screen) -> str:
 
 
 def news_of(happened: Happened) -> News:
-    """What an event says to a person."""
+    """What an event says to a person: its glyph, whom it is about, what happened, and why."""
     write = _WRITERS[type(happened.event)]
     news = write(happened.name, happened.event)
     if happened.is_whole is None:

@@ -27,7 +27,9 @@ def named_in(config: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _entries(config: Mapping[str, Any], name: str) -> Iterator[dict[str, Any]]:
-    """The datasets in one field of a configuration."""
+    """The datasets in one field of a configuration: a text, a mapping, or a list of these. Anything
+    else names none.
+    """
     value = config.get(name)
     values = value if isinstance(value, list) else [value]
     for one in values:

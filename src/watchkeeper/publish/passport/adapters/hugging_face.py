@@ -111,7 +111,10 @@ def _version(checkpoint: Checkpoint) -> str | None:
 
 
 def _special_tokens(tokenizer: dict[str, Any]) -> dict[str, str] | None:
-    """The tokens with a meaning of their own: `bos`, `eos`, `unk`, `pad`; None: none is named."""
+    """The tokens with a meaning of their own: `bos`, `eos`, `unk`, `pad`; None: none is named.
+
+    `{"bos": "<s>", "eos": "</s>"}`. They are those of `tokenizer_config.json`.
+    """
     tokens: dict[str, str] = {}
     for name in _SPECIAL:
         content = _content(tokenizer.get(f"{name}_token"))

@@ -46,7 +46,10 @@ def _head(checkpoint: Checkpoint) -> Mapping[str, Any]:
 
 
 def _only(value: object) -> str | None:
-    """The one base model; of a merge of several, none is the parent."""
+    """The one base model; of a merge of several, none is the parent.
+
+    The Hub takes `base_model: org/model` and a list of names.
+    """
     if isinstance(value, list) and len(value) == 1:
         return text(value[0])
     return text(value)

@@ -35,7 +35,9 @@ _PICKLED = frozenset([".pt", ".pth", ".bin", ".ckpt", ".pkl"])
 
 
 def _plain(checkpoint: Checkpoint) -> Facts:
-    """The stack of weights that no library's own files lie beside."""
+    """The stack of weights that no library's own files lie beside: pickles are PyTorch's. {} for
+    others; any other adapter that knows more overwrites it.
+    """
     names = [file.path for file in checkpoint.inventory.files]
     if any(Path(name).suffix in _PICKLED for name in names):
         return facts_from("inferred", {"stack": "pytorch"})
@@ -82,7 +84,9 @@ def _installed() -> tuple[EntryPoint, ...]:
 
 
 def _added(point: EntryPoint, root: Path) -> Facts:
-    """What an added adapter says, without what is only measured."""
+    """What an added adapter says, without what is only measured. Raises whatever the adapter
+    raises.
+    """
     adapter: Adapter = point.load()
     facts = facts_of(dict(adapter(root)), "inferred")
     return {path: fact for path, fact in facts.items() if path not in MEASURED}

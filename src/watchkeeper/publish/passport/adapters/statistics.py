@@ -17,7 +17,7 @@ _NORMALIZATION = "input_contract.state.normalization"
 
 
 def paths(checkpoint: Checkpoint) -> list[str]:
-    """The files of statistics, by path."""
+    """The files of statistics, by path, in the order of the checkpoint's files."""
     return [path for path in checkpoint.sizes if _is_statistics(PurePosixPath(path))]
 
 

@@ -69,7 +69,10 @@ def of_config(config: Mapping[str, Any]) -> Facts:
 
 
 def _prompts(config: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What the text of each sample was put into: a system prompt, a template."""
+    """What the text of each sample was put into: a system prompt, a template. None: neither is set.
+
+    Whoever asks the model later has to do the same.
+    """
     dataset, tokenizer = _section(config, "dataset"), _section(config, "tokenizer")
     prompts = {
         "system": text(dataset.get("new_system_prompt")),
@@ -106,7 +109,9 @@ def _datasets(config: Mapping[str, Any]) -> list[dict[str, Any]] | None:
 
 
 def _repo(dataset: Mapping[str, Any]) -> str | None:
-    """The dataset's name; of files, their path, since `source` then only names their format."""
+    """The dataset's name; of files, their path, since `source` then only names their format:
+    `source: json` with `data_files: train.json`.
+    """
     source = text(dataset.get("source"))
     if source in _FORMATS:
         return text(dataset.get("data_files")) or source

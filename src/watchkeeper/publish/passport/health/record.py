@@ -56,7 +56,7 @@ def checks_of(health: Health) -> Iterator[Check]:
 
 
 def _words(one: Amiss) -> str:
-    """`3 × NaN and 1 × infinity`."""
+    """`3 × NaN and 1 × infinity`; what there is none of is left out."""
     counts = [(one.nan, "NaN"), (one.infinite, "infinity")]
     return " and ".join(f"{count:,} × {name}" for count, name in counts if count)
 

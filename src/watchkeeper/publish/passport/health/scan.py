@@ -111,7 +111,11 @@ def _why_not(dtype: str) -> str:
 
 
 def _jobs(spans: Iterable[tuple[Path, Span]]) -> Iterator[_Job]:
-    """The spans in pieces, as jobs for threads. A tensor larger than a job is spread over many."""
+    """The spans in pieces, as jobs for threads. A tensor larger than a job is spread over many.
+
+    A job is of one file, which its thread opens once. Whole numbers hold no NaN, and are passed
+    over.
+    """
     waiting: list[Span] = []
     waiting_bytes = 0
     before: Path | None = None

@@ -121,12 +121,17 @@ def end_group(process: subprocess.Popen[bytes]) -> None:
 
 
 def last_line(file: BinaryIO, most_bytes: int = _TAIL_BYTES) -> str:
-    """The last line that is not empty in the last bytes of a file; "": there is none."""
+    """The last line that is not empty in the last bytes of a file; "": there is none.
+
+    Libraries print before and between: only the last line is the answer.
+    """
     size_bytes = file.seek(0, os.SEEK_END)
     file.seek(max(0, size_bytes - most_bytes))
     lines = file.read().decode("utf-8", "replace").split("\n")
-    filled = [line.strip() for line in lines if line.strip()]
-    return filled[-1] if filled else ""
+    for line in reversed(lines):
+        if line.strip():
+            return line.strip()
+    return ""
 
 
 def _answer(path: Path, line: str) -> Answer:

@@ -88,7 +88,10 @@ def _outputs(vector: dict[str, Any], answer: Answer) -> Iterator[Check]:
 
 
 def _tolerance(value: Any) -> dict[str, float]:
-    """The tolerance of a vector; what it lacks, or cannot be meant, is the default."""
+    """The tolerance of a vector; what it lacks, or cannot be meant, is the default.
+
+    `{"absolute": 1e-3}` is taken; a number of 1 or more would let anything pass.
+    """
     tolerance = dict(TOLERANCE)
     if not isinstance(value, dict):
         return tolerance

@@ -36,7 +36,9 @@ class Examined(msgspec.Struct, frozen=True, kw_only=True):
         return value
 
     def entries(self, path: str) -> list[dict[str, Any]]:
-        """The mappings in a list of the passport; [] where there is none."""
+        """The mappings in a list of the passport; [] where there is none. Entries of another kind
+        are passed over.
+        """
         value = self.get(path)
         if not isinstance(value, list):
             return []

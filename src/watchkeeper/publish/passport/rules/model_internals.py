@@ -47,7 +47,10 @@ def _check(status: Status, name: str, where: str, message: str, hint: str = "") 
 
 
 def _files(examined: Examined) -> Iterator[Check]:
-    """Weight files that are missing, damaged, or not read here."""
+    """Weight files that are missing, damaged, or not read here.
+
+    A damaged file fails; one in a format that is not read here is not checked, and may be sound.
+    """
     inventory = examined.checkpoint.inventory
     if not inventory.files:
         hint = "name the folder that holds the weights"

@@ -216,7 +216,12 @@ def _head(file: BinaryIO) -> Head:
 
 
 def _key(file: BinaryIO) -> str:
-    """The next value, which is a text or a whole number."""
+    """The next value, which is a text or a whole number, as a text. Flax writes lists as mappings
+    from `"0"` on, other programs as numbers.
+
+    Raises:
+        FaultError: it is of another kind, or longer than 64 KiB.
+    """
     head = _head(file)
     if head.kind == "number":
         return str(head.length)

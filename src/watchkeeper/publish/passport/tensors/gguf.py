@@ -138,7 +138,11 @@ def _size_of(dtype: str, elements: int) -> int | None:
 
 
 def _skip_value(file: BinaryIO, kind: int, size: int, depth: int) -> None:
-    """Pass over a value of the metadata, whose type is `kind`. A list may hold lists, four deep."""
+    """Pass over a value of the metadata, whose type is `kind`. A list may hold lists, four deep.
+
+    Raises:
+        FaultError: the format has no such type, or the file ends in the value.
+    """
     if kind in _SIZES:
         _take(file, _SIZES[kind])
     elif kind == _STRING:

@@ -61,7 +61,9 @@ class Inventory(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_known(self) -> bool:
-        """Whether the tensors of every file of the model are known."""
+        """Whether the tensors of every file of the model are known: counts of a part of them would
+        mislead.
+        """
         return not any(file.unread or file.fault for file in self.model_files)
 
     @property
@@ -178,6 +180,9 @@ def _check(place: Path, size_bytes: int) -> None:
 def _expected(root: Path, sizes: Iterable[str]) -> dict[str, str] | None:
     """What the indices say; None: there is none that can be read. What is wrong with an index is
     found where the files are listed.
+
+    An index of transformers names each tensor's file; the `_METADATA` of Orbax names arrays, which
+    have folders of their own.
     """
     expected: dict[str, str] | None = None
     for path in sizes:

@@ -97,6 +97,8 @@ def _difference(row: _Row, at: int) -> Difference:
 def _settings(sides: Sequence[Side]) -> Iterator[_Row]:
     """The settings: those that differ, then those that do not. Words about a run do not say what
     they leave out.
+
+    A setting that is the same where it is known, and not known of all, is neither.
     """
     varying = dict.fromkeys(compare.varying(sides))
     keys = dict(varying)
@@ -110,7 +112,9 @@ def _settings(sides: Sequence[Side]) -> Iterator[_Row]:
 
 
 def _setting(side: Side, key: str) -> str | None:
-    """A setting of a run; None where its whole configuration is known and has no such setting."""
+    """A setting of a run; None where its whole configuration is known and has no such setting, and
+    a word where nobody can say.
+    """
     if key in side.settings:
         return side.settings[key]
     if side.partial or not side.settings:
@@ -150,9 +154,8 @@ def _of_facts(facts: Sequence[Facts], at: int) -> Iterator[_Row]:
 
 def _files(sides: Sequence[Side]) -> Iterator[_Row]:
     """The files of the code that are not the same, where all runs name theirs, and neither the
-    commit nor what was not committed explains them. Of each the first digits of its hash are shown.
-
-    At most eight files: of more, the commit would have said so.
+    commit nor what was not committed explains them. Of each the first digits of its hash are shown,
+    None for a run without the file; at most eight files.
     """
     first = sides[0]
     for side in sides:

@@ -37,7 +37,10 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     changed: list[str] = []
 
     def against(self, base: Facts, key: str) -> Change:
-        """One fact in words, and what unfolds below it; packages are counted against the base's."""
+        """One fact in words, and what unfolds below it; packages are counted against the base's.
+
+        `key` is one of the names that the page compares, such as `code` or `environment`.
+        """
         if key == "environment":
             return self._environment(base)
         details = []

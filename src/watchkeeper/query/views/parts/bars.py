@@ -76,7 +76,11 @@ def _executions(site: Site, whole: JobBar, attempt: Attempt) -> Iterator[JobBar]
 
 
 def _may_be_several(attempt: Attempt) -> bool:
-    """Whether its folder is worth a look: thousands of attempts have one execution each."""
+    """Whether its folder is worth a look: thousands of attempts have one execution each.
+
+    An exit record counts executions. Of one that runs, nobody has counted yet; of an array, each
+    task has its own.
+    """
     record = attempt.exit_record
     if record is not None:
         return record.execution > 1 and not attempt.array
@@ -84,7 +88,7 @@ def _may_be_several(attempt: Attempt) -> bool:
 
 
 def _standing(attempt: Attempt) -> Standing:
-    """How an attempt that is over ended."""
+    """How an attempt that is over ended. A result that is good though its job failed is done."""
     if attempt.judged is None or attempt.judged.outcome == "unknown":
         return "unknown"
     if attempt.judged.outcome in WELL:

@@ -59,7 +59,9 @@ def began_and_ended(site: Site) -> tuple[datetime | None, datetime | None]:
 
 
 def decision_rows(site: Site) -> list[DecisionRow]:
-    """What the plan decided on all work that is not there already, by action and reason."""
+    """What the plan decided on all work that is not there already, by action and reason, in the
+    order in which the plan met them.
+    """
     groups: dict[tuple[str, str], list[Decision]] = {}
     for decision in site.looked.plan.decisions:
         if decision.reason not in FOUND:
@@ -124,7 +126,7 @@ def _data(site: Site) -> Iterator[Evidence]:
 
 
 def _logs(site: Site) -> Iterator[Evidence]:
-    """The action logs that are there."""
+    """The action logs that are there, each as a file that can be opened."""
     for name in dict.fromkeys((EXPERIMENT_LOG, *log_names(site.read.events).values())):
         if (site.looked.experiment.folder / name).is_file():
             yield Evidence(what="log", text=name, source=name)

@@ -165,6 +165,8 @@ def _settings(run: ExperimentRun, reader: flatten.Reader) -> dict[str, str]:
 def _differing(settings: Sequence[Mapping[str, str]]) -> list[str]:
     """The names that have more than one value. A run that does not say one, as before its end, has
     none.
+
+    Of runs that all have `lr: 1e-4`, `lr` is not among them.
     """
     values: dict[str, set[str]] = {}
     for one in settings:
@@ -177,8 +179,10 @@ def _differing(settings: Sequence[Mapping[str, str]]) -> list[str]:
 
 
 def best_of(site: Site, rows: Sequence[WorkRow]) -> list[Best]:
-    """The best figure of each task's first metric, in the tasks' order. Of equal ones the first;
-    a task of which nobody knows which figures are better has none.
+    """The best figure of each task's first metric, in the tasks' order. Of equal ones the first; a
+    task of which nobody knows which figures are better has none.
+
+    The first metric is that of the task's first result: inspect-ai's own order.
     """
     best: dict[str, Best] = {}
     firsts: dict[str, str] = {}

@@ -140,7 +140,10 @@ def _failures(site: Site) -> Iterator[Need]:
 
 
 def _kind_of(site: Site, row: Row) -> NeedKind:
-    """How a row failed: its job did, what it left is not valid, or nobody knows where it went."""
+    """How a row failed: its job did, what it left is not valid, or nobody knows where it went.
+
+    A row that failed without a verdict, as one whose submission was refused, just failed.
+    """
     latest = site.latest(row.key)
     if latest is None or latest.judged is None:
         return "failed"
@@ -297,7 +300,7 @@ def _as_they_run(site: Site, running: Mapping[str, RunningRow]) -> Iterator[Row]
 
 
 def _heard_at(row: RunningRow) -> datetime | None:
-    """When a job was last heard of."""
+    """When a job was last heard of; None where it never was."""
     if row.evidence is None:
         return None
     return row.evidence.at
@@ -367,7 +370,9 @@ def _late(site: Site, running: Sequence[RunningRow]) -> Iterator[Need]:
 
 
 def _limit_of(attempt: Attempt | None) -> datetime | None:
-    """When the time limit of a job is over."""
+    """When the time limit of a job is over, as its scheduler says; None where it has none, or
+    nobody says.
+    """
     if attempt is None or attempt.facts is None:
         return None
     return attempt.facts.ends_by

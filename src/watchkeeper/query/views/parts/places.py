@@ -87,7 +87,7 @@ def _what(site: Site) -> str:
 
 
 def _last_event(state: State) -> datetime | None:
-    """When something was last heard of one of its jobs."""
+    """When something was last heard of one of its jobs; None before the first submission."""
     times: list[datetime] = []
     for attempt in state.attempts():
         events = filter(None, (attempt.intended, attempt.judged, attempt.assessed))
@@ -98,6 +98,8 @@ def _last_event(state: State) -> datetime | None:
 def _best_result(runs: Sequence[Run]) -> Best | None:
     """The best figure of the first task's first metric; else of a training's loss. None: there is
     no figure, or nobody knows which is better.
+
+    The names of evaluations' figures have a blank, between task and metric.
     """
     results = [name for run in runs for name in run.figures if " " in name]
     if not results:
@@ -179,7 +181,10 @@ def _last_note(notes: Sequence[Note]) -> str:
 
 
 def _group_name(run: Run, folder: str) -> str:
-    """What the folder of a run is called: by its path below what was listed, else its own name."""
+    """What the folder of a run is called: by its path below what was listed, else its own name.
+
+    `sweep/lr` of runs in `night/sweep/lr`, where `night` was listed.
+    """
     above = str(PurePosixPath(run.below).parent)
     if above == ".":
         return Path(folder).resolve().name

@@ -27,6 +27,8 @@ MOST = 30
 def running_rows(site: Site) -> list[RunningRow]:
     """A row for each job that runs, in the experiment's order. Of those after the 30th the files
     are not read.
+
+    Those have the figures of their watcher's last look.
     """
     rows: list[RunningRow] = []
     for row in site.rows:
@@ -179,7 +181,9 @@ def progress_of(figures: Figures) -> Progress:
 
 
 def _eta(figures: Figures) -> float | None:
-    """Seconds to the last step, at the rate that is known; else as the job itself says."""
+    """Seconds to the last step, at the rate that is known; else as the job itself says. None where
+    neither is known.
+    """
     if figures.step is None or figures.total is None or not figures.rate_per_s:
         return figures.eta_s
     return max(0.0, (figures.total - figures.step) / figures.rate_per_s)

@@ -28,7 +28,11 @@ def waiting_rows(site: Site) -> list[WaitingRow]:
 
 
 def _reason_of(site: Site, row: Row) -> tuple[str, str]:
-    """What kind of work waits, and for what: "" where that is other runs."""
+    """What kind of work waits, and for what: "" where that is other runs.
+
+    `("evaluation", "")`, `("run", "Priority")`: a scheduler's reason, the plan's, or that it was
+    not submitted yet.
+    """
     noun = site.noun(row.key)
     if row.state == PENDING:
         return noun, masked(row.why) or PENDING
@@ -96,7 +100,9 @@ def _after(site: Site, rows: list[Row]) -> Iterator[str]:
 
 
 def _trainings_under_way(site: Site) -> Iterator[str]:
-    """What the gate waits for, where evaluations wait for all trainings."""
+    """What the gate waits for, where evaluations wait for all trainings: those that are
+    not over.
+    """
     for decision in site.looked.plan.of_phase("preparation"):
         if decision.action in UNDER_WAY:
             yield decision.key
