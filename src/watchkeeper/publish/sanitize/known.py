@@ -57,7 +57,9 @@ class Known:
         self.names = Pseudonyms()
 
     def values(self, kind: Kind) -> set[str]:
-        """The values of a kind; an empty set where none are kept by value."""
+        """The values of a kind; an empty set where none are kept by value. The set is the one that
+        is kept: what is added to it is known.
+        """
         by_kind = {
             "path": self.paths,
             "host": self.hosts,

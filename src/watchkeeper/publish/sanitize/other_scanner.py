@@ -23,7 +23,9 @@ _LEFT_OUT = frozenset(
 
 
 def is_installed() -> bool:
-    """Whether detect-secrets can be asked."""
+    """Whether detect-secrets can be asked. It is no requirement: our own rules do not
+    depend on it.
+    """
     return importlib.util.find_spec("detect_secrets") is not None
 
 

@@ -141,7 +141,7 @@ def find_secrets(text: str | bytes, known: Known | None = None) -> list[Finding]
 
 
 def _readable(text: str | bytes) -> str | Finding:
-    """The text, or why it cannot be searched."""
+    """The text, or why it cannot be searched, as a finding: what was not searched is not clean."""
     if len(text) > MOST_BYTES:
         reason = f"it is larger than the {MOST_BYTES} bytes that are searched"
         return Finding(line=0, kind="secret", reason=reason, length=len(text))
@@ -237,7 +237,10 @@ def _redaction(span: Span, lines: Lines, known: Known) -> Redaction:
 
 
 def _touched(text: str) -> str:
-    """The lines that hold a pseudonym: only those can have become something else."""
+    """The lines that hold a pseudonym: only those can have become something else.
+
+    A second round over all of a long log would cost as much as the first.
+    """
     return "\n".join(line for line in text.split("\n") if "<" in line)
 
 
@@ -252,7 +255,9 @@ def _replaced(text: str, spans: Iterable[Span], known: Known) -> str:
 
 
 def _without_lines(text: str, known: Known, keep_links: Collection[str]) -> str:
-    """The text without the lines in which something private is still seen."""
+    """The text without the lines in which something private is still seen: `<redacted>` stands in
+    the place of each.
+    """
     lines = Lines(text)
     private: set[int] = set()
     for span in _private_spans(text, known, keep_links):
@@ -262,7 +267,10 @@ def _without_lines(text: str, known: Known, keep_links: Collection[str]) -> str:
 
 
 def _says_something(text: str) -> bool:
-    """Whether a reader learns anything from one of the lines."""
+    """Whether a reader learns anything from one of the lines.
+
+    A text of headings and pseudonyms alone does not.
+    """
     return any(map(_has_words, text.splitlines()))
 
 

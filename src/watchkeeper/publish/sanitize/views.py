@@ -38,7 +38,9 @@ class View(NamedTuple):
     ends: list[int]
 
     def place(self, start: int, end: int) -> tuple[int, int]:
-        """The stretch that stands for the characters from `start` to `end`."""
+        """The stretch of the whole text that stands for the characters from `start` to `end` of
+        this one.
+        """
         return self.starts[start], self.ends[end - 1]
 
 
@@ -102,7 +104,9 @@ def _decoded(view: View) -> View:
 
 
 def _plain_unit(match: re.Match[str]) -> str:
-    """What one escape stands for."""
+    r"""What one escape stands for: `%2F` and `&#47;` for a slash, `\n` for a blank, a zero-width
+    space for nothing, `ｈ` for `h`.
+    """
     unit = match[0]
     match match.lastgroup:
         case "percent":

@@ -45,7 +45,11 @@ class Scale(msgspec.Struct, frozen=True):
         return round(self.share(within) * (self.rows * DOTS_HIGH - 1))
 
     def labels(self) -> dict[int, str]:
-        """Row of characters → its label: the ends, and round values between them."""
+        """Row of characters → its label: the ends, and round values between them.
+
+        Three rows at least lie between two labels. Where all values are the same, one label stands
+        in the middle.
+        """
         if self.most <= self.least:
             return {self.rows // 2: _label(self.least)}
         labels = {0: _label(self.most)}
@@ -108,7 +112,9 @@ class Canvas:
             self._kinds[row][column] = kind
 
     def line(self, points: Sequence[tuple[int, int] | None], kind: str = "") -> None:
-        """Join points; None breaks the line."""
+        """Join points, each a column and a row of dots; None breaks the line. A point alone is one
+        dot.
+        """
         before = None
         for point in points:
             if point is not None:

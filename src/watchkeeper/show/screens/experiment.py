@@ -54,7 +54,12 @@ def heading(experiment: Experiment) -> str:
 
 
 def _waits(experiment: Experiment, screen: Screen) -> Iterator[str]:
-    """A line for each reason for which the scheduler lets jobs wait, or has not taken them."""
+    """A line for each reason for which the scheduler lets jobs wait, or has not taken them.
+
+        ○ r8 and 5 more: PENDING: Priority
+
+    Of many reasons the first ten are shown.
+    """
     groups: dict[tuple[str, str], list[WorkRow]] = {}
     for row in experiment.rows:
         if row.why and _is_put_off(row):

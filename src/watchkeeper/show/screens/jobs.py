@@ -40,7 +40,9 @@ def job_lines(experiment: Experiment, screen: Screen) -> list[str]:
 
 
 def array_lines(experiment: Experiment, screen: Screen) -> list[str]:
-    """A line for each task of an array, where its array is in another table."""
+    """A line for each task of an array, where its array is in another table. Of one array at most
+    20 tasks are shown.
+    """
     shown: list[WorkRow] = []
     for members in _tasks(experiment).values():
         shown += members[:_MOST_TASKS]
@@ -49,7 +51,7 @@ def array_lines(experiment: Experiment, screen: Screen) -> list[str]:
 
 
 def array_words(experiment: Experiment) -> list[str]:
-    """How many arrays of each size there are: `1 array of 10`."""
+    """How many arrays of each size there are: `1 array of 10`, for the heading."""
     sizes = Counter(map(len, _tasks(experiment).values()))
     return [f"{words.counted(count, 'array')} of {size:,}" for size, count in sizes.items()]
 
@@ -114,7 +116,9 @@ def _settings(rows: Sequence[WorkRow], experiment: Experiment, screen: Screen) -
 
 
 def _figures(rows: Sequence[WorkRow]) -> Iterator[Column]:
-    """The first few metrics that the rows have."""
+    """The first three metrics that the rows have, a column for each, with one number of
+    decimals.
+    """
     for number, name in enumerate(_metrics(rows)):
         cells = figures([row.metrics.get(name) for row in rows])
         yield Column(header=name, cells=cells, right=True, drop=_DROP_METRIC + number)

@@ -96,7 +96,7 @@ def _first_metric(experiment: Experiment) -> str:
 
 
 def _shown_runs(experiment: Experiment) -> list[RunRow]:
-    """The runs, in their order; of too many the most urgent."""
+    """The runs, in their order; of more than 60 those with the most urgent work."""
     if len(experiment.runs) <= MOST_RUNS:
         return experiment.runs
     by_need = sorted(experiment.rows, key=urgency)
@@ -189,7 +189,7 @@ def _training(run: RunRow, cells: _Cells, screen: Screen) -> str:
 
 
 def _percent(row: WorkRow) -> str:
-    """How far a running job is; "" where it does not run, or nobody says of how much."""
+    """How far a running job is, `12 %`; "" where it does not run, or nobody says of how much."""
     step, total = row.progress.step, row.progress.total
     if row.standing != "running" or step is None or not total:
         return ""
@@ -254,7 +254,10 @@ def _joined(texts: Iterable[str], wide: int) -> str:
 
 
 def _task_width(tasks: Sequence[TaskColumn], cells: _Cells, screen: Screen) -> int:
-    """How wide each task is: as its epochs are; where there is room, as the longest name."""
+    """How wide each task is: as its epochs are; where there is room, as the longest name.
+
+    All tasks are equally wide, so that tables below one another line up.
+    """
     most = max(len(_epochs(task)) for task in tasks)
     wide = max(cells.wide * most + len(_GAP) * (most - 1), _LEAST_TASK)
     if screen.is_wide:
@@ -268,7 +271,7 @@ def _task_width(tasks: Sequence[TaskColumn], cells: _Cells, screen: Screen) -> i
 def _has_room(
     first: Sequence[Column], tasks: Sequence[TaskColumn], wide: int, screen: Screen
 ) -> bool:
-    """Whether all tasks fit beside these columns."""
+    """Whether all tasks, each `wide` columns wide, fit beside these columns."""
     needed = _taken(first) + len(tasks) * (wide + len(_GAP))
     return needed <= screen.room
 
@@ -280,7 +283,10 @@ def _blocks(
     wide: int,
     screen: Screen,
 ) -> Iterator[list[TaskColumn]]:
-    """The tasks, as many side by side as there is room for; the first beside all columns."""
+    """The tasks, as many side by side as there is room for; the first beside all columns.
+
+    Further ones stand beside the names alone, in tables below.
+    """
     block: list[TaskColumn] = []
     used = _taken(first)
     needed = wide + len(_GAP)

@@ -152,7 +152,13 @@ def _on_one_line(lines: Sequence[_Line], widths: _Widths, screen: Screen) -> Ite
 
 
 def _on_two_lines(lines: Sequence[_Line], screen: Screen) -> Iterator[str]:
-    """What and when, and below it the cause, with its place where there is room."""
+    """What and when, and below it the cause, with its place where there is room.
+
+        ✗ 3 evaluations failed                    06:05
+          CUDA out of memory at step 40/120, in night
+
+    So it is on a narrow terminal.
+    """
     for line in lines:
         room = max(1, screen.room - 2 - 1 - width(line.time))
         what = _ljust(screen.cut(line.what, room), room)
@@ -184,6 +190,8 @@ def _causes(need: Need, overview: Overview, running: Mapping[str, RunningRow]) -
 def _parts(need: Need) -> tuple[str, str, str]:
     """What is said beside the line that it wrote: why; `at step 40/120`; what was decided on a
     retry. Each is "" where nothing is known.
+
+    `out of memory, at step 40 of 120; not tried again by itself: …` is taken apart.
     """
     reason, _, advice = need.why.partition("; ")
     match = _AT_STEP.search(reason)
@@ -249,7 +257,7 @@ def _late(need: Need, running: Mapping[str, RunningRow], limit: str = "limit") -
 
 
 def _rows_of(need: Need, running: Mapping[str, RunningRow]) -> list[RunningRow]:
-    """The running rows of the work that a need is about."""
+    """The running rows of the work that a need is about, in the need's order."""
     return [running[key] for key in need.keys if key in running]
 
 
@@ -426,7 +434,11 @@ def _advice_ways(blocks: str, advice: str, command: str) -> list[str]:
 
 
 def _several(need: Need, about: _About) -> tuple[str, str]:
-    """Of several jobs: what and why; which, when, and what to type."""
+    """Of several jobs: what and why; which, when, and what to type.
+
+    `3 evaluations failed: CUDA out of memory; blocks 2 jobs`, and `r4, r8: reversal, 05:53 to
+    06:05; then: wk run night --retry-failed`.
+    """
     head = words.joined(": ", need.line, _last_line(need.cause) or need.why)
     head = words.joined("; ", head, _blocks(need))
     return head, _one_of(_which_ways(need, about), about.room)
@@ -489,7 +501,7 @@ def _epoch_of(row: WorkRow) -> str:
 
 
 def _epochs(values: Sequence[str]) -> str:
-    """`epoch 0`, `epochs 0, 1 and 2`; "" for none."""
+    """`epoch 0`, `epochs 0, 1 and 2`; "" for none. The values are as `_epoch_of` gives them."""
     numbers = list(filter(None, values))
     if len(numbers) < 2:
         return "".join(map("epoch {}".format, numbers))

@@ -78,7 +78,7 @@ def opened_lines(
 
 
 def chart_columns(screen: Screen) -> int:
-    """How many columns of dots a chart has on this screen."""
+    """How many columns of dots a chart has on this screen: as many points are worth asking for."""
     return max(1, min(screen.room, _MOST_WIDE) - _LEAST_LABEL) * DOTS_WIDE
 
 
@@ -154,7 +154,7 @@ def _chart(run: Run, series: Series | None, screen: Screen, rows: int) -> list[s
 
 
 def _finite(lines: Sequence[Line]) -> list[float]:
-    """The values that are drawn: of all lines, without gaps, NaN and infinity."""
+    """The values that are drawn: of all lines, without gaps, NaN and infinity; [] for none."""
     values: list[float] = []
     for line in lines:
         for value in line.smooth:
@@ -180,7 +180,10 @@ def _axis(run: Run, lines: Sequence[Line], left: int, screen: Screen) -> _Axis:
 
 
 def _drawn(run: Run, lines: Sequence[Line], scale: Scale, axis: _Axis) -> Canvas:
-    """All lines on one canvas: the validation last, above the others."""
+    """All lines on one canvas: the validation last, above the others.
+
+    Other lines are joined; a validation loss has few values, and each is a dot.
+    """
     canvas = Canvas(axis.columns, scale.rows)
     validations = {metric.name for metric in run.metrics if metric.role == "val loss"}
     for line in sorted(lines, key=lambda line: line.metric in validations):
@@ -279,7 +282,7 @@ def _place(lines: list[str], column: int, label: str, room: int) -> None:
 
 
 def _mark_words(mark: Mark) -> str:
-    """`attempt 2`, `stalled 28 min`."""
+    """What a mark says: `attempt 2`, `stalled 28 min`."""
     if mark.kind == "stall" and mark.duration_s is not None:
         return f"stalled {words.coarse_span(mark.duration_s)}"
     return mark.text or mark.kind
@@ -359,7 +362,7 @@ def _checkpoints(run: Run) -> str:
 
 
 def _examples(run: Run) -> str:
-    """`examples 37, 34 match`."""
+    """`examples 37, 34 match`; "" for none, and without the second where nothing was to match."""
     if not run.examples:
         return ""
     matching = ""

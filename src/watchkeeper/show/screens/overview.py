@@ -113,7 +113,9 @@ def _kind(place: PlaceRow) -> str:
 
 
 def _worst_standing(place: PlaceRow) -> str:
-    """The worst state, and how many are in it where that is not all that there is."""
+    """The worst state, and how many are in it where that is not all that there is: `7 failed`,
+    `done`.
+    """
     state = words.worst(place.counts)
     if place.kind == "run" or state in SETTLED:
         return state
@@ -178,7 +180,9 @@ def _bar(screen: Screen, place: PlaceRow) -> str:
 
 
 def _best(places: Sequence[PlaceRow]) -> list[str]:
-    """Figure and name side by side, the names in one column."""
+    """Figure and name side by side, the names in one column. A place without a best figure has an
+    empty cell.
+    """
     bests = [place.best for place in places]
     texts = list(map(_figure, bests))
     wide = max(map(width, texts))

@@ -299,7 +299,10 @@ def _around(
 
 
 def _is_number(text: str) -> bool:
-    """Whether the digits make an IP address: `300.1.2.3` and `1:2:3` have its form only."""
+    """Whether the digits make an IP address: `300.1.2.3` and `1:2:3` have its form only.
+
+    By this, times (`12:34:56`) are no IPv6 addresses.
+    """
     try:
         ipaddress.ip_address(text)
     except ValueError:
@@ -310,6 +313,8 @@ def _is_number(text: str) -> bool:
 def _names(text: str, small: str) -> Iterator[Span]:
     """Names that only machines have: `nid001234`, `gpu[01-04]`, and names with a domain, such as
     `login1.hpc.uni-x.de`.
+
+    A node's name is hidden elsewhere by its first part, without the domain.
     """
     for match in near.matches(_NODE, text, small, _NODE_WORDS):
         name = _short(match[0])
@@ -429,7 +434,7 @@ def _host(match: re.Match[str], reason: str) -> Span:
 
 
 def _short(name: str) -> str:
-    """The name of a host without its domain."""
+    """The name of a host without its domain, in lower case."""
     return name.lower().partition(".")[0]
 
 

@@ -133,7 +133,7 @@ def _is_random(word: str) -> bool:
 
 
 def _kind(letter: str) -> int:
-    """0 for a digit, 1 for a small letter, 2 for a capital."""
+    """What a character is: 0 for a digit, 1 for a small letter, 2 for a capital."""
     if letter.isdigit():
         return 0
     if letter.islower():

@@ -185,7 +185,8 @@ def _behind(text: str, small: str) -> Iterator[Span]:
 def _named(text: str, small: str) -> Iterator[Span]:
     """What stands behind the words for a secret, and has digits and letters in it.
 
-    `my token abc123def456`: ten characters or more, without a sign between.
+    `my token abc123def456`: ten characters or more, without a sign between. A word alone
+    (`token embedding`) is none.
     """
     for match in near.matches(_NAMED, text, small, redaction.HINTS):
         yield _value(match, "what stands behind the words for a secret")
@@ -230,7 +231,9 @@ def _value(match: re.Match[str], reason: str) -> Span:
 
 
 def _bare(value: str) -> str:
-    """The value without quotes, brackets and the signs of YAML's blocks around it."""
+    """The value without quotes, brackets and the signs of YAML's blocks around it: `"abc",` is
+    `abc`.
+    """
     return value.strip().strip("\"'`,;()[]{}*|>").strip()
 
 

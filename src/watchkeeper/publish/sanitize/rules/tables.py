@@ -72,7 +72,10 @@ def _in_markdown(text: str) -> Iterator[Span]:
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:
-    """Each line without its end, and the place in the text where it begins."""
+    """Each line without its end, and the place in the text where it begins.
+
+    Both ends of lines are taken, as a log may come from Windows.
+    """
     at = 0
     for line in text.splitlines(keepends=True):
         yield at, line.rstrip("\r\n")

@@ -37,7 +37,10 @@ def watcher_of(folder: Path, read: Journal) -> Watcher:
 
 
 def words_of(watcher: Watcher, active: int) -> str:
-    """The same in a sentence, with `active` jobs under way: `Watched by process 4211 on login1.`"""
+    """The same in a sentence, with `active` jobs under way.
+
+    `Watched by process 4211 on login1.`, or that nobody does and what to type.
+    """
     if watcher.alive:
         return f"Watched by process {watcher.process} on {watcher.host}."
     if watcher.alive is None and watcher.process is not None:
