@@ -147,7 +147,7 @@ class WatchkeeperLogger(Logger):
         name: str | None = None,
         version: int | str | None = None,
     ) -> None:
-        """`save_dir` None: the current folder, or that of the run that goes on. `name` None:
+        """`save_dir` None: the current folder, or that of the open run. `name` None:
         `lightning_logs`, or none within a run. `version` None: the next free one.
         """
         super().__init__()
@@ -439,7 +439,7 @@ def _stepped(trainer: Trainer) -> int:
 
 
 def _saves_in_background(trainer: Trainer | None) -> bool:
-    """Whether the trainer goes on while a checkpoint is written."""
+    """Whether the trainer continues while a checkpoint is written."""
     if trainer is None:
         return False
     return isinstance(trainer.strategy.checkpoint_io, AsyncCheckpointIO)

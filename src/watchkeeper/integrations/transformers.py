@@ -252,7 +252,7 @@ class DeadlineCriteria(StoppingCriteria):
 
     @fenced
     def _tell(self) -> None:
-        """Count the timeout in the run that goes on, with how long the generation took."""
+        """Count the timeout in the open run, with how long the generation took."""
         run = current_run()
         if run is not None:
             took = time.monotonic() - self._began

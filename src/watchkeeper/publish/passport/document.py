@@ -147,7 +147,7 @@ def leaves(document: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator
 def get(document: Mapping[str, Any], path: str) -> Any:
     """The value at a path: a leaf, or a mapping of fields; None where there is none.
 
-    None is also the value of a field that holds null: such a field says nothing.
+    None is also the value of a field that holds null: nothing is known of such a field.
     """
     value: Any = document
     for key in keys_of(path):

@@ -240,8 +240,8 @@ def _with_names(entry: Any) -> Any:
 
 
 def _name_of(value: Any) -> Any:
-    """The last name of an absolute path, which says nothing of this machine; any other value as it
-    is.
+    """The last name of an absolute path, which reveals nothing of this machine; any other value as
+    it is.
     """
     if isinstance(value, str) and value.startswith(("/", "~")):
         return PurePosixPath(value).name

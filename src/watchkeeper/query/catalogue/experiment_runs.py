@@ -155,7 +155,7 @@ def settings_of(
 
     `intended` None: it was not submitted. `snapshot` is the path of what it recorded, below the
     experiment's folder, "" for none. A configuration that could not be read is a setting of its
-    own, with its hash as the value, so that two of them are still told apart.
+    own, with its hash as the value, so that two of them still differ.
     """
     configs: Mapping[str, str] = {}
     given: dict[str, str] = {}
@@ -202,7 +202,7 @@ def _kept_settings(
 
 def _snapshot(path: Path, reader: flatten.Reader) -> dict[str, str]:
     """The settings that a training recorded: in the manifest of a recorded run, whose `config` they
-    are, or in a configuration of its own. {} where it cannot be read.
+    are, or in a separate configuration. {} where it cannot be read.
     """
     try:
         data = read_whole(path, _MOST_SNAPSHOT_BYTES)

@@ -78,5 +78,5 @@ def columns_of(rows: Sequence[Any], names: Sequence[str]) -> dict[str, list[Any]
 
 
 def _places(names: Sequence[str]) -> list[str]:
-    """Names for so many fields: `field0`, `field1`, and so on."""
+    """Names for as many fields: `field0`, `field1`, and so on."""
     return [f"field{number}" for number in range(len(names))]

@@ -107,7 +107,7 @@ class _Parts:
     def overview_of(self, listing: Listing) -> Overview:
         """The overview of what has been listed.
 
-        An experiment that cannot be read is a problem of its own, and hides no other.
+        An experiment that cannot be read becomes a problem, and hides no other.
         """
         part = _Part(problems=list(listing.problems))
         for folder in listing.experiments:
@@ -174,7 +174,7 @@ def _add_recorded(parts: _Part, runs: Sequence[Run]) -> None:
 def _add_damage(parts: _Part, problems: Sequence[Problem]) -> None:
     """One need for all files that could not be read and lie in no experiment.
 
-    Those of an experiment are in a need of its own already, whose keys are the files.
+    Those of an experiment have a separate need already, whose keys are the files.
     """
     named: set[str] = set()
     for need in parts.needs:

@@ -253,7 +253,7 @@ class _Walk:
         return spell(float.__float__(value))
 
     def _text(self, text: str, limit: int = TEXT) -> str:
-        """At most so many letters of a text, without secrets. What is cut is looked at a little
+        """At most `limit` letters of a text, without secrets. What is cut is looked at a little
         beyond the cut, so that no beginning of a secret is left before it.
         """
         limit = max(0, min(limit, self._letters))

@@ -466,7 +466,7 @@ class Table:
         return self._file is None or not _is_same(identity, _identity(self._where()))
 
     def _keep_aside(self, path: Path) -> None:
-        """Keep a file of an earlier table under a name of its own, before its name is taken."""
+        """Keep a file of an earlier table under a separate name, before its name is taken."""
         kept = self._own.with_name(f"{self._own.name}.kept-{path.name}")
         files.name_also(kept, path)
         hint = "" if self._key else "; with key= its rows would have been taken over"

@@ -55,7 +55,7 @@ def _decimals(value: Figure) -> int:
 
 
 def _figure(value: Figure, decimals: int) -> str:
-    """One metric with so many decimals. One so small that they would all be 0 is written as
+    """One metric with `decimals` decimals. One so small that all of them would be 0 is written as
     `3.10e−06`.
     """
     if value is None:

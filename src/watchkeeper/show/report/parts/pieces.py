@@ -100,7 +100,7 @@ def pairs(rows: Iterable[tuple[str, Child]]) -> Markup:
 
 
 def state(standing: Standing, word: str = "") -> Markup:
-    """A state by its glyph, its word and its colour. `word` is shown in the place of its own."""
+    """A state by its glyph, its word and its colour. `word` is shown instead of its usual one."""
     name = standing.replace(" ", "-")
     shown = word or standing
     glyph = tag("span", GLYPHS[standing], aria_hidden="true")
