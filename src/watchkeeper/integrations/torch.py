@@ -57,6 +57,7 @@ class Watched:
         """Count no further."""
         self._hook.remove()
 
+    @fenced
     def _stepped(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
         """Count a completed step, and keep a row every `log_every` of them: what the loop gave
         since the last row, the learning rate, and how fast it is.
