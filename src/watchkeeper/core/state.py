@@ -113,17 +113,19 @@ class Attempt(msgspec.Struct):
 
     @property
     def active(self) -> bool:
-        """It was handed to a scheduler and has no verdict yet."""
+        """It was handed to a scheduler and has no verdict yet: it waits, or runs, or nobody has
+        looked at its end so far.
+        """
         return bool(self.submissions) and self.judged is None
 
     @property
     def unresolved(self) -> bool:
-        """Somebody meant to submit it, and the journal does not say what became of that."""
-        return (
-            not self.submissions
-            and self.judged is None
-            and (self.rejected is None or self.doubted is not None)
-        )
+        """Somebody meant to submit it, and the journal does not say what became of that. A refusal
+        settles it, unless an earlier try left a doubt.
+        """
+        if self.submissions or self.judged is not None:
+            return False
+        return self.rejected is None or self.doubted is not None
 
     @property
     def may_have_job(self) -> bool:
@@ -133,9 +135,9 @@ class Attempt(msgspec.Struct):
     @property
     def closed(self) -> bool:
         """No job of it runs or can still come: the next attempt may begin."""
-        return self.judged is not None or (
-            self.rejected is not None and not self.submissions and not self.unresolved
-        )
+        if self.judged is not None:
+            return True
+        return self.rejected is not None and not self.submissions and not self.unresolved
 
     @property
     def id(self) -> AttemptId:
@@ -194,9 +196,8 @@ class RunState(msgspec.Struct):
     @property
     def stale(self) -> bool:
         """Whether what its attempts left was declared stale and has not been made again."""
-        return self.redo_from > max(
-            (n for n, a in self.attempts.items() if a.submissions), default=0
-        )
+        submitted = [number for number, one in self.attempts.items() if one.submissions]
+        return self.redo_from > max(submitted, default=0)
 
 
 class State(msgspec.Struct, dict=True):
@@ -300,24 +301,31 @@ class WriterState:
         | CancelAsked
         | Vouched,
     ) -> Attempt:
+        """The attempt that an event is about."""
         return self._attempt_of(event.key, event.attempt, event.phase)
 
     def _attempt_of(self, key: str, number: int, phase: Phase) -> Attempt:
+        """An attempt as this writer knows it, begun where it is new, and marked as touched."""
         self.touched.add((key, number))
         attempt = self.attempts.get((key, number))
         if attempt is None:
             attempt = self.attempts[key, number] = Attempt(key, number, phase)
         return attempt
 
+    # One method for each kind of event. An event alone changes only what its own writer says.
+
     def _on_opened(self, event: Opened) -> None:
+        """The file's first event: what its writer had read of the others as it began."""
         self.opened = event
         self.has_read_more = True
 
     def _on_leased(self, event: Leased) -> None:
+        """It took or renewed the lead, and has read more of the others by now."""
         self.leases.append(event)
         self.has_read_more = True
 
     def _on_planned(self, event: Planned) -> None:
+        """What an execution read of the experiment. The plan of one phase adds nothing to it."""
         if event.phase is not None:
             return
         self.planned = event
@@ -326,9 +334,11 @@ class WriterState:
             self.ends_halts = True
 
     def _on_halted(self, event: Halted) -> None:
+        """Nothing more of this phase is submitted, until an execution begins that ends halts."""
         self.halted[event.phase] = event
 
     def _on_decided(self, event: Decided) -> None:
+        """Of what was decided only this counts: the results of attempts before are stale."""
         for decision in event.decisions:
             if decision.stale:
                 self.redo_from[decision.key] = max(
@@ -336,45 +346,59 @@ class WriterState:
                 )
 
     def _on_intended(self, event: Intended) -> None:
+        """It is about to be handed over: from here on a job of it may exist."""
         attempt = self._attempt(event)
         attempt.intended = event
         attempt.asked += 1
 
     def _on_postponed(self, event: Postponed) -> None:
+        """The scheduler certainly made no job, and is asked again later."""
         attempt = self._attempt(event)
         attempt.postponed += 1
         attempt.put_off = event
         attempt.refusals = _later([attempt.refusals, (event.time, event.time)])
 
     def _on_submitted(self, event: Submitted) -> None:
+        """The scheduler took it, or a job of it was found. Of one job the first word stays."""
         attempt = self._attempt(event)
         attempt.submissions.setdefault(event.job_id, event)
         _sight(attempt, event)
 
     def _on_rejected(self, event: Rejected) -> None:
+        """A final refusal: the row of refusals before it is over."""
         attempt = self._attempt(event)
         attempt.rejected = event
         attempt.refusals = None
 
     def _on_doubted(self, event: Doubted) -> None:
+        """Whether there is a job is not known. A scheduler that was not reached counts as a refusal
+        in the row of such answers.
+        """
         attempt = self._attempt(event)
         attempt.doubted = _graver(attempt.doubted, event)
         if event.unreached:
             attempt.refusals = _later([attempt.refusals, (event.time, event.time)])
 
     def _on_cancel_asked(self, event: CancelAsked) -> None:
+        """A person asked for its end."""
         self._attempt(event).cancel_asked = True
 
     def _on_judged(self, event: Judged) -> None:
+        """The verdict on it, which a later sighting may withdraw."""
         self._attempt(event).judged = event
 
     def _on_vouched(self, event: Vouched) -> None:
+        """Who vouched for a checkpoint that it made."""
         self._attempt(event).vouched[event.path] = event
 
     def _on_assessed(self, event: Assessed) -> None:
+        """The last word on its health."""
         self._attempt(event).assessed = event
 
     def _on_polled(self, event: Polled) -> None:
+        """What a look at the scheduler showed: a change for each job that is not as it was. A job
+        whose state is unknown was not seen.
+        """
         for change in event.changes:
             attempt = self._attempt_of(change.key, change.attempt, change.phase)
             attempt.seen = Seen(
@@ -390,6 +414,7 @@ class WriterState:
                 _sight(attempt, attempt.seen)
 
     def _on_unknown(self, event: Unknown) -> None:
+        """An event of a newer version: it is counted, and `status` names its kind."""
         self.unknown_kinds[event.kind] = self.unknown_kinds.get(event.kind, 0) + 1
 
 
@@ -417,6 +442,7 @@ def _later(rows: Iterable[Row | None]) -> Row | None:
 
 
 def _sight(attempt: Attempt, sight: Submitted | Seen) -> None:
+    """There is a job of the attempt after all: a verdict on an end that nobody saw is withdrawn."""
     attempt.sighted = sight
     if attempt.yields:
         attempt.judged = None
@@ -482,6 +508,7 @@ def _zone(ordered: Sequence[WriterState]) -> str:
 
 
 def _add_unknown_kinds(state: State, writer: WriterState) -> None:
+    """Add one writer's counts of events that this version does not know."""
     for kind, number in writer.unknown_kinds.items():
         state.unknown_kinds[kind] = state.unknown_kinds.get(kind, 0) + number
 
@@ -541,6 +568,7 @@ def _submissions(parts: Sequence[Attempt]) -> dict[str, Submitted]:
 
 
 def _gravest(parts: Sequence[Attempt]) -> Doubted | None:
+    """The doubt of all writers that says least about what became of the job; None: none doubts."""
     doubted = None
     for part in parts:
         doubted = _graver(doubted, part.doubted)
@@ -564,6 +592,7 @@ def _last_seen(parts: Sequence[Attempt], writers: Mapping[str, WriterState]) -> 
 
 
 def _last_sighting(parts: Sequence[Attempt]) -> Submitted | Seen | None:
+    """One sighting of all writers; whichever it is, there is a job."""
     sightings = [part.sighted for part in parts if part.sighted]
     return max(sightings, key=lambda sight: (sight.writer, sight.seq), default=None)
 
@@ -588,10 +617,14 @@ def _verdict(parts: Sequence[Attempt], writers: Mapping[str, WriterState]) -> Ju
 
 
 def _rank(state: str) -> int:
+    """How far along a state is, from 0 for UNKNOWN to 4 for every end."""
     return _RANK.get(state, _ENDED_RANK)
 
 
 def _newest(events: Sequence[T | None], writers: Mapping[str, WriterState]) -> T | None:
+    """The event that no other's writer had read; of several such the one of the last writer by
+    name, so that every reader chooses the same. None: there is none.
+    """
     present = [event for event in events if event is not None]
     return max(_not_outdated(present, writers), key=lambda event: event.writer, default=None)
 
@@ -647,6 +680,7 @@ class Fold:
         return state
 
     def _join_attempts(self, ordered: Sequence[WriterState]) -> None:
+        """Join again what several writers say of the attempts that were touched since."""
         by_name = {writer.writer: writer for writer in ordered}
         attempts: dict[str, list[Attempt]] = {}
         for key, number in sorted(_to_join(ordered)):
@@ -661,6 +695,7 @@ class Fold:
             writer.has_read_more = False
 
     def _add_stale_results(self, ordered: Sequence[WriterState]) -> None:
+        """Take over which results are stale: once declared so, they stay it until made again."""
         for writer in ordered:
             for key, number in writer.redo_from.items():
                 run = self._runs.get(key, RunState(key))
