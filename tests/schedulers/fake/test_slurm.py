@@ -187,3 +187,25 @@ def test_a_squeue_that_lies(tmp_path: Path) -> None:
     watched.shell.answer("squeue", Done(code=0))
     assert watched.slurm.poll([job_id]).facts[job_id].state == UNKNOWN
     assert watched.slurm.poll([job_id]).facts[job_id].state == "PENDING"
+
+
+def test_one_look_at_ten_thousand_jobs_is_two_commands(tmp_path: Path) -> None:
+    """Fifty groups of two hundred jobs cost one squeue, and one sacct where some have ended; each
+    group is told of all its jobs.
+    """
+    fake = FakeScheduler(name="slurm")
+    shell = FakeSlurm(fake)
+    slurm = SlurmScheduler(shell, user="me")
+    script = tmp_path / "wk-tok.sh"
+    script.write_text("#!/bin/bash\ntrue\n")
+    for _ in range(10_000):
+        fake.submit(Job(wrapper=script, folder=tmp_path, name="x", token="tok"))
+    ids = list(fake.jobs)
+    groups = [ids[first : first + 200] for first in range(0, 10_000, 200)]
+    for ended, commands in (([], ["squeue"]), (ids[::2], ["squeue", "sacct"])):
+        for job_id in ended:
+            fake.report(job_id, "COMPLETED")
+        shell.asked.clear()
+        seen = slurm.poll_groups(groups)
+        assert [list(one.facts) for one in seen] == groups
+        assert [words[0] for words in shell.asked if "--helpformat" not in words] == commands
