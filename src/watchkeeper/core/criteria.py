@@ -56,7 +56,7 @@ class Criterion(msgspec.Struct, frozen=True):
 
     @property
     def words(self) -> str:
-        """As it is written: `accuracy >= 0.9`."""
+        """As it is written: `accuracy >= 0.9`. `parse` makes the same criterion of it."""
         return f"{self.metric} {self.relation} {self.value:.15g}"
 
     def holds(self, value: Number) -> bool:
@@ -80,7 +80,10 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def words(self) -> str:
-        """In one line, with how many evaluations met it, and which met and missed it."""
+        """In one line, with how many evaluations met it, and which met and missed it.
+
+        accuracy >= 0.9: met by 1 of 2: r8/clean/epoch0 (0.91); missed by r8/clean/epoch1 (0.88); …
+        """
         if not self.before:
             return f"{self.criterion}: added after an evaluation was submitted, and does not count"
         stated = "stated before the first evaluation"
@@ -100,7 +103,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.criterion}: no evaluation has reported yet; {stated}"
 
     def of(self, keys: Collection[str]) -> Standing:
-        """The same, of these evaluations alone."""
+        """The same, of these evaluations alone. `keys` are theirs, `r8/clean/epoch0`."""
         met = {key: value for key, value in self.met.items() if key in keys}
         missed = {key: value for key, value in self.missed.items() if key in keys}
         return msgspec.structs.replace(self, met=met, missed=missed)
@@ -146,7 +149,7 @@ def criterion_of(event: Expected) -> Criterion:
 
 
 def unstated(criteria: Iterable[Criterion], events: Events) -> list[Criterion]:
-    """Those of these criteria that no event states yet, each once."""
+    """Those of these criteria that no event states yet, each once, in their order."""
     known = {criterion_of(event) for event in of_kind(events, Expected)}
     new: list[Criterion] = []
     for criterion in criteria:
@@ -199,14 +202,18 @@ class Ledger:
                 self._standings = None
 
     def standings(self, keys: Collection[str]) -> list[Standing]:
-        """Each criterion, and what came of it in these evaluations."""
+        """Each criterion, and what came of it in these evaluations. Asked again before the next
+        event that matters, it answers from memory.
+        """
         if self._standings is None:
             self._standings = standings(self._events)
         return [one.of(keys) for one in self._standings]
 
 
 def values_of(events: Events) -> dict[str, Mapping[str, Number]]:
-    """Evaluation → the metrics of its newest attempt that ended well."""
+    """Evaluation → the metrics of its newest attempt that ended well. An evaluation of which no
+    attempt did is not there: `{"r8/clean/epoch0": {"accuracy": 0.91}}`.
+    """
     newest: dict[str, Judged] = {}
     for event in of_kind(events, Judged):
         if event.phase != "evaluation" or event.outcome not in ("done", "failed but good"):
@@ -235,18 +242,23 @@ def _valued(
     before: bool,
 ) -> Standing:
     """What came of a criterion. `values`: evaluation → its metrics; `before`: it was stated before
-    the first evaluation was submitted.
+    the first evaluation was submitted. An evaluation without the metric neither met nor missed it.
     """
-    reported = {
-        key: metrics[criterion.metric]
-        for key, metrics in values.items()
-        if criterion.metric in metrics
-    }
-    met = {key: value for key, value in reported.items() if criterion.holds(value)}
-    missed = {key: value for key, value in reported.items() if key not in met}
+    met: dict[str, Number] = {}
+    missed: dict[str, Number] = {}
+    for key, metrics in values.items():
+        if criterion.metric not in metrics:
+            continue
+        value = metrics[criterion.metric]
+        if criterion.holds(value):
+            met[key] = value
+        else:
+            missed[key] = value
+    # What was reported instead shows a name that is spelt differently.
     others: tuple[str, ...] = ()
-    if not reported:
-        others = tuple(sorted({name for metrics in values.values() for name in metrics}))
+    if not met and not missed:
+        names = {name for metrics in values.values() for name in metrics}
+        others = tuple(sorted(names))
     return Standing(
         criterion=criterion.words,
         source=source,
@@ -258,7 +270,7 @@ def _valued(
 
 
 def _named(values: Mapping[str, Number]) -> str:
-    """`r8/clean/epoch0 (0.91)` of each, the first few by name."""
+    """`r8/clean/epoch0 (0.91)` of each, the first few by name, then `and 3 more`."""
     named = [f"{key} ({value})" for key, value in sorted(values.items())[:_MOST_NAMED]]
     if len(values) > _MOST_NAMED:
         named.append(f"and {len(values) - _MOST_NAMED} more")
@@ -266,7 +278,7 @@ def _named(values: Mapping[str, Number]) -> str:
 
 
 def _is_first(event: Expected, events: Events) -> bool:
-    """Whether every submission of an evaluation knew of the criterion."""
+    """Whether every submission of an evaluation knew of the criterion. True while there is none."""
     submissions = [one for one in of_kind(events, Intended) if one.phase == "evaluation"]
     return all(_knew(submission, event, events) for submission in submissions)
 
@@ -274,11 +286,17 @@ def _is_first(event: Expected, events: Events) -> bool:
 def _knew(submission: Intended, event: Expected, events: Events) -> bool:
     """Whether who submitted had read the criterion before: written it earlier, or seen it in the
     other writer's file.
+
+    A process reads the others' files when it opens the journal, and when it takes the lease. `saw`
+    is the number of events that it had read then: it had read event 4, the fifth, where that is 5
+    or more.
     """
     if submission.writer == event.writer:
         return event.seq < submission.seq
-    of_writer = events.get(submission.writer, ())
-    reads = [one for one in of_writer if isinstance(one, Opened | Leased)]
-    return any(
-        read.saw.get(event.writer, 0) > event.seq for read in reads if read.seq < submission.seq
-    )
+    for read in events.get(submission.writer, ()):
+        if not isinstance(read, Opened | Leased):
+            continue
+        had_read = read.saw.get(event.writer, 0) > event.seq
+        if had_read and read.seq < submission.seq:
+            return True
+    return False

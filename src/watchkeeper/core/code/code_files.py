@@ -52,7 +52,7 @@ class Code(NamedTuple):
     uncommitted: tuple[Path, ...] = ()
 
     def named(self) -> dict[str, str]:
-        """The files by their names from the folder."""
+        """The files by their names from the folder: `train.py` → the sha256 of its bytes."""
         return {self.name(path): sha256 for path, sha256 in self.files.items()}
 
     def uncommitted_names(self) -> tuple[str, ...]:
@@ -67,7 +67,9 @@ class Code(NamedTuple):
 
 
 def of(place: Path) -> Code:
-    """The code of a run that begins with the script `place`; of a folder, only the commit."""
+    """The code of a run that begins with the script `place`; of a folder, only the commit. Asks
+    git, which may take seconds on a slow filesystem; where git gives no answer, `fault` says why.
+    """
     folder, files = begin(place)
     state = git.state(folder)
     if state.sha:
@@ -79,13 +81,16 @@ def of(place: Path) -> Code:
 
 def begin(place: Path) -> tuple[Path, dict[Path, str]]:
     """The folder of a script `place`, and the code's files with their hashes; of a folder, itself
-    and no file.
+    and no file. A command that is installed (`…/bin/torchrun`) has no file either: it is not the
+    user's code. Of a place that does not exist, the folder is the one it would lie in.
     """
     place = Path(os.path.abspath(place))  # noqa: PTH100 - links stay
     folder = next(folder for folder in (place, *place.parents) if folder.is_dir())
     if folder == place:
         return place, {}
-    return place.parent, {} if is_installed(place) else hashes(place)
+    if is_installed(place):
+        return place.parent, {}
+    return place.parent, hashes(place)
 
 
 def hashes(entry: Path) -> dict[Path, str]:
@@ -101,6 +106,9 @@ def hashes(entry: Path) -> dict[Path, str]:
 def contents(entry: Path, workdir: Path | None = None) -> Iterator[tuple[Path, bytes]]:
     """Each file of the code with its bytes, the entry first, then in the order met. `workdir` is
     the folder in which the entry begins, None: its own.
+
+    A file that cannot be read, or would pass one of the limits, is left out, with what it alone
+    names.
     """
     waiting = [Path(os.path.abspath(entry))]  # noqa: PTH100 - a link stays: its name is the one that is typed
     met = set(waiting)
@@ -122,7 +130,8 @@ def contents(entry: Path, workdir: Path | None = None) -> Iterator[tuple[Path, b
 
 def uncommitted(folder: Path, files: Iterable[Path]) -> tuple[Path, ...]:
     """Those of the files that the repository of `folder` does not track, nor a submodule of it;
-    none without one.
+    none without one. Where git does not answer, a file that its index may hold is taken for
+    tracked.
     """
     sorted_files = sort_out(folder, files)
     if sorted_files is None:
@@ -154,19 +163,28 @@ def sort_out(
             strangers.add(path)
         else:
             by_top.setdefault(holder, {})[path] = real
-    unsure = {holder: _unsure(holder, inside) for holder, inside in by_top.items()}
-    return strangers, {holder: inside for holder, inside in unsure.items() if inside}
+    to_ask: dict[Path, dict[Path, Path]] = {}
+    for holder, inside in by_top.items():
+        unsure = _unsure(holder, inside)
+        if unsure:
+            to_ask[holder] = unsure
+    return strangers, to_ask
 
 
 def _unsure(top: Path, places: Mapping[Path, Path]) -> dict[Path, Path]:
-    """Those of the files that the index of the repository at `top` does not name for certain."""
+    """Those of the files that the index of the repository at `top` does not name for certain.
+    `places` and the result map a file to where it really is.
+    """
     index = Index(top)
     return {path: real for path, real in places.items() if not index.names(real)}
 
 
 def is_installed(path: Path) -> bool:
-    """Whether it is part of a package, or a command of one: nobody's own code."""
-    return bool(_INSTALLED & set(path.parts)) or path.parent == Path(sys.executable).parent
+    """Whether it is part of a package, or a command of one, and so not the user's own code:
+    `…/site-packages/tqdm/std.py`, or a file beside this Python.
+    """
+    is_in_package = bool(_INSTALLED & set(path.parts))
+    return is_in_package or path.parent == Path(sys.executable).parent
 
 
 class _RealPlaces:
@@ -189,6 +207,7 @@ class _RealPlaces:
 
 
 def _bytes_of(path: Path, most: int) -> bytes | None:
+    """The bytes of a file; None where it cannot be read, or holds more than `most`."""
     try:
         return read_whole(path, most)
     except OSError:
@@ -196,10 +215,14 @@ def _bytes_of(path: Path, most: int) -> bytes | None:
 
 
 def _named(path: Path, data: bytes, entry: Path, workdir: Path | None) -> Iterator[Path]:
+    """The files that a file names: a Python file by its imports and strings, any other as a shell
+    script. A binary, which has a zero byte, names none. `entry` and `workdir` are as in `contents`.
+    """
     first = data[: data.find(b"\n")]
     if b"\0" in data:
         return
-    if path.suffix == PYTHON or (first.startswith(b"#!") and b"python" in first):
+    runs_python = first.startswith(b"#!") and b"python" in first
+    if path.suffix == PYTHON or runs_python:
         yield from _named_in_python(path, data.decode("utf-8", "replace"), entry)
     else:
         yield from named_files.files_of(path, (PYTHON, SHELL), workdir)
@@ -207,17 +230,26 @@ def _named(path: Path, data: bytes, entry: Path, workdir: Path | None) -> Iterat
 
 
 def _named_in_python(path: Path, text: str, entry: Path) -> Iterator[Path]:
+    """The files that a Python file names. An import without dots, and a string such as
+    `"lib/eval.sh"`, may be meant from the file's folder, from above its package, or from the
+    entry's folder: the first place that has the file counts.
+    """
     folder = Path(os.path.abspath(entry)).parent  # noqa: PTH100
     roots = list(dict.fromkeys([path.parent, _above_package(path), folder]))
     for match in _IMPORT.finditer(text):
         for module, base in _modules(match, path):
-            for root in [base] if base is not None else roots:
-                if (file := _file_of(root, module)) is not None:
+            places = roots
+            if base is not None:
+                places = [base]
+            for root in places:
+                file = _file_of(root, module)
+                if file is not None:
                     yield file
                     break
     for name in _STRING.findall(text):
         for root in roots:
-            if (place := Path(os.path.normpath(root / name))).is_file():
+            place = Path(os.path.normpath(root / name))
+            if place.is_file():
                 yield place
                 break
 
@@ -225,25 +257,38 @@ def _named_in_python(path: Path, text: str, entry: Path) -> Iterator[Path]:
 def _modules(match: re.Match[str], path: Path) -> Iterator[tuple[str, Path | None]]:
     """The modules that an import may mean, each with the folder that it is taken from (None: any
     root).
+
+        import a.b, c as d          a.b; c
+        from a.b import c           a.b.c, in case c is a module; a.b
+        from ..x import y           x.y; x, both from the folder above the file's
     """
     if match[3] is not None:
         for part in match[3].split(","):
-            if name := _NAME.match(part.strip()):
+            name = _NAME.match(part.strip())
+            if name:
                 yield name[0], None
         return
-    dots = len(match[1]) - len(match[1].lstrip("."))
-    base = path.parent
-    for _ in range(dots - 1):
-        base = base.parent
     module = match[1].lstrip(".")
+    dots = len(match[1]) - len(module)
+    base = None
+    if dots:
+        base = path.parent
+        for _ in range(dots - 1):
+            base = base.parent
     for part in match[2].strip("() \t\n").split(","):
-        if name := _NAME.match(part.strip()):
-            yield ".".join(filter(None, [module, name[0]])), base if dots else None
+        name = _NAME.match(part.strip())
+        if name and module:
+            yield f"{module}.{name[0]}", base
+        elif name:
+            yield name[0], base
     if module:
-        yield module, base if dots else None
+        yield module, base
 
 
 def _file_of(root: Path, module: str) -> Path | None:
+    """The file of a module below a root, `a.b` as `a/b.py` or `a/b/__init__.py`; None where neither
+    is there.
+    """
     inside = module.replace(".", "/")
     for name in (f"{inside}.py", f"{inside}/__init__.py"):
         path = root / name

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 import shlex
 from collections import Counter
@@ -28,6 +27,9 @@ def commands(text: str) -> tuple[tuple[int, str], ...]:
 
 
 def _commands(text: str) -> Iterator[tuple[int, str]]:
+    """The commands as `commands` describes them. A `#` in a line with quotes may be part of a word,
+    so such a line keeps its comment.
+    """
     rest = enumerate(text.splitlines(), 1)
     for number, line in rest:
         text = line.strip()
@@ -35,16 +37,27 @@ def _commands(text: str) -> Iterator[tuple[int, str]]:
             continue
         while text.endswith("\\"):
             text = text[:-1] + next(rest, (0, ""))[1].strip()
-        ends = [match[2] for match in _HEREDOC.finditer(text)]
-        for end in ends:
-            while (inside := next(rest, None)) is not None and inside[1].strip() != end:
-                pass
-        yield number, re.sub(r"\s#.*$", "", text) if "'" not in text and '"' not in text else text
+        for match in _HEREDOC.finditer(text):
+            _skip_document(rest, match[2])
+        is_quoted = "'" in text or '"' in text
+        if is_quoted:
+            yield number, text
+        else:
+            yield number, re.sub(r"\s#.*$", "", text)
+
+
+def _skip_document(lines: Iterator[tuple[int, str]], end: str) -> None:
+    """Read past a here-document: up to the line that is `end` alone, or to the end of the script
+    where none is.
+    """
+    for _, line in lines:
+        if line.strip() == end:
+            return
 
 
 def words_of(command: str) -> list[str]:
     """The words of a command as a shell splits them, operators and redirections apart; [] where it
-    cannot be split, as with a quote that is not closed.
+    cannot be split, as with a quote that is not closed. Nothing is expanded: `$HOME` stays.
 
     `a "b c">out;d` has the words `a`, `b c`, `>`, `out`, `;` and `d`.
     """
@@ -53,6 +66,7 @@ def words_of(command: str) -> list[str]:
 
 @lru_cache(maxsize=4096)  # the scripts of a sweep share most of their lines
 def _words_of(command: str) -> tuple[str, ...]:
+    """What `words_of` gives, in a form that can be kept."""
     try:
         lexer = shlex.shlex(command, posix=True, punctuation_chars=True)
         lexer.whitespace_split = True
@@ -62,10 +76,13 @@ def _words_of(command: str) -> tuple[str, ...]:
 
 
 def assigned(text: str) -> frozenset[str]:
-    """The names of the variables that a script sets, in whatever way."""
-    lines = [command for _, command in commands(text)]
-    names = {name for line in lines for name in _ASSIGNED.findall(line)}
-    names.update(name for line in lines for name in _names_set_otherwise(line))
+    """The names of the variables that a script sets, in whatever way: `A=1`, `export B=2`, `for c
+    in …`, `read d`. It may name more than are set, and leaves none of these out.
+    """
+    names: set[str] = set()
+    for _, command in commands(text):
+        names.update(_ASSIGNED.findall(command))
+        names.update(_names_set_otherwise(command))
     return frozenset(names)
 
 
@@ -76,24 +93,33 @@ def variables(text: str) -> dict[str, str]:
     or by `read` do not.
     """
     lines = [command for _, command in commands(text)]
-    times_set = Counter(name for line in lines for name in _ASSIGNED.findall(line))
-    set_otherwise = {name for line in lines for name in _names_set_otherwise(line)}
+    times_set: Counter[str] = Counter()
+    set_otherwise: set[str] = set()
+    for line in lines:
+        times_set.update(_ASSIGNED.findall(line))
+        set_otherwise.update(_names_set_otherwise(line))
     values: dict[str, str] = {}
-    for name, value in itertools.chain.from_iterable(map(_assignments, lines)):
-        is_plain = re.search(r"[$`]", value) is None
-        if is_plain and times_set[name] == 1 and name not in set_otherwise:
-            values[name] = value
+    for line in lines:
+        for name, value in _assignments(line):
+            is_plain = re.search(r"[$`]", value) is None
+            is_set_once = times_set[name] == 1 and name not in set_otherwise
+            if is_plain and is_set_once:
+                values[name] = value
     return values
 
 
 def _names_set_otherwise(line: str) -> Iterator[str]:
-    """The words behind `for`, `read` and their like: each may be a variable that it sets."""
+    """The words behind `for`, `read` and their like: each may be a variable that it sets. Of `for
+    epoch in 0 1` these are `epoch`, `in`, `0` and `1`.
+    """
     for words in _SET_OTHERWISE.findall(line):
         yield from re.findall(r"\w+", words)
 
 
 def _assignments(line: str) -> Iterator[tuple[str, str]]:
-    """The names and values of a line that does nothing but assign."""
+    """The names and values of a line that does nothing but assign: `A=1 B="x y"` has (A, 1) and (B,
+    x y), `A=1 train` has none.
+    """
     words = words_of(line)
     if words[:1] in (["export"], ["readonly"]):
         words = words[1:]

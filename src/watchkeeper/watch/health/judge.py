@@ -117,7 +117,13 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def after(course: Course, reading: Reading) -> Course:
-    """The course with one more reading."""
+    """The course with one more reading.
+
+    An advance clears the faults that were known. A fault and an advance in one reading leave the
+    fault suspected: the next reading clears it, if it shows an advance, or makes it one that the
+    job is failing by. Faults outside FATAL, and those that steps followed, are left out. `misfits`
+    and `choked` count readings in a row, and begin again at 0.
+    """
     before = course.last
     advances = course.advances
     fresh = tuple(fault for fault in reading.faults if fault.kind in FATAL and not fault.overcome)
@@ -143,7 +149,9 @@ def after(course: Course, reading: Reading) -> Course:
 
 
 def _begun(course: Course, reading: Reading, faults: tuple[Fault, ...]) -> Course:
-    """The course with its first reading."""
+    """The course with its first reading, as if the last advance were when the job's files last
+    grew; where it has left nothing yet, when it started. Rates are measured from here on.
+    """
     ago = reading.ran_s
     if reading.quiet_s is not None and reading.size:
         ago = min(reading.quiet_s, reading.ran_s)
@@ -157,24 +165,32 @@ def _begun(course: Course, reading: Reading, faults: tuple[Fault, ...]) -> Cours
 
 def _advanced(course: Course, reading: Reading, before: Reading) -> Course:
     """The course with an advance. Where each look shows some, the pause between two is what fits as
-    often between looks.
+    often between looks: 30 steps in a look of 60 s are a pause of 2 s.
     """
-    pause = max((reading.at - before.at) / max(1, reading.advances), before.at - course.since)
-    return _sampled(
-        msgspec.structs.replace(
-            course,
-            # When it was, the file says, as far as the looks leave room.
-            since=reading.at - min(reading.quiet_s or 0.0, reading.at - before.at),
-            advances=course.advances + 1,
-            # The first one's pause was the start.
-            pauses=(*course.pauses, pause)[-KEPT:] if course.advances else (),
-        ),
-        reading,
+    between = reading.at - before.at
+    pause = max(between / max(1, reading.advances), before.at - course.since)
+    # The first one's pause was the start.
+    pauses: tuple[float, ...] = ()
+    if course.advances:
+        pauses = (*course.pauses, pause)[-KEPT:]
+    # When it was, the file says, as far as the looks leave room.
+    ago = min(reading.quiet_s or 0.0, between)
+    advanced = msgspec.structs.replace(
+        course,
+        since=reading.at - ago,
+        advances=course.advances + 1,
+        pauses=pauses,
     )
+    return _sampled(advanced, reading)
 
 
 def judge(course: Course, limits: Limits) -> Verdict:
-    """The verdict after the last reading, of which there is one at least."""
+    """The verdict after the last reading, of which there is one at least.
+
+    `fits` is None until FITS_SAMPLES samples in a row agree that the time limit comes first: one
+    slow sample is no alarm. `note` says by how much it will not fit, and whether a checkpoint comes
+    before the limit; "" where it fits or that is not known.
+    """
     assert course.last is not None
     health, why = _word(course, course.last, limits)
     fits = _fits(course)
@@ -199,25 +215,31 @@ def rate_of(course: Course) -> float | None:
 
 def eta_of(course: Course) -> float | None:
     """Seconds to the last step; None: unknown, for example where only the epoch's last step is
-    known.
+    known. By the measured rate where there is one, else as the job itself reports it.
+
+    At step 30 of 40 and 2 steps a second: 5.0.
     """
     last = course.last
-    if (
-        last is None
-        or last.position.step is None
-        or last.position.total is None
-        or last.position.epoch is not None
-    ):
+    if last is None:
+        return None
+    step, total = last.position.step, last.position.total
+    # With an epoch, the total is that of the epoch alone.
+    if step is None or total is None or last.position.epoch is not None:
         return None
     rate = rate_of(course)
-    left = last.position.total - last.position.step
+    left = total - step
     if rate and left >= 0:
         return left / rate
     return last.eta_s
 
 
 def stall_limit(course: Course, limits: Limits) -> tuple[float, str]:
-    """A pause longer than this is a stall; and why, in words."""
+    """A pause longer than this is a stall; and why, in words.
+
+    The limit is the one that was set, else PAUSES times the usual pause, and STALL_FLOOR_S at
+    least. It is START times as long before the first step and at a loop's end, where jobs compile,
+    load or save: `(1800.0, "3 times 600 s, the least, before its first step")`.
+    """
     usual = _median(course.pauses or (0.0,))
     if limits.stall_s is not None:
         limit, words = limits.stall_s, f"{limits.stall_s:g} s, as set"
@@ -245,18 +267,24 @@ def _word(course: Course, last: Reading, limits: Limits) -> tuple[Health, str]:
     where = _where(last.position)
     limit, words = stall_limit(course, limits)
     if pause >= limit:
-        what = f"no step since {where}" if where else "nothing printed or recorded"
+        what = "nothing printed or recorded"
+        if where:
+            what = f"no step since {where}"
         return "stalled", f"{what} for {clock(pause)} (limit {words})"
     if _is_slow(course):
         now, usual = _median(course.recent), _median(course.usual)
         bound = f"limit {SLOW_SHARE:.0%} of its usual rate"
         return "slow", f"{now:.3g} steps/s, usually {usual:.3g} ({bound}){_at(where)}"
-    last_step = f"{where}, " if where else ""
+    last_step = ""
+    if where:
+        last_step = f"{where}, "
     return "advancing", f"{last_step}{clock(pause)} ago (a stall after {words})"
 
 
 def _wrong(course: Course, last: Reading, pause: float) -> tuple[Health, str] | None:
-    """What is known to be wrong, the surest first; None: nothing."""
+    """What is known to be wrong, the surest first; None: nothing. `pause`: seconds since the last
+    advance.
+    """
     where = _where(last.position)
     if last.stall is not None:
         return "stalled", f"its sidecar says: {last.stall.words}{_at(where, '; last at')}"
@@ -265,13 +293,19 @@ def _wrong(course: Course, last: Reading, pause: float) -> tuple[Health, str] | 
         return "failing", f"{fault.kind}: {fault.line}; no step since{_at(where, '')}"
     if _is_no_number(last.position.loss):
         return "failing", f"its loss is {last.position.loss}{_at(where, ' at')}"
-    if course.choked >= CHOKED_LOOKS and pause > CHOKED_PAUSES * _median(course.pauses or (0.0,)):
+    # A full disk alone is no failure: a job that writes elsewhere advances all the same.
+    if course.choked < CHOKED_LOOKS:
+        return None
+    usual = _median(course.pauses or (0.0,))
+    if pause > CHOKED_PAUSES * usual:
         return "failing", f"disk full: {last.full}; nothing new for {clock(pause)}{_at(where)}"
     return None
 
 
 def _of_nothing(last: Reading, limits: Limits) -> tuple[Health, str]:
-    """The word on a job that has left nothing yet."""
+    """The word on a job that has left nothing yet: `unknown` at first, `silent` after `silent_s`
+    seconds.
+    """
     ran, limit = clock(last.ran_s), f"limit {limits.silent_s:g} s"
     if last.ran_s >= limits.silent_s:
         return "silent", f"it has run for {ran} and printed and recorded nothing ({limit})"
@@ -279,7 +313,7 @@ def _of_nothing(last: Reading, limits: Limits) -> tuple[Health, str]:
 
 
 def _at(where: str, words: str = "; at") -> str:
-    """The place behind these words; "" where none is known."""
+    """The place behind these words; "" where none is known. `_at("step 3")` is `; at step 3`."""
     if where:
         return f"{words} {where}"
     return ""
@@ -303,16 +337,18 @@ def _is_beyond(now: Reading, before: Reading) -> bool:
         return True
     here, there = now.position, before.position
     if here.step is not None and there.step is not None:
-        return (
-            (here.step, here.epoch) != (there.step, there.epoch)
-            or here.total != there.total
-            or now.advances > 0
-        )
+        is_elsewhere = (here.step, here.epoch) != (there.step, there.epoch)
+        is_another_loop = here.total != there.total
+        return is_elsewhere or is_another_loop or now.advances > 0
     # An error's own words are none either.
-    return here.step is not None or (now.size != before.size and not now.faults)
+    has_printed = now.size != before.size and not now.faults
+    return here.step is not None or has_printed
 
 
 def _is_new(course: Course) -> bool:
+    """Whether no step has been seen to follow another yet: the job may still be loading or
+    compiling.
+    """
     return course.last is None or course.last.position.step is None or course.advances == 0
 
 
@@ -328,7 +364,12 @@ def _is_under_way(course: Course) -> bool:
 
 
 def _sampled(course: Course, reading: Reading) -> Course:
-    """The course with a sample of the rate, where one is whole."""
+    """The course with a sample of the rate, where one is whole: it takes SAMPLE_S seconds and one
+    step at least. In another loop, or behind a step that came before, a new sample begins.
+
+    The last RECENT samples are `recent`, which show whether the job is slow; those before become
+    `usual`.
+    """
     here = reading.position
     if course.mark is None or not _is_same_loop(course.mark[1], here):
         return msgspec.structs.replace(course, mark=(reading.at, here))
@@ -347,7 +388,9 @@ def _sampled(course: Course, reading: Reading) -> Course:
 
 
 def _is_same_loop(mark: Position, here: Position) -> bool:
-    """Whether the steps from one position to the other can be counted."""
+    """Whether the steps from one position to the other can be counted. They cannot where the step
+    went back, or belongs to another epoch or to a loop of another length.
+    """
     if here.step is None or mark.step is None or here.step < mark.step:
         return False
     return here.total == mark.total and here.epoch == mark.epoch
@@ -359,12 +402,18 @@ def _is_sample(course: Course, reading: Reading) -> bool:
 
 
 def _is_slow(course: Course) -> bool:
+    """Whether each of the last RECENT samples is under SLOW_SHARE of the median of what is usual.
+    False while there are too few samples of either.
+    """
     if len(course.usual) < USUAL or len(course.recent) < RECENT:
         return False
     return all(rate < SLOW_SHARE * _median(course.usual) for rate in course.recent)
 
 
 def _is_no_number(loss: str | None) -> bool:
+    """Whether a loss, as it was printed, is NaN or infinite: `nan`, `-inf`. No loss (None), and a
+    text that is no number at all, are not.
+    """
     try:
         return loss is not None and not math.isfinite(float(loss))
     except ValueError:
@@ -372,21 +421,27 @@ def _is_no_number(loss: str | None) -> bool:
 
 
 def _unique(faults: tuple[Fault, ...]) -> tuple[Fault, ...]:
+    """Each fault once, in the order in which they came; the last KEPT of them."""
     return tuple(dict.fromkeys(faults))[-KEPT:]
 
 
 def _fits(course: Course) -> bool | None:
-    """Whether its last step comes before its time limit, at its pace as measured; None where nobody
-    can tell.
+    """Whether its last step comes before its time limit, at its pace as measured; None where either
+    is unknown.
     """
-    eta = eta_of(course)
-    if eta is None or not course.recent or course.last is None or course.last.ends_in_s is None:
+    last, eta = course.last, eta_of(course)
+    if last is None or last.ends_in_s is None:
         return None
-    return eta <= course.last.ends_in_s
+    # A rate that the job reports itself is no measurement.
+    if eta is None or not course.recent:
+        return None
+    return eta <= last.ends_in_s
 
 
 def next_checkpoint_s(course: Course) -> float | None:
-    """Seconds to the next checkpoint at the pace so far; None before there are two."""
+    """Seconds to the next checkpoint at the pace so far; None before there are two. Checkpoints
+    every 600 s, the last of them 200 s ago: 400.0. 0.0: one is overdue.
+    """
     if len(course.checkpoints) < 2 or course.last is None:
         return None
     times = course.checkpoints
@@ -395,13 +450,18 @@ def next_checkpoint_s(course: Course) -> float | None:
 
 
 def _misfit_words(course: Course, last: Reading) -> str:
+    """Why it will not fit: how far its last step is, how far its time limit, and whether the next
+    checkpoint comes before that. Its end and its limit must be known.
+    """
     assert last.ends_in_s is not None
     left, limit = clock(eta_of(course) or 0), clock(max(0.0, last.ends_in_s))
     words = f"its last step is {left} away, and its time limit {limit}: it will not fit"
     after_s = next_checkpoint_s(course)
     if after_s is None:
         return f"{words}; when the next checkpoint comes is not known"
-    fits = "does" if after_s <= last.ends_in_s else "does not"
+    fits = "does not"
+    if after_s <= last.ends_in_s:
+        fits = "does"
     return f"{words}; the next checkpoint, in about {clock(after_s)}, {fits}"
 
 

@@ -3,8 +3,8 @@ what the job left.
 
 Time, node and memory are the scheduler's; GPU figures come from the recorder's telemetry, else from
 `gpu_metrics.csv` beside the job (`nvidia-smi --query-gpu=… --format=csv`); the rate from the
-recorder, else from torchtune's bars. Where two attempts record into one folder, its telemetry is
-told for both.
+recorder, else from torchtune's bars. Where two attempts record into one folder, its telemetry
+counts for both.
 """
 
 from __future__ import annotations
@@ -101,7 +101,11 @@ class ComputeRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def rows(experiment: Experiment, state: State, used: Mapping[AttemptId, Used]) -> list[ComputeRow]:
-    """A row for each attempt that had a job and has ended, in the experiment's order. Pure."""
+    """A row for each attempt that had a job and has ended, in the experiment's order. Pure.
+
+    `used`: what each attempt left, as `used_by` reads it; one that is not there left nothing. A job
+    that was cancelled before it began (`not run`) has no row.
+    """
     table: list[ComputeRow] = []
     for item in experiment.items:
         estimate = experiment.estimates.get(item.key)
@@ -115,10 +119,16 @@ def rows(experiment: Experiment, state: State, used: Mapping[AttemptId, Used]) -
 
 
 def _row(attempt: Attempt, estimate: float | None, used: Used) -> ComputeRow:
+    """The row of an attempt that was judged. `estimate`: how many seconds the experiment's summary
+    says that it takes, None or 0: it says nothing.
+    """
     judged = attempt.judged
     assert judged is not None
     elapsed = judged.elapsed_s
     facts = attempt.facts or SchedulerFacts(state="")
+    of_estimate = None
+    if elapsed is not None and estimate:
+        of_estimate = elapsed / estimate
     return ComputeRow(
         key=attempt.key,
         attempt=attempt.number,
@@ -126,7 +136,7 @@ def _row(attempt: Attempt, estimate: float | None, used: Used) -> ComputeRow:
         node=facts.node or None,
         elapsed_s=elapsed,
         estimate_s=estimate,
-        of_estimate=elapsed / estimate if elapsed is not None and estimate else None,
+        of_estimate=of_estimate,
         gpu_busy=used.gpu_busy,
         gpu_peak_bytes=used.gpu_peak_bytes,
         rate_per_s=used.rate_per_s,
@@ -139,7 +149,9 @@ def _row(attempt: Attempt, estimate: float | None, used: Used) -> ComputeRow:
 
 
 def _peak(facts: SchedulerFacts, used: Used) -> dict[str, Any]:
-    """The most of the host's memory, and who says so."""
+    """The fields of a row for the most of the host's memory, and who says so; none where nobody
+    does. A scheduler's 5 GB and the telemetry's 6 GB are 6 GB from `scheduler, telemetry`.
+    """
     figures = {"scheduler": facts.max_rss_bytes, "telemetry": used.rss_peak_bytes}
     known = {source: size for source, size in figures.items() if size is not None}
     if not known:
@@ -148,7 +160,10 @@ def _peak(facts: SchedulerFacts, used: Used) -> dict[str, Any]:
 
 
 def _asked(attempt: Attempt, facts: SchedulerFacts) -> dict[str, Any]:
-    """What the attempt asked for, and who says so. The scheduler's memory is that of all nodes."""
+    """The fields of a row for what the attempt asked for, and who says so. What the scheduler says
+    counts before the script. Its memory is that of all nodes: for several nodes the script's
+    counts, which is of one.
+    """
     request = Request()
     if attempt.intended is not None:
         request = request_of(attempt.intended.asked)
@@ -165,7 +180,10 @@ def _asked(attempt: Attempt, facts: SchedulerFacts) -> dict[str, Any]:
 
 
 def read(experiment: Experiment, state: State) -> list[ComputeRow]:
-    """The rows, with what the jobs left looked up. What cannot be read says nothing."""
+    """The rows, with what the jobs left looked up. What cannot be read is left out.
+
+    `gpu_metrics.csv` beside a script has no attempt in its name: it counts for the newest attempt.
+    """
     used: dict[AttemptId, Used] = {}
     for item in experiment.items:
         run = state.run(item.key)
@@ -183,8 +201,9 @@ def read(experiment: Experiment, state: State) -> list[ComputeRow]:
 
 
 def used_by(attempt: Attempt, folder: Path, beside: Path | None) -> Used:
-    """What one attempt left. `folder` is the attempt's; `beside` is its script's, where
-    `gpu_metrics.csv` is the newest attempt's (None: another's).
+    """What one attempt left: by the recorder where it recorded, else by what it printed. `folder`
+    is the attempt's; `beside` is its script's, where `gpu_metrics.csv` is the newest attempt's
+    (None: another's). That table is read only where the recorder has no figures of GPUs.
     """
     recorder = read_link(folder)
     if recorder is not None:
@@ -210,7 +229,9 @@ def used_by(attempt: Attempt, folder: Path, beside: Path | None) -> Used:
 
 
 def _recorded(recorder: Path) -> Used:
-    """What the recorder and its sidecar wrote into a run folder."""
+    """What the recorder and its sidecar wrote into the run folder `recorder`. The rate is that of
+    the outermost loop which it counted last: items a second, in that loop's own unit.
+    """
     used = of_telemetry(read_samples(recorder))
     loop = _last_loop(recorder)
     if loop is None or loop.elapsed_s <= 0:
@@ -231,23 +252,30 @@ def of_telemetry(samples: Sequence[Sample]) -> Used:
     gpus = [gpu for sample in samples for gpu in sample.gpus]
     if not gpus:
         return Used(rss_peak_bytes=_rss_peak_bytes(samples))
+    # No device held memory of the job's: nvidia-smi did not name its processes, or it used none.
+    held = {gpu.index for gpu in gpus if gpu.ours_bytes}
     return Used(
         rss_peak_bytes=_rss_peak_bytes(samples),
         gpu_busy=sum(gpu.busy for gpu in gpus) / len(gpus),
         gpu_peak_bytes=max(gpu.used_bytes for gpu in gpus),
         gpu_source="telemetry",
-        gpus_used=len({gpu.index for gpu in gpus if gpu.ours_bytes}) or None,
+        gpus_used=len(held) or None,
     )
 
 
 def _rss_peak_bytes(samples: Sequence[Sample]) -> int | None:
+    """The most memory of the host that a sample saw; None: no sample says."""
     sizes = [sample.rss_bytes for sample in samples if sample.rss_bytes is not None]
     return max(sizes, default=None)
 
 
 def of_gpu_metrics(text: str) -> Used:
     """What a table of nvidia-smi's says: `utilization.gpu [%]` and `memory.used [MiB]`, whatever
-    else it has. Pure.
+    else it has. Pure. A table without one of these columns leaves its figure None.
+
+        timestamp, utilization.gpu [%], memory.used [MiB]
+        2026/01/02 03:04:05.000, 50 %, 1024 MiB
+        2026/01/02 03:04:06.000, 100 %, 2048 MiB          busy 0.75, peak 2 GiB
     """
     lines = []
     for line in csv.reader(text.splitlines()):
@@ -257,15 +285,20 @@ def of_gpu_metrics(text: str) -> Used:
     header, rows = lines[0], lines[1:]
     busy_at = _column(header, ("utilization.gpu", "gpu_util"))
     memory_at = _column(header, ("memory.used", "memory_used"))
+    default_unit = ""
+    if memory_at is not None:
+        default_unit = _unit_in(header[memory_at])
+    sizes: list[float] = []
+    for value, unit in _figures(rows, memory_at):
+        sizes.append(value * _BYTES.get(unit or default_unit, 2**20))
     shares = [percent / 100 for percent, _ in _figures(rows, busy_at)]
-    default_unit = _unit_in(header[memory_at]) if memory_at is not None else ""
-    sizes = [
-        value * _BYTES.get(unit or default_unit, 2**20) for value, unit in _figures(rows, memory_at)
-    ]
-    return Used(
-        gpu_busy=sum(shares) / len(shares) if shares else None,
-        gpu_peak_bytes=int(max(sizes)) if sizes else None,
-    )
+    busy = None
+    if shares:
+        busy = sum(shares) / len(shares)
+    peak = None
+    if sizes:
+        peak = int(max(sizes))
+    return Used(gpu_busy=busy, gpu_peak_bytes=peak)
 
 
 def _column(header: Sequence[str], names: tuple[str, ...]) -> int | None:
@@ -285,17 +318,24 @@ def _unit_in(name: str) -> str:
 
 
 def _figures(rows: Iterable[Sequence[str]], at: int | None) -> Iterator[tuple[float, str]]:
-    """The numbers and units in a column, `7024 MiB`; cells like `[N/A]` are left out."""
+    """The numbers and units in a column, `7024 MiB` as (7024.0, "mib"); cells like `[N/A]` are left
+    out. `at`: which column, from 0; None: the table lacks it, and there are no figures.
+    """
     if at is None:
         return
     for row in rows:
-        cell = row[at] if at < len(row) else ""
-        figure = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)%?", cell)
+        # The last line of a table that is being written may be short.
+        if at >= len(row):
+            continue
+        figure = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)%?", row[at])
         if figure is not None:
             yield float(figure.group(1)), figure.group(2).lower()
 
 
 def _lines(path: str) -> list[bytes]:
+    """The lines of a table, [] where there is none or it cannot be read. Only its first _MOST_BYTES
+    are read.
+    """
     if not os.access(path, os.F_OK):  # of ten thousand tables that are not there, each
         return []
     try:
@@ -306,7 +346,7 @@ def _lines(path: str) -> list[bytes]:
 
 
 def _last_loop(recorder: Path) -> Progressed | None:
-    """The outermost loop that the recorder counted last."""
+    """The outermost loop that the recorder counted last; None: it counted none."""
     recorded = journal.read(recorder / layout.JOURNAL, is_evidence=True)
     outermost = [event for event in of_kind(recorded.events, Progressed) if event.depth == 0]
     return max(outermost, key=lambda event: event.time, default=None)
@@ -314,14 +354,18 @@ def _last_loop(recorder: Path) -> Progressed | None:
 
 def _printed_rate(attempt: Attempt) -> float | None:
     """Steps per second of a torchtune training that began at step 0, from its last bar; other
-    tools' bars count what they like.
+    tools' bars count what they like. None: it printed no such bar, took no time that is known, or
+    continued from a checkpoint, where its steps are not all its own.
     """
     judged, facts = attempt.judged, attempt.facts
     if facts is None or judged is None or not judged.elapsed_s:
         return None
     if attempt.intended is not None and attempt.intended.resume_from:
         return None
-    for path in filter(None, dict.fromkeys((facts.error_output, facts.output))):
+    # The bars go to the standard error, which may be one file with the output.
+    for path in dict.fromkeys((facts.error_output, facts.output)):
+        if not path:
+            continue
         last = position(remote_files.last_output(path))
         if last is not None and last.epoch is not None and last.step is not None:
             return last.step / judged.elapsed_s
