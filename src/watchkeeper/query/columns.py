@@ -41,6 +41,10 @@ def columns_of(rows: Sequence[PlacedRow]) -> list[Column]:
 
     A metric with the name of one of `OURS` gets an underscore behind its name. Numbers of 64 bits
     are `int`; a metric that is sometimes a text is `text` throughout.
+
+        step 1: loss 0.5, note "warm"     →  run  pipeline  execution  time  step  loss  note
+        step 2: loss 0.4                                                        1   0.5  warm
+                                                                                2   0.4  None
     """
     names = metric_names(rows)
     steps: list[Value] = [placed.row.step for placed in rows]
@@ -60,6 +64,8 @@ def columns_of(rows: Sequence[PlacedRow]) -> list[Column]:
 def metric_names(rows: Iterable[PlacedRow]) -> dict[str, str]:
     """Each metric's name, and the name of its column: itself, but `step_` for a metric `step`, and
     `step__` where there is a metric `step_` as well.
+
+        {"loss": "loss", "step": "step_"}
     """
     metrics: dict[str, None] = {}
     for placed in rows:
@@ -69,6 +75,7 @@ def metric_names(rows: Iterable[PlacedRow]) -> dict[str, str]:
     for metric in metrics:
         column = metric
         if metric in OURS:
+            # The names of the metrics themselves stay as they are, so they are taken as well.
             while column in taken:
                 column += "_"
             taken.add(column)
@@ -77,7 +84,13 @@ def metric_names(rows: Iterable[PlacedRow]) -> dict[str, str]:
 
 
 def _typed(name: str, values: list[Value]) -> Column:
-    """A column of one kind; values of another are brought to it, None stays."""
+    """A column of one kind: that which holds all of its values.
+
+        [1, 0.5, None] → float: [1.0, 0.5, None]
+        [1, "warm"]    → text: ["1", "warm"]
+
+    Values of another kind are brought to it; None stays, as what a row does not have.
+    """
     kind = _kind_of(values)
     convert: Callable[[Value], Value]
     if kind == "float":
@@ -134,7 +147,9 @@ def _float(value: Value) -> float:
 
 
 def as_text(value: Value) -> str:
-    """A value as files of text have it: times in ISO 8601, `NaN` and `Infinity` by these names."""
+    """A value as files of text have it: times in ISO 8601, `NaN` and `Infinity` by these names,
+    other figures as Python prints them: `0.0001` for 1e-4, `True`.
+    """
     if isinstance(value, str):
         return value
     if isinstance(value, datetime):

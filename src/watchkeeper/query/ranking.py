@@ -25,7 +25,9 @@ class Ranking:
         self._ends: dict[str, Better] = {}
 
     def better(self, metric: str) -> Better:
-        """`more`, `less`, or "" where nobody knows: such a metric has no best."""
+        """`more`, `less`, or "" where nobody knows: such a metric has no best. Without rules, that
+        of `accuracy` is `more`, of `val_loss` `less`, of `lr` "".
+        """
         end = self._ends.get(metric)
         if end is None:
             end = self._ends[metric] = self._agreed(metric)
@@ -36,6 +38,9 @@ class Ranking:
         return _SIGNS[self.better(metric)]
 
     def _agreed(self, metric: str) -> Better:
+        """The end that all sets of rules give; "" where they disagree: the runs then have no order
+        that holds for each of them.
+        """
         ends = {better_end(metric, rules) for rules in self.rules}
         if len(ends) == 1:
             return ends.pop()
@@ -47,7 +52,7 @@ BY_NAME = Ranking()
 
 
 def joined(rankings: Iterable[Ranking]) -> Ranking:
-    """One ranking for runs under several."""
+    """One ranking for runs under several: each folder's rules count, and must agree on an end."""
     distinct = {id(ranking): ranking for ranking in rankings}
     if len(distinct) == 1:
         return next(iter(distinct.values()))
@@ -77,12 +82,18 @@ class Rankings:
         return ranking
 
     def _find(self, folder: str) -> Ranking:
+        """The ranking of a folder that was not asked about yet: by its own settings file, else that
+        of the folder above. At the root, the user's own settings are left.
+        """
         above = os.path.dirname(folder)  # noqa: PTH120 - faster for thousands of folders
         if above == folder or os.path.isfile(f"{folder}/{FILE_NAME}"):  # noqa: PTH113
             return self._read(folder)
         return self.of_real(above)
 
     def _read(self, folder: str) -> Ranking:
+        """The ranking by the settings that hold in a folder; `BY_NAME` where they have no rules, or
+        cannot be read, which is one of the `problems`.
+        """
         try:
             rules = load(Path(folder), acts=False).metrics
         except UsageError as error:

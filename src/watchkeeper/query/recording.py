@@ -71,12 +71,16 @@ class Recording:
 
     @property
     def rows(self) -> list[Row]:
-        """The metric rows, run by run, in the order written."""
+        """The metric rows, run by run, in the order written. A row that a later execution did again
+        is among them only if `load` was called with `all_rows`.
+        """
         return [placed.row for run in self._runs for placed in run.rows]
 
     @property
     def events(self) -> list[AnyEvent | Unknown]:
-        """The journal's events, run by run; each writer's in the order written."""
+        """The journal's events, run by run; each writer's in the order written. Those of a kind
+        that this version does not know are `Unknown`.
+        """
         return [event for run in self._runs for event in run.events]
 
     @property
@@ -103,8 +107,10 @@ class Recording:
 
     @property
     def state(self) -> str:
-        """`finished`, `failed`, `interrupted`, `running`, or `died` (its process is gone and wrote
-        no end); `not ended` where that cannot be told, as from another machine.
+        """How the run stands: `finished`, `failed` and `interrupted` are what it wrote at its end.
+
+        Without an end it is `running`, `died` (its process is gone and wrote no end), or `not
+        ended` where that cannot be told, as from another machine.
         """
         return state_of(self._only())
 
@@ -118,14 +124,19 @@ class Recording:
 
     @property
     def last(self) -> dict[str, Metric]:
-        """The last value of each metric, and the last training step as `step`."""
+        """The last value of each metric, and the last training step as `step`.
+
+            {"step": 2000, "train_loss": 0.031, "val_loss": 0.044}
+
+        Each metric's own last row counts: that of `val_loss` may be earlier than that of `step`.
+        """
         last: dict[str, Metric] = {}
         for placed in self._only().rows:
             if placed.row.step is not None:
                 last["step"] = placed.row.step
-            last.update(
-                (name, value) for name, value in placed.row.metrics.items() if value is not None
-            )
+            for name, value in placed.row.metrics.items():
+                if value is not None:
+                    last[name] = value
         return last
 
     @property
@@ -157,7 +168,7 @@ class Recording:
     @cached_property
     def columns(self) -> list[Column]:
         """The rows as columns: `run`, `pipeline`, `execution` (from 1), `time`, `step`, and one per
-        metric.
+        metric. They are made once, at the first use.
         """
         return columns_of([placed for run in self._runs for placed in run.rows])
 
@@ -189,7 +200,7 @@ class Recording:
         return len(self._runs)
 
     def __iter__(self) -> Iterator[Recording]:
-        """Its runs."""
+        """Its runs, each as a `Recording` of one."""
         return (Recording([run]) for run in self._runs)
 
     def __getitem__(self, run: int | str) -> Recording:
@@ -207,16 +218,26 @@ class Recording:
         return Recording(matching)
 
     def __repr__(self) -> str:
+        """`<Recording: 2 runs (r8, r16), 4,000 rows>`."""
         rows = sum(len(run.rows) for run in self._runs)
         return f"<Recording: {len(self)} runs ({self._listed()}), {rows:,} rows>"
 
     def _repr_html_(self) -> str:
+        """What a notebook shows in its place: IPython calls this where the last line of a cell is a
+        recording.
+        """
         return runs_html([_line_of(run) for run in self._runs])
 
     def _words(self) -> Words:
+        """The tags and the notes on the run itself, which a journal keeps under the key ""."""
         return words_of(self._only().journal.events).get("", Words())
 
     def _only(self) -> RecordedRun:
+        """The one run.
+
+        Raises:
+            UsageError: there are several.
+        """
         if len(self._runs) == 1:
             return self._runs[0]
         raise UsageError(
@@ -225,6 +246,7 @@ class Recording:
         )
 
     def _listed(self) -> str:
+        """The runs' names for a message: `r8, r16`, and `…` behind the eighth."""
         names = self.names[:_MOST_NAMES]
         if len(self._runs) > _MOST_NAMES:
             names.append("…")
@@ -253,9 +275,11 @@ def load(*paths: str | os.PathLike[str], all_rows: bool = False) -> Recording:
         folders, unreadable = run_folders(place)
         problems += unreadable
         for folder in folders:
-            if folder.resolve() in seen:
+            real = folder.resolve()
+            if real in seen:
+                # A run may lie below two of the paths, as in load("out", "out/r8").
                 continue
-            seen.add(folder.resolve())
+            seen.add(real)
             name = _name_of(folder, place, is_alone=len(places) == 1)
             run, faults = read_run(folder, name, all_rows=all_rows, is_alone=len(folders) == 1)
             problems += faults
@@ -273,6 +297,13 @@ def load(*paths: str | os.PathLike[str], all_rows: bool = False) -> Recording:
 
 
 def _name_of(folder: Path, place: Path, *, is_alone: bool) -> str:
+    """The name of a run: its path below the place that was loaded.
+
+        load("out"):          out/sweep/r8 → `sweep/r8`      out itself → `out`
+        load("out", "older"): out/sweep/r8 → `out/sweep/r8`
+
+    `is_alone`: one place was loaded. Of several, each name begins with its place's own.
+    """
     below = folder.relative_to(place).as_posix()
     if below == ".":
         return place.resolve().name
@@ -285,6 +316,9 @@ def read_run(
     folder: Path, name: str, *, all_rows: bool, is_alone: bool
 ) -> tuple[RecordedRun | None, list[Problem]]:
     """A run and what could not be read of it; None where no run was recorded in the folder.
+
+    `name` is how its rows and the run are called. Without `all_rows`, what a later execution did
+    again is left out. `is_alone`: it is the only run that was asked for.
 
     Raises:
         WatchkeeperError: the journal cannot be read and the run `is_alone`; else that is a problem.
@@ -307,7 +341,9 @@ def read_run(
 def run_of(
     folder: Path, name: str, read: journal.Journal, rows: tuple[PlacedRow, ...]
 ) -> RecordedRun:
-    """The run that a folder's journal tells of, with rows that were read of it."""
+    """The run that a folder's journal describes, with rows that were read of it. Of a journal
+    without a start, its `started` and `ended` are None.
+    """
     events = tuple(all_of(read.events))
     started = training_start(events)
     return RecordedRun(
@@ -324,17 +360,23 @@ def run_of(
 
 def training_start(events: Sequence[AnyEvent | Unknown]) -> RunStarted | None:
     """The start of the last execution under the run's first pipeline: an evaluation that was
-    recorded in the same folder later is not what the folder was begun for.
+    recorded in the same folder later is not what the folder was begun for. None: no start is there.
+
+        train 09:00, train 11:00 (resumed), eval 12:00 → the start of 11:00
     """
     starts = [event for event in events if isinstance(event, RunStarted)]
     if not starts:
         return None
     starts.sort(key=lambda start: start.time)
-    last = [start for start in starts if start.pipeline == starts[0].pipeline][-1]
-    return with_code(last, events)
+    pipeline = starts[0].pipeline
+    same = [start for start in starts if start.pipeline == pipeline]
+    return with_code(same[-1], events)
 
 
 def _ended(events: Sequence[AnyEvent | Unknown], started: RunStarted | None) -> RunEnded | None:
+    """The end that belongs to a start: the same process wrote both. None: it wrote none, or there
+    is no start.
+    """
     if started is None:
         return None
     for event in events:
@@ -344,7 +386,9 @@ def _ended(events: Sequence[AnyEvent | Unknown], started: RunStarted | None) -> 
 
 
 def _lives(read: journal.Journal, started: RunStarted | None) -> bool | None:
-    """Whether the process of this start lives; None if that cannot be told from here."""
+    """Whether the process of this start lives; None if that cannot be told from here, or if its
+    journal is sealed: a process that has ended in order seals it.
+    """
     if started is None:
         return None
     return journal.unsealed(read).get(started.writer)
@@ -364,7 +408,13 @@ def state_of(run: RecordedRun) -> str:
 def _placed(
     name: str, recorded: Sequence[RecordedExecution], *, all_rows: bool
 ) -> Iterator[PlacedRow]:
-    """The rows in order, without what later executions did again unless `all_rows`."""
+    """The rows in order, without what later executions did again unless `all_rows`.
+
+        execution 1: steps 1 to 500     execution 2, resumed at 401: steps 401 to 900
+        → steps 1 to 400 of execution 1, 401 to 900 of execution 2
+
+    A row of which only some metrics were logged again keeps the others.
+    """
     superseded = cuts([one.execution for one in recorded])
     for number, (one, cut) in enumerate(zip(recorded, superseded, strict=True), 1):
         pipeline = one.execution.pipeline
@@ -384,22 +434,32 @@ def _placed(
 
 
 def _line_of(run: RecordedRun) -> Line:
-    """What a notebook shows of a run."""
+    """What a notebook shows of a run: its state, the last figure of each metric, and a few curves.
+
+    Values that are no figures, as texts, are left out. A row without a step stands in its curve at
+    its place among the rows, from 0.
+    """
     figures: dict[str, list[tuple[float, float]]] = {}
     last: dict[str, float] = {}
     for number, placed in enumerate(run.rows):
         step = value_of(placed.row.step)
+        place: float = number
+        if step is not None:
+            place = step
         for metric, value in placed.row.metrics.items():
             figure = value_of(value)
             if figure is not None:
                 last[metric] = figure
-                figures.setdefault(metric, []).append((number if step is None else step, figure))
+                figures.setdefault(metric, []).append((place, figure))
     curves = [Curve(metric, figures[metric]) for metric in _drawn(figures)]
     return Line(name=run.name, state=state_of(run), rows=len(run.rows), last=last, curves=curves)
 
 
 def _drawn(figures: Mapping[str, Sequence[object]]) -> list[str]:
-    """The metrics that are drawn: losses first, then as recorded; none of a single row."""
+    """The metrics that are drawn: losses first, then as recorded; none of a single row. At most
+    three: of `lr`, `val_loss`, `train_loss`, `grad_norm` those are `train_loss`, `val_loss`, `lr`.
+    """
     losses = [name for name in (*TRAIN_LOSS, *VAL_LOSS) if name in figures]
     others = [name for name in figures if name not in losses]
-    return [name for name in (*losses, *others) if len(figures[name]) > 1][:_CURVE_METRICS]
+    drawn = [name for name in (*losses, *others) if len(figures[name]) > 1]
+    return drawn[:_CURVE_METRICS]

@@ -77,27 +77,40 @@ def rows(
     findings: Mapping[str, Finding],
     progress: Mapping[str, str] | None = None,
 ) -> list[Row]:
-    """The rows, in the experiment's order. `progress`: key → how far its job is."""
+    """The rows, in the experiment's order. `progress`: key → how far its job is, in words; of what
+    runs no job there is nothing to say. `findings`: key → what was found of the promised result.
+    The plan has a decision for each piece of work.
+
+        r8            done    COMPLETED
+        r8/clean      failed  OUT_OF_MEMORY   after 2 attempts: `attempt` is 2
+        r8/noisy      to do   result missing
+    """
     decisions = {decision.key: decision for decision in plan.decisions}
     progress = progress or {}
-    return [
-        _row(
+    found: list[Row] = []
+    for item in experiment.items:
+        row = _row(
             item,
             decisions[item.key],
             state.run(item.key).latest,
             findings.get(item.key),
             progress.get(item.key, ""),
         )
-        for item in experiment.items
-    ]
+        found.append(row)
+    return found
 
 
 def with_tasks(row: Row, tasks: Sequence[Task]) -> list[Row]:
-    """A row, and a row for each task of its array."""
+    """A row, and a row for each task of its array: `train`, `train[0]`, `train[1]`. The row alone
+    of work that is no array.
+    """
     return [row, *(_task_row(row, task) for task in tasks)]
 
 
 def _task_row(row: Row, task: Task) -> Row:
+    """The row of one task. What belongs to the work as a whole, such as metrics and health, stays
+    with the array's own row.
+    """
     return Row(
         key=f"{row.key}[{task.number}]",
         phase=row.phase,
@@ -134,6 +147,11 @@ def _row(
     result: Finding | None,
     progress: str,
 ) -> Row:
+    """The row of one piece of work.
+
+    `latest` is its last attempt, None where none was made; `result` is what was found of what it
+    promised, None where nobody looked. Only a good result has figures that count.
+    """
     place = _place(decision, latest)
     row = Row(
         key=item.key,
@@ -154,16 +172,22 @@ def _row(
 
 
 def _with_attempt(row: Row, latest: Attempt) -> Row:
-    """The row with what its latest attempt was given, how it runs, and how long it took."""
+    """The row with what its latest attempt was given, how it runs, and how long it took.
+
+    A verdict adds the time, of failed work the line of its output that says why, and of a training
+    its figures: an evaluation has them in its result. Health is that of a job that runs now.
+    """
     row = msgspec.structs.replace(row, attempt=latest.number, job_id=latest.job_id)
-    if latest.judged is not None:
-        row = msgspec.structs.replace(row, elapsed_s=latest.judged.elapsed_s)
+    judged = latest.judged
+    if judged is not None:
+        row = msgspec.structs.replace(row, elapsed_s=judged.elapsed_s)
         if row.standing == "failed":
-            row = msgspec.structs.replace(row, error=error_of(latest.judged))
+            row = msgspec.structs.replace(row, error=error_of(judged))
         if row.phase == "preparation" and row.standing == "done":
-            row = msgspec.structs.replace(row, metrics=latest.judged.metrics)
+            row = msgspec.structs.replace(row, metrics=judged.metrics)
     assessed = latest.assessed
-    if assessed is not None and latest.active and latest.state == "RUNNING":
+    is_running = latest.active and latest.state == "RUNNING"
+    if assessed is not None and is_running:
         row = msgspec.structs.replace(row, health=assessed.health, health_why=assessed.why)
     intended = latest.intended
     if intended is not None:
@@ -177,41 +201,60 @@ def _with_attempt(row: Row, latest: Attempt) -> Row:
 
 
 def _place(decision: Decision, latest: Attempt | None) -> Place:
+    """Where one piece of work stands: by its latest attempt, as far as that got; else by what the
+    plan decided. `latest` None: no attempt was made.
+    """
     if decision.reason == CONTROL:
         return Place("not needed", CONTROL, decision.detail)
     if latest is not None and latest.active:
         return _under_way(latest)
     if latest is not None and latest.judged is not None:
         return _ended(decision, latest.judged)
-    return _not_taken(decision, latest) or Place(
-        _undone(decision.action, decision.reason), decision.reason, decision.detail
-    )
+    place = _not_taken(decision, latest)
+    if place is not None:
+        return place
+    standing = _undone(decision.action, decision.reason)
+    return Place(standing, decision.reason, decision.detail)
 
 
 def _under_way(latest: Attempt) -> Place:
     """The place of a job that its scheduler has; one that waits is explained."""
     if latest.state == "UNKNOWN":
         return Place("unknown", latest.state)
-    if latest.state != "PENDING" or latest.seen is None or latest.seen.facts is None:
+    seen = latest.seen
+    if latest.state != "PENDING" or seen is None or seen.facts is None:
         return Place("running", latest.state)
-    return Place("running", latest.state, waiting.words(latest.seen.facts, latest.job_id))
+    return Place("running", latest.state, waiting.words(seen.facts, latest.job_id))
 
 
 def _not_taken(decision: Decision, latest: Attempt | None) -> Place | None:
     """The place of an attempt that its scheduler has not taken, or has refused; None if neither, or
     if the gate says what is missing now.
+
+        put off for later → to do: `not taken yet: sbatch: error: …`
+        refused           → failed: `sbatch: error: …; once that is put right, …`
+
+    What was refused and is skipped now, because its result is there, has not failed.
     """
     if latest is None or decision.reason == UNSIGNED:
         return None
-    if latest.unresolved and (why := _why_not_taken(latest)):
-        return Place("to do", decision.reason, why)
-    if latest.closed and latest.rejected is not None and decision.action != "skip":
-        return Place("failed", NOT_SUBMITTED, f"{latest.rejected.message}; {AGAIN}")
+    if latest.unresolved:
+        why = _why_not_taken(latest)
+        if why:
+            return Place("to do", decision.reason, why)
+    rejected = latest.rejected
+    is_left = latest.closed and decision.action != "skip"
+    if is_left and rejected is not None:
+        return Place("failed", NOT_SUBMITTED, f"{rejected.message}; {AGAIN}")
     return None
 
 
 def _why_not_taken(latest: Attempt) -> str:
-    """Why the scheduler has not taken an attempt so far; "" where it was not asked yet."""
+    """Why the scheduler has not taken an attempt so far; "" where it was not asked yet.
+
+    Where the answer is in doubt, a job may exist all the same; where the submitting command says
+    that it reached nobody, none does.
+    """
     doubt = latest.doubted
     if doubt is not None and not doubt.unreached:
         return f"{IN_DOUBT}: {doubt.message}"
@@ -222,6 +265,14 @@ def _why_not_taken(latest: Attempt) -> str:
 
 
 def _ended(decision: Decision, judged: Judged) -> Place:
+    """The place of work whose latest attempt has its verdict, and what the plan makes of that.
+
+        failed, and the plan retries it        → to do, and why it is tried again
+        failed, but its result was found since → done
+        failed, and the plan leaves it alone   → failed, and why it is not tried again
+
+    Also what was done may be to do: where its checkpoint or its result is gone since.
+    """
     place = _judged(judged)
     if decision.action in ("submit", "wait", "retry"):
         return Place("to do", place.state, decision.detail or decision.reason)
@@ -232,6 +283,9 @@ def _ended(decision: Decision, judged: Judged) -> Place:
 
 
 def _judged(judged: Judged) -> Place:
+    """The place that a verdict alone gives. COMPLETED without what was promised is `INVALID`; of
+    work that is done, `why` names the training steps that were done twice ("": none).
+    """
     if judged.outcome == "done":
         return Place("done", judged.state, repeated.describe(judged.learned))
     if judged.outcome == "failed but good":
@@ -244,6 +298,9 @@ def _judged(judged: Judged) -> Place:
 
 
 def _undone(action: str, reason: str) -> Standing:
+    """Where work stands of which there is no job, by the plan's decision: its action (`blocked`,
+    `active` …) and its reason.
+    """
     if reason in DONE:
         return "done"
     if action == "blocked":
@@ -256,9 +313,15 @@ def _undone(action: str, reason: str) -> Standing:
 def exit_code(found: Sequence[Row], *, selected: Sequence[str], problems: bool) -> int:
     """0 if everything selected is done; 4 if the state of something is unknown; 1 if something
     failed or is blocked, or an error in the experiment kept work out of the plan.
+
+    `selected` are keys. The tasks of an array do not count by themselves: the array's own row says
+    what became of them. `problems`: there was such an error.
     """
     keys = frozenset(selected)
-    standings = {row.standing for row in found if row.key in keys and row.array_task is None}
+    standings: set[Standing] = set()
+    for row in found:
+        if row.key in keys and row.array_task is None:
+            standings.add(row.standing)
     if standings & {"failed", "blocked"} or problems:
         return EXIT_FAILED
     if "unknown" in standings:

@@ -58,17 +58,25 @@ class Measure:
 
     @property
     def problems(self) -> list[Problem]:
-        """One problem for all folders that could not be read; none where all could."""
+        """One problem for all folders that could not be read; none where all could. It names three
+        of them, and how many more there are.
+        """
         if not self._unreadable:
             return []
         first = ", ".join(self._unreadable[:_MOST_NAMED])
         more = len(self._unreadable) - _MOST_NAMED
-        also = f" and {more} more" if more > 0 else ""
+        also = ""
+        if more > 0:
+            also = f" and {more} more"
         message = f"cannot be read, and is not counted: {first}{also}"
         return [Problem(where="du", message=message, severity="warning", code="unreadable")]
 
     def tree(self, top: Path) -> Tree:
-        """Measure a folder or a file."""
+        """Measure a folder or a file. What this `Measure` has counted before adds nothing.
+
+        A folder that cannot be read is one of the `problems`, and so is `top` where it is not
+        there: its tree is then empty.
+        """
         tree = Tree(os.fspath(top))
         try:
             status = top.stat()
@@ -88,7 +96,11 @@ class Measure:
         return tree
 
     def _folder(self, tree: Tree, path: str, amount: Amount) -> list[tuple[str, os.stat_result]]:
-        """Count what lies in a folder directly; the folders in it are returned, by name."""
+        """Count what lies in a folder directly; the folders in it are returned, by name.
+
+        `amount` is what the folder takes itself, and grows by what each file takes. What the folder
+        holds is noted in the tree: state of ours, a sign-off, weights.
+        """
         tree.own[path] = amount
         below: list[tuple[str, os.stat_result]] = []
         holds_weights = False
@@ -118,9 +130,14 @@ class Measure:
         return below
 
     def _amount(self, status: os.stat_result) -> Amount:
-        """What an inode takes; nothing where it was counted before."""
+        """What an inode takes; nothing where it was counted before.
+
+        Only folders and files with several names can be met twice: others need not be remembered,
+        which keeps millions of files out of memory.
+        """
         is_folder = stat.S_ISDIR(status.st_mode)
-        if is_folder or status.st_nlink > 1:
+        has_more_names = status.st_nlink > 1
+        if is_folder or has_more_names:
             inode = (status.st_dev, status.st_ino)
             if inode in self._seen:
                 return Amount()
@@ -128,14 +145,21 @@ class Measure:
         held = status.st_blocks * _BLOCK_BYTES
         if is_folder:
             return Amount(bytes=held)
-        return Amount(bytes=held, files=1, shared_bytes=held if status.st_nlink > 1 else 0)
+        if has_more_names:
+            return Amount(bytes=held, files=1, shared_bytes=held)
+        return Amount(bytes=held, files=1)
 
     def _note(self, error: OSError, path: str) -> None:
+        """Remember what could not be read: by the error's own path, else by this one."""
         self._unreadable.append(str(error.filename or path))
 
 
 def sums(trees: Sequence[Tree], folders: frozenset[str]) -> dict[str, Amount]:
-    """Each of these folders → what lies below it at any depth, itself included."""
+    """Each of these folders → what lies below it at any depth, itself included. Nothing, for a
+    folder that lies in none of the trees.
+
+        /exp has 4 KiB, /exp/out 8 KiB → `/exp`: 12 KiB, `/exp/out`: 8 KiB
+    """
     found: dict[str, Amount] = {folder: Amount() for folder in folders}
     for tree in trees:
         for path, amount in tree.own.items():
@@ -146,7 +170,9 @@ def sums(trees: Sequence[Tree], folders: frozenset[str]) -> dict[str, Amount]:
 
 
 def _upwards(path: str, top: str) -> Iterator[str]:
-    """A path, and the folders that it lies in, up to the top."""
+    """A path, and the folders that it lies in, up to the top: of `/exp/out/a` below `/exp` that is
+    `/exp/out/a`, `/exp/out`, `/exp`.
+    """
     while True:
         yield path
         if path == top or len(path) <= len(top):

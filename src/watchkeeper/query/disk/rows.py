@@ -16,6 +16,7 @@ from watchkeeper.core.state import fold
 from watchkeeper.experiment import experiment as experiments
 from watchkeeper.experiment.tree import is_experiment
 from watchkeeper.query.disk.checkpoints import (
+    Judgement,
     Words,
     of_experiment,
     of_recording,
@@ -75,7 +76,12 @@ class _Finds:
         self.problems: list[Problem] = []
 
     def read(self, folder: str, *, is_below: bool) -> None:
-        """Read a folder that holds state of ours. `is_below`: it gets a row."""
+        """Read a folder that holds state of ours. `is_below`: it gets a row; a folder above those
+        that were named is read only for what it says of checkpoints.
+
+        A folder may be both an experiment and a run. One that cannot be read is a problem, and no
+        more is known of its checkpoints.
+        """
         path = Path(folder)
         try:
             if is_experiment(path):
@@ -91,6 +97,12 @@ class _Finds:
             )
 
     def _read_experiment(self, path: Path, *, is_below: bool) -> None:
+        """Read an experiment's plan and journal. `is_below`: it, and the folders in which its
+        trainings work, get rows, and its GPU-hours count.
+
+        Raises:
+            WatchkeeperError, OSError: it cannot be read.
+        """
         if is_below:
             self.units[str(path)] = ("experiment", path.name)
         experiment = experiments.read(path)
@@ -109,10 +121,15 @@ class _Finds:
 def disk_of(paths: Sequence[Path], *, clock: Clock) -> Disk:
     """Measure what lies below these folders, and judge which checkpoints are needed.
 
+    The journals of folders above them are read as well, since an experiment may speak of what lies
+    below one of its runs. What `watchkeeper rm` put away is measured, and its journals are not
+    read. `clock` says until when jobs under way have used GPUs.
+
     Raises:
         UsageError: one of them is not there.
     """
-    measure, finds = Measure(), _Finds()
+    measure = Measure()
+    finds = _Finds()
     tops = [Path(os.path.realpath(path)) for path in paths]
     for path, top in zip(paths, tops, strict=True):
         if not top.exists():
@@ -130,6 +147,7 @@ def disk_of(paths: Sequence[Path], *, clock: Clock) -> Disk:
     for tree in trees:
         for amount in tree.own.values():
             whole.add(amount)
+    # A row includes the rows within it: what lies in another unneeded row counts once.
     unneeded = _outermost(row for row in rows if row.needed is False)
     return Disk(
         bytes=whole.bytes,
@@ -142,7 +160,9 @@ def disk_of(paths: Sequence[Path], *, clock: Clock) -> Disk:
 
 
 def _above(tops: Iterable[Path]) -> list[str]:
-    """The folders above these that hold state of ours: their journals may name what is below."""
+    """The folders above these that hold state of ours: their journals may name what is below. Each
+    comes once; of `/exp/runs/r8` those may be `/exp/runs` and `/exp`.
+    """
     found: dict[str, None] = {}
     for top in tops:
         for folder in top.parents:
@@ -152,17 +172,25 @@ def _above(tops: Iterable[Path]) -> list[str]:
 
 
 def _lies_in_trash(path: str) -> bool:
+    """Whether a path is the folder to which `watchkeeper rm` moves what it puts away, or in one."""
     return f"/{layout.TRASH}/" in f"{path}/"
 
 
 def _rows(trees: Sequence[Tree], finds: _Finds) -> Iterator[DiskRow]:
-    """A row for each unit, checkpoint, folder of weights and trash, measured."""
+    """A row for each unit, checkpoint, folder of weights and trash, measured.
+
+    A journal may name what lies outside the trees, which nobody asked about: no row. A checkpoint
+    in the trash has none either: the trash has one.
+    """
     signed = signed_by_people(folder for tree in trees for folder in tree.signoffs)
-    judged = [one for one in finds.words.judgements(signed) if _is_in(one.path, trees)]
-    judged = [one for one in judged if not _lies_in_trash(one.path)]
-    trash = [path for tree in trees for path in tree.own if Path(path).name == layout.TRASH]
-    weights = _weights(trees, [one.path for one in judged])
-    folders = frozenset((*finds.units, *trash, *weights, *(one.path for one in judged)))
+    judged: list[Judgement] = []
+    for judgement in finds.words.judgements(signed):
+        if _is_in(judgement.path, trees) and not _lies_in_trash(judgement.path):
+            judged.append(judgement)
+    trash = _trash(trees)
+    checkpoints = [one.path for one in judged]
+    weights = _weights(trees, checkpoints)
+    folders = frozenset((*finds.units, *trash, *weights, *checkpoints))
     amounts = sums(trees, folders)
     for path, (kind, run) in finds.units.items():
         if _is_in(path, trees):
@@ -170,13 +198,24 @@ def _rows(trees: Sequence[Tree], finds: _Finds) -> Iterator[DiskRow]:
     for one in judged:
         amount = amounts[one.path]
         if not amount.files and not amount.bytes:
+            # The trees have the amounts of folders; a checkpoint that is one file has none there.
             amount = _amount_of_file(one.path)
         yield _row("checkpoint", one.path, amount, run=one.run, needed=one.needed, why=one.why)
     for path in weights:
-        needed = True if path in signed else None
+        needed = None
+        if path in signed:
+            needed = True
         yield _row("weights", path, amounts[path], needed=needed, why=signed.get(path, _UNSAID))
     for path in trash:
         yield _row("trash", path, amounts[path], needed=False, why=_PUT_AWAY)
+
+
+def _trash(trees: Sequence[Tree]) -> list[str]:
+    """The folders to which `watchkeeper rm` moved what it put away."""
+    found: list[str] = []
+    for tree in trees:
+        found += [path for path in tree.own if Path(path).name == layout.TRASH]
+    return found
 
 
 def _row(
@@ -188,6 +227,7 @@ def _row(
     needed: bool | None = None,
     why: str = "",
 ) -> DiskRow:
+    """The row of one path that takes this amount; the other fields are as in `DiskRow`."""
     return DiskRow(
         kind=kind,
         path=path,
@@ -201,7 +241,9 @@ def _row(
 
 
 def _amount_of_file(path: str) -> Amount:
-    """Of a checkpoint that is one file."""
+    """What a checkpoint takes that is one file; nothing where it is gone. It is measured afresh, as
+    the tree counted the file within its folder.
+    """
     tree = Measure().tree(Path(path))
     return next(iter(tree.own.values()), Amount())
 
@@ -212,9 +254,15 @@ def _is_in(path: str, trees: Sequence[Tree]) -> bool:
 
 
 def _weights(trees: Sequence[Tree], known: Iterable[str]) -> list[str]:
-    """The folders with weights that lie in no checkpoint, hold none, and are in no trash."""
+    """The folders with weights that lie in no checkpoint, hold none, and are in no trash. `known`
+    are the paths of the checkpoints that journals name.
+
+        known: /exp/out/r8      weights: /exp/out, /exp/out/r8/model, /exp/base → /exp/base
+    """
     checkpoints = set(known)
-    above = {str(folder) for path in checkpoints for folder in Path(path).parents}
+    above: set[str] = set()
+    for path in checkpoints:
+        above.update(map(str, Path(path).parents))
     found: list[str] = []
     for tree in trees:
         for folder in tree.weights:
@@ -226,10 +274,13 @@ def _weights(trees: Sequence[Tree], known: Iterable[str]) -> list[str]:
 
 
 def _outermost(rows: Iterable[DiskRow]) -> list[DiskRow]:
-    """The rows that lie in no other of them."""
-    found = {row.path: row for row in rows}
-    return [
-        row
-        for path, row in found.items()
-        if not any(str(folder) in found for folder in Path(path).parents)
-    ]
+    """The rows that lie in no other of them: of `/exp/out` and `/exp/out/r8` the first. Where two
+    rows have one path, the last of them counts.
+    """
+    by_path = {row.path: row for row in rows}
+    found: list[DiskRow] = []
+    for path, row in by_path.items():
+        above = map(str, Path(path).parents)
+        if by_path.keys().isdisjoint(above):
+            found.append(row)
+    return found

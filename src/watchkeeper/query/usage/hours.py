@@ -52,11 +52,17 @@ class GpuHours(msgspec.Struct, kw_only=True):
 
 
 def gpu_hours(found: Iterable[Found], clock: Clock) -> list[GpuHours]:
-    """The GPU-hours of all attempts, by user; users whose jobs asked for no GPU are left out."""
+    """The GPU-hours of all attempts, by user; users whose jobs asked for no GPU are left out.
+
+    A job counts for the user whose process submitted it. What still runs counts until `clock`'s
+    now. The user with the most hours comes first; those with equally many in the order of their
+    names. A user whom no journal names is `unknown`.
+    """
     users: dict[str, GpuHours] = {}
     for folder, state, names in found:
         spending = Spending(folder, None, (), clock)
         for use in spending.uses(state):
+            # Only an attempt that had a job has a use, so that there is a first submission.
             writer = next(iter(use.attempt.submissions.values())).writer
             name = names.get(writer) or _UNKNOWN_USER
             hours = users.setdefault(name, GpuHours(user=name))
@@ -69,26 +75,46 @@ def gpu_hours(found: Iterable[Found], clock: Clock) -> list[GpuHours]:
 
 
 def cause_of(attempt: Attempt, run: RunState) -> str:
-    """What became of an attempt's hours: the name of a field of `GpuHours`."""
+    """What became of an attempt's hours: the name of a field of `GpuHours`.
+
+    `run` holds all attempts at the same work. An attempt without a verdict is `under_way`; one
+    whose outcome is `unknown` counts as `lost`, one that is `invalid` as `failed`.
+    """
     judged = attempt.judged
     if judged is None:
         return "under_way"
     if judged.outcome in ("done", "failed but good"):
-        return "superseded" if _is_superseded(attempt, run) else "done"
+        if _is_superseded(attempt, run):
+            return "superseded"
+        return "done"
+    # Before the outcomes: a job that ran into its limit has failed, and the limit says why.
     if judged.state in _TIMED_OUT:
         return "timed_out"
     if judged.outcome in ("cancelled", "lost"):
         return judged.outcome
-    return "lost" if judged.outcome == "unknown" else "failed"
+    if judged.outcome == "unknown":
+        return "lost"
+    return "failed"
 
 
 def _is_superseded(attempt: Attempt, run: RunState) -> bool:
-    """Whether the work was done again later, or what it left was declared stale."""
+    """Whether the work was done again later, or what it left was declared stale. A later attempt
+    counts once a scheduler took it, whatever became of it.
+    """
+    if attempt.number < run.redo_from:
+        return True
     later = [one for number, one in run.attempts.items() if number > attempt.number]
-    return attempt.number < run.redo_from or any(one.submissions for one in later)
+    return any(one.submissions for one in later)
 
 
 def users_of(events: Mapping[str, Sequence[AnyEvent | Unknown]]) -> dict[str, str]:
-    """Writer → the user whose process it was, of the events of a journal, by writer."""
-    firsts = {writer: written[0] for writer, written in events.items() if written}
-    return {writer: first.user for writer, first in firsts.items() if isinstance(first, Opened)}
+    """Writer → the user whose process it was, of the events of a journal, by writer.
+
+    It is the first event of a writer, `opened`, that names the user. A writer without it, of a file
+    whose begin is damaged, is left out.
+    """
+    users: dict[str, str] = {}
+    for writer, written in events.items():
+        if written and isinstance(written[0], Opened):
+            users[writer] = written[0].user
+    return users

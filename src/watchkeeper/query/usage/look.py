@@ -27,7 +27,8 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def usage_of(folder: Path, runs: str | None) -> Usage:
-    """The usage of an experiment's jobs that have ended. `runs` is a glob over the names of runs.
+    """The usage of an experiment's jobs that have ended. `runs` is a glob over the names of runs,
+    as in `r8_*`; None and "" mean all of them.
 
     Raises:
         ExperimentError: the folder holds no experiment that can be read.

@@ -59,9 +59,16 @@ class _Try(NamedTuple):
 
 def bad_nodes(state: State, keys: Iterable[str]) -> list[BadNode]:
     """The nodes that fail more than chance explains, the surest first, by the attempts at this
-    work.
+    work. `keys` name it.
+
+        n7: 5 of 5 attempts failed      n1 to n6: 1 of 40 failed → n7 is bad
+
+    A node is named only if some of the work that failed there was done on another one. Empty: no
+    node stands out, or too few attempts ran to tell.
     """
-    tries = [one for key in keys for one in _tries(state.run(key))]
+    tries: list[_Try] = []
+    for key in keys:
+        tries += _tries(state.run(key))
     attempts = Counter(one.node for one in tries)
     failures = Counter(one.node for one in tries if one.failed)
     found = []
@@ -86,14 +93,20 @@ def bad_nodes(state: State, keys: Iterable[str]) -> list[BadNode]:
 
 
 def exclude_line(nodes: Sequence[BadNode]) -> str:
-    """The line that keeps a script's jobs away from these nodes."""
+    """The line that keeps a script's jobs away from these nodes: `#SBATCH --exclude=n7,n9`."""
     return f"#SBATCH --exclude={','.join(bad.node for bad in nodes)}"
 
 
 def upper_tail(drawn: int, marked_drawn: int, total: int, marked: int) -> float:
     """How likely it is that of `drawn` things, taken at random out of `total` of which `marked` are
-    marked, at least `marked_drawn` are marked.
+    marked, at least `marked_drawn` are marked. From 0 to 1.
+
+        5 attempts on the node, all 5 failed; 45 attempts, 6 of them failed → 4.9e-06
+        drawn=5, marked_drawn=5, total=45, marked=6
+
+    The terms are added as logarithms, because the numbers of ways are too large for a float.
     """
+    # Where more are drawn than there are unmarked ones, some of the drawn must be marked.
     least = max(marked_drawn, drawn - (total - marked))
     whole = _log_ways(total, drawn)
     shares = (
@@ -104,18 +117,29 @@ def upper_tail(drawn: int, marked_drawn: int, total: int, marked: int) -> float:
 
 
 def _log_ways(things: int, drawn: int) -> float:
-    """The logarithm of the number of ways to draw so many of these things."""
+    """The logarithm of the number of ways to draw so many of these things: of 2 out of 4, which
+    can be drawn in 6 ways, log(6). gamma(n + 1) is n!.
+    """
     return lgamma(things + 1) - lgamma(drawn + 1) - lgamma(things - drawn + 1)
 
 
 def _by_chance(node: str, attempts: Mapping[str, int], failures: Mapping[str, int]) -> float:
-    """How likely as many failures as on this node are, if all nodes are equally good."""
-    total, failed = sum(attempts.values()), sum(failures.values())
+    """How likely as many failures as on this node are, if all nodes are equally good: from 0 to 1,
+    before it is multiplied by the number of nodes. `attempts` and `failures` count by node.
+    """
+    total = sum(attempts.values())
+    failed = sum(failures.values())
     return upper_tail(attempts[node], failures[node], total, failed)
 
 
 def _tries(run: RunState) -> Iterator[_Try]:
-    """The attempts at one piece of work that count; none of work that was never done."""
+    """The attempts at one piece of work that count; none of work that was never done.
+
+        attempt 1 on n7 failed, attempt 2 on n3 done → a failure of n7, done elsewhere
+                                                       a success of n3
+
+    An attempt that is not on record with one node does not count, nor does one without a verdict.
+    """
     done_on = {_node(attempt) for attempt in run.attempts.values() if _is_done(attempt)}
     if not done_on:
         return
@@ -135,14 +159,20 @@ def _node(attempt: Attempt) -> str:
     if attempt.facts is None or attempt.array:
         return ""
     node = attempt.facts.node
-    return "" if _SEVERAL & set(node) else node
+    if _SEVERAL & set(node):
+        return ""
+    return node
 
 
 def _is_done(attempt: Attempt) -> bool:
+    """Whether an attempt did its work: by evidence, not by the scheduler's word."""
     return attempt.judged is not None and attempt.judged.outcome == "done"
 
 
 def _has_failed(attempt: Attempt) -> bool:
+    """Whether an attempt failed or was lost, and the node may be the reason. One that ended for a
+    reason of its own, such as its time limit or a cancellation, says nothing about the node.
+    """
     judged = attempt.judged
     if judged is None or judged.outcome not in _FAILED:
         return False

@@ -93,7 +93,12 @@ class _Group(NamedTuple):
 
 def sizings(state: State, rows: Iterable[ComputeRow]) -> list[Sizing]:
     """What each group of equal requests asked for and used: time, memory and GPUs, where they were
-    asked for. `rows` are those of the attempts that count.
+    asked for. `rows` are those of the attempts that count; each must be of an attempt in `state`.
+
+        train/a, train/b: --time=04:00:00 --mem=64G → a `Sizing` of time, and one of memory
+        train/c:          --time=08:00:00           → a `Sizing` of time
+
+    Empty: there are no rows, or their jobs asked for nothing that can be sized.
     """
     found: list[Sizing] = []
     for group in _groups(state, rows):
@@ -106,7 +111,8 @@ def _groups(state: State, rows: Iterable[ComputeRow]) -> Iterator[_Group]:
     members: dict[tuple[object, ...], list[_Member]] = {}
     for row in rows:
         attempt = state.run(row.key).attempts[row.attempt]
-        options = attempt.intended.asked if attempt.intended is not None else {}
+        options = _options(attempt)
+        # The limit and the memory too: a cluster's defaults may differ from one job to the next.
         name = (
             attempt.phase,
             _scheduler(attempt),
@@ -117,15 +123,30 @@ def _groups(state: State, rows: Iterable[ComputeRow]) -> Iterator[_Group]:
         members.setdefault(name, []).append(_Member(attempt, row))
     for group in members.values():
         first = group[0].attempt
-        options = dict(first.intended.asked) if first.intended is not None else {}
+        options = _options(first)
         keys = dict.fromkeys(member.attempt.key for member in group)
         yield _Group(
-            first.phase, request_of(options), options, group, _ended_for(state, list(keys))
+            phase=first.phase,
+            request=request_of(options),
+            options=options,
+            members=group,
+            ended_for=_ended_for(state, list(keys)),
         )
 
 
+def _options(attempt: Attempt) -> dict[str, str]:
+    """The sbatch options that an attempt was submitted with, by their long names: `{"time":
+    "04:00:00", "mem": "64G"}`. {}: it asked for nothing, or the journal has no intent of it.
+    """
+    if attempt.intended is None:
+        return {}
+    return dict(attempt.intended.asked)
+
+
 def _ended_for(state: State, keys: Sequence[str]) -> frozenset[Resource]:
-    """The resources that ended one of all the attempts at this work."""
+    """The resources that ended one of all the attempts at this work, with whatever request: an
+    attempt that ran out of memory with 32G warns of less memory for one that had 64G.
+    """
     found: set[Resource] = set()
     for key in keys:
         for attempt in state.run(key).attempts.values():
@@ -134,20 +155,30 @@ def _ended_for(state: State, keys: Sequence[str]) -> frozenset[Resource]:
 
 
 def _ended_by(attempt: Attempt) -> Iterator[Resource]:
-    if attempt.judged is None:
+    """The resources that an attempt ran out of, by Slurm's state (`OUT_OF_MEMORY`) or by the cause
+    in its verdict (`memory host`); nothing of one that has no verdict.
+    """
+    judged = attempt.judged
+    if judged is None:
         return
     for resource, (states, causes) in _ENDED_BY.items():
-        if attempt.judged.state in states or attempt.judged.cause in causes:
+        if judged.state in states or judged.cause in causes:
             yield resource
 
 
 def _time(group: _Group) -> Sizing | None:
-    """The longest attempt, where each did all of its work: one that continued another did not."""
+    """The longest attempt, where each did all of its work: one that continued another did not.
+
+        --time=04:00:00, the longest took 3,000 s → `#SBATCH --time=` for 63 minutes
+
+    That is a quarter more, rounded up to the minute. None: the jobs had no time limit.
+    """
     row = group.members[0].row
     if row.limit_s is None:
         return None
     sizing = _begun(group, "time", row.limit_s, ("time",), row.limit_from)
-    if not sizing.why and any(_continued(member.attempt) for member in group.members):
+    has_parts = any(_continued(member.attempt) for member in group.members)
+    if has_parts and not sizing.why:
         why = "an attempt continued another: how long all of the work takes was not measured"
         sizing = msgspec.structs.replace(sizing, why=why)
     figures = ((member, _seconds(member)) for member in group.members)
@@ -172,7 +203,13 @@ def _seconds(member: _Member) -> _Figure | None:
 
 
 def _memory(group: _Group) -> Sizing | None:
-    """The most that an attempt held on its node."""
+    """The most that an attempt held on its node.
+
+        --mem=64G, the most held is 9 GiB → `#SBATCH --mem=11G`
+
+    That is a fifth more, rounded up to the GiB. None: nobody says how much the jobs asked for. No
+    figure is given of jobs with several tasks: what is measured is one task's.
+    """
     row = group.members[0].row
     if row.asked_bytes is None:
         return None
@@ -201,7 +238,12 @@ def _bytes(member: _Member) -> _Figure | None:
 
 
 def _gpus(group: _Group) -> Sizing | None:
-    """The most devices on which an attempt's processes held memory."""
+    """The most devices on which an attempt's processes held memory.
+
+        --gres=gpu:a100:4, memory held on 2 devices → `#SBATCH --gres=gpu:a100:2`
+
+    None: the jobs asked for no GPU. No figure is given of jobs with several tasks.
+    """
     asked = group.request.gpus
     if not asked:
         return None
@@ -219,6 +261,9 @@ def _gpus(group: _Group) -> Sizing | None:
 
 
 def _devices(member: _Member) -> _Figure | None:
+    """On how many devices a successful attempt held memory. None: it has not succeeded, or no
+    telemetry was recorded.
+    """
     attempt, row = member
     if row.gpus_used is None or not _is_done(attempt):
         return None
@@ -228,8 +273,18 @@ def _devices(member: _Member) -> _Figure | None:
 def _begun(
     group: _Group, resource: Resource, asked: float, options: Sequence[str], source: str
 ) -> Sizing:
-    """What was asked for; nothing yet of what was used."""
-    written = [f"--{name}={group.options[name]}" for name in options if name in group.options]
+    """What was asked for; nothing yet of what was used.
+
+    `asked` is in the unit of the resource. `options` are the long names of the sbatch options that
+    ask for it, and `source` says who names the amount (`scheduler`, `script`).
+    """
+    written: list[str] = []
+    for name in options:
+        if name in group.options:
+            written.append(f"--{name}={group.options[name]}")
+    asked_as = ""
+    if written:
+        asked_as = written[0]
     return Sizing(
         phase=group.phase,
         scheduler=_scheduler(group.members[0].attempt),
@@ -238,24 +293,31 @@ def _begun(
         attempts=0,
         resource=resource,
         asked=asked,
-        asked_as=written[0] if written else "",
+        asked_as=asked_as,
         asked_from=source,
         why=_why_kept(group, resource, written),
     )
 
 
 def _why_kept(group: _Group, resource: Resource, written: Sequence[str]) -> str:
-    """Why no less may be asked for, whatever was used; "": less may."""
+    """Why no less may be asked for, whatever was used; "": less may. `written` are the options that
+    ask for the resource: two of them, or `--gres=gpu:2,nvme:1`, cannot be replaced by one line.
+    """
     if resource in group.ended_for:
         words = {"time": "its time limit", "memory": "its memory", "GPUs": "a GPU's memory"}
         return f"a job of the same work was ended for {words[resource]}"
-    if len(written) > 1 or any("," in option for option in written):
+    is_list = any("," in option for option in written)
+    if is_list or len(written) > 1:
         return "it is asked for in several ways"
     return ""
 
 
 def _with_most(sizing: Sizing, figures: Iterable[tuple[_Member, _Figure | None]]) -> Sizing:
-    """Add the largest of the figures that are known, unless a successful attempt has none."""
+    """Add the largest of the figures that are known, with how many there are and whose it is.
+
+    An attempt without a figure (None) is passed over where it did not succeed. Where it did, `why`
+    says that it was not measured, so that no line is given: it may have used more than the others.
+    """
     known: list[tuple[float, str, str]] = []
     unmeasured = 0
     for member, figure in figures:
@@ -277,6 +339,9 @@ def _with_most(sizing: Sizing, figures: Iterable[tuple[_Member, _Figure | None]]
 
 
 def _with_line(sizing: Sizing, enough: float, option: str) -> Sizing:
+    """Add the `#SBATCH` line of an option (`--time=01:03:00`), or why it is not worth a change.
+    `enough` is what the option asks for, in the unit of `sizing.asked`.
+    """
     if enough > WORTH_IT * sizing.asked:
         return msgspec.structs.replace(sizing, why="less would save less than a fifth")
     return msgspec.structs.replace(sizing, line=f"#SBATCH {option}")
@@ -288,6 +353,7 @@ def _scheduler(attempt: Attempt) -> str:
 
 
 def _is_done(attempt: Attempt) -> bool:
+    """Whether an attempt did its work; one that is `failed but good` does not count here."""
     return attempt.judged is not None and attempt.judged.outcome == "done"
 
 
@@ -297,19 +363,27 @@ def _continued(attempt: Attempt) -> bool:
     """
     if not _is_done(attempt):
         return False
-    intended, record = attempt.intended, attempt.exit_record
+    intended = attempt.intended
     if intended is not None and (intended.resume_from or intended.found):
         return True
+    record = attempt.exit_record
     return record is not None and record.execution > 1
 
 
 def _rounded_up(value: float, step: int) -> int:
+    """The least multiple of `step` that is not below a value: 3,750 with steps of 60 is 3,780."""
     return math.ceil(value / step) * step
 
 
 def _memory_enough(used: float) -> int:
+    """How many bytes to ask for where so many were held: a fifth more, in steps of 128 MiB below
+    4 GiB and of 1 GiB from there on. 9 GiB held: 11 GiB.
+    """
     wanted = max(LEAST_MEMORY_BYTES, used * MEMORY_MARGIN)
-    return _rounded_up(wanted, _SMALL_STEP_BYTES if wanted < _LARGE_BYTES else _LARGE_STEP_BYTES)
+    step = _LARGE_STEP_BYTES
+    if wanted < _LARGE_BYTES:
+        step = _SMALL_STEP_BYTES
+    return _rounded_up(wanted, step)
 
 
 def _memory_words(size: int) -> str:
@@ -320,7 +394,9 @@ def _memory_words(size: int) -> str:
 
 
 def _with_number(value: str, number: int) -> str:
-    """`a100:4` with another number: `a100:2`."""
+    """The value of a GPU option with another number: of `a100:4` and 2 `a100:2`, of `4` and 2 `2`.
+    A value without a number means one device, and gets one: `a100` becomes `a100:1`.
+    """
     kind, colon, count = value.rpartition(":")
     if count.isdigit():
         return f"{kind}{colon}{number}"
