@@ -387,7 +387,7 @@ def _ended(events: Sequence[AnyEvent | Unknown], started: RunStarted | None) -> 
 
 def _lives(read: journal.Journal, started: RunStarted | None) -> bool | None:
     """Whether the process of this start lives; None if that cannot be told from here, or if its
-    journal is sealed: a process that has ended in order seals it.
+    file of the journal is closed: sealed, or read to its end by another process.
     """
     if started is None:
         return None
