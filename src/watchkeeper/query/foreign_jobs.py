@@ -38,6 +38,11 @@ def notes(folder: Path, state: State) -> list[Problem]:
 
 
 def _of_log(path: Path, name: str, ours: Collection[str]) -> list[Problem]:
+    """What one log says of jobs that are not `ours`, which are job ids. `name` is the log's path
+    from the experiment's folder. Empty: it names none, or cannot be read.
+
+    A warning is given for each of the first twenty jobs without an end, and one for the rest.
+    """
     try:
         with open_regular(path) as file:
             text = read_most(file, _MOST_BYTES).decode("utf-8", "replace")
@@ -55,6 +60,7 @@ def _of_log(path: Path, name: str, ours: Collection[str]) -> list[Problem]:
 
 
 def _going(name: str, job: Named) -> Problem:
+    """The warning on a job that may still run, at the line of the log that names it."""
     message = (
         f"job {job.job_id} was submitted for {job.subject or 'a run'} by another tool; "
         "it is not watched"
@@ -69,6 +75,7 @@ def _going(name: str, job: Named) -> Problem:
 
 
 def _more_going(name: str, line: int, number: int) -> Problem:
+    """The warning on this number of further jobs; `line` names the first of them."""
     message = f"{number} more jobs were submitted by another tool; they are not watched"
     return Problem(
         where=f"{name}:{line}",
@@ -80,6 +87,7 @@ def _more_going(name: str, line: int, number: int) -> Problem:
 
 
 def _ended(name: str, number: int) -> Problem:
+    """The note on this number of jobs, which the log says have ended."""
     jobs = "job"
     if number > 1:
         jobs = "jobs"

@@ -36,6 +36,9 @@ def to_pandas(columns: Sequence[Column]) -> pandas.DataFrame:
 
 
 def _series(pd: Any, column: Column) -> Any:
+    """A column as a pandas Series. Times are in UTC; whole numbers are plain `int64` where no row
+    lacks one, else the `Int64` that knows gaps.
+    """
     if column.kind == "time":
         return pd.to_datetime(pd.Series(column.values, dtype="object"), utc=True)
     if column.kind == "int" and None not in column.values:
@@ -66,6 +69,7 @@ def to_polars(columns: Sequence[Column]) -> polars.DataFrame:
 
 
 def _lacks(library: str) -> UsageError:
+    """That a library is not installed, which the rows themselves do not need."""
     return UsageError(
         f"{library} is not installed", hint=f"pip install {library}, or read `.columns`"
     )

@@ -47,54 +47,67 @@ def notes(
     """What there is to say of the runs that would now be submitted for the first time; nothing
     where there are none.
 
-    `setting` is `run_logs`; `state` is the journal's, `keys` narrows the runs.
+    `setting` is `run_logs`; `state` is the journal's, `keys` narrows the runs. `said` is what the
+    command line said of them, None: nothing.
+
+        in no commit: train.py; what runs is kept with each run
+        tried before: run_logs/2026-03-11_train.md (completed, val_loss 0.028, keep: 'baseline')
+
+    The code is looked at where the mode is `experiment`: as the command line says, or because there
+    is a summary.
     """
     said = said or Said()
     items = list(_first_time(experiment, state, selection, keys))
     if not items:
         return ()
     code = git.state(experiment.folder)
-    mode = said.mode or ("experiment" if experiment.summary else "")
+    mode = said.mode
+    if not mode and experiment.summary:
+        mode = "experiment"
     of_code: list[Problem] = []
     if mode == "experiment":
-        of_code += [
-            *preflight.code_notes(experiment.folder, code),
-            *_uncommitted(experiment, items, code),
-        ]
-    return (*of_code, *_tried(experiment, items, said, root_of(experiment.folder, setting), code))
+        of_code += preflight.code_notes(experiment.folder, code)
+        of_code += _uncommitted(experiment, items, code)
+    root = root_of(experiment.folder, setting)
+    return (*of_code, *_tried(experiment, items, said, root, code))
 
 
 def _uncommitted(experiment: Experiment, items: list[RunItem], code: git.Git) -> Iterator[Problem]:
     """The files that the scripts of these runs name and no commit holds; the scripts themselves are
     always kept.
+
+    One note on all files together; none where there is no commit at all, which is said apart. Of
+    many runs only the first fifty are searched.
     """
+    if not code.sha:
+        return
     paths: dict[Path, None] = {}
-    for item in items[:MOST_SEARCHED] if code.sha else ():
+    for item in items[:MOST_SEARCHED]:
         script = experiment.folder / item.script
         contents = code_files.contents(script, experiment.workdir_of(item))
         named = [path for path, _ in contents if path != script]
         paths |= dict.fromkeys(code_files.uncommitted(script.parent, named))
+    if not paths:
+        return
     names = [os.path.relpath(path, experiment.folder) for path in paths]
-    if names:
-        if len(names) > MOST_SHOWN:
-            more = f" and {len(names) - MOST_SHOWN} more"
-        else:
-            more = ""
-        message = (
-            f"in no commit: {', '.join(names[:MOST_SHOWN])}{more}; what runs is kept with each run"
-        )
-        yield Problem(
-            where=str(experiment.folder),
-            message=message,
-            hint="git add and git commit",
-            severity="note",
-            code="not-committed",
-        )
+    shown = ", ".join(names[:MOST_SHOWN])
+    if len(names) > MOST_SHOWN:
+        shown += f" and {len(names) - MOST_SHOWN} more"
+    yield Problem(
+        where=str(experiment.folder),
+        message=f"in no commit: {shown}; what runs is kept with each run",
+        hint="git add and git commit",
+        severity="note",
+        code="not-committed",
+    )
 
 
 def _first_time(
     experiment: Experiment, state: State, selection: Selection, keys: Container[str] | None
 ) -> Iterator[RunItem]:
+    """The work that was selected and has no attempt yet. `keys` None: whatever its key. Work
+    without a script is never submitted.
+    """
     for item in experiment.items:
         if not item.script or state.run(item.key).attempts:
             continue
@@ -105,6 +118,9 @@ def _first_time(
 
 
 def _is_selected(item: RunItem, selection: Selection) -> bool:
+    """Whether a person asked for this work: `--runs 'r8*' --evals '*clean*'` selects the training
+    `r8_lr1e-5`, and of its evaluations those with `clean` in the key.
+    """
     if item.phase not in selection.phases:
         return False
     if selection.keys is not None and item.key not in selection.keys:
@@ -119,11 +135,19 @@ def _is_selected(item: RunItem, selection: Selection) -> bool:
 def _tried(
     experiment: Experiment, items: list[RunItem], said: Said, root: Path | None, code: git.Git
 ) -> Iterator[Problem]:
+    """What the run logs say of these runs: a note for each log of the same work, ten at most, and
+    how many more there are. Before them stands what could not be read.
+
+    `root` is the folder of the run logs; None: none are kept, and nothing is said.
+    """
     if root is None or not root.is_dir():
         return
     unread: list[Problem] = []
-    works = [_work(experiment, item, said, code, unread) for item in _compared(experiment, items)]
-    works = [work for work in works if work.fingerprint]
+    works: list[Work] = []
+    for item in _compared(experiment, items):
+        work = _work(experiment, item, said, code, unread)
+        if work.fingerprint:
+            works.append(work)
     logs, rows = _read(root, works, unread)
     yield from unread
     matches: list[Match] = []
@@ -145,10 +169,13 @@ def _tried(
 
 
 def _compared(experiment: Experiment, items: list[RunItem]) -> Iterator[RunItem]:
-    """The work with run logs: trainings, and evaluations of what is not trained here."""
-    trained = {
-        item.run for item in experiment.items if item.phase == "preparation" and not item.control
-    }
+    """The work with run logs: trainings, and evaluations of what is not trained here. An evaluation
+    of what is trained here is part of the training's log.
+    """
+    trained: set[str] = set()
+    for item in experiment.items:
+        if item.phase == "preparation" and not item.control:
+            trained.add(item.run)
     for item in items:
         if item.phase == "preparation" or item.run not in trained:
             yield item
@@ -157,6 +184,11 @@ def _compared(experiment: Experiment, items: list[RunItem]) -> Iterator[RunItem]
 def _work(
     experiment: Experiment, item: RunItem, said: Said, code: git.Git, unread: list[Problem]
 ) -> Work:
+    """What one run is about to do, to be looked for in the run logs by its bytes and its words.
+
+    Where the script or a configuration cannot be read, its fingerprint is "" and the reason is
+    added to `unread`; of a file that is missing, the submission itself will say so.
+    """
     script = experiment.folder / item.script
     try:
         kept = {
@@ -199,18 +231,27 @@ def _read(root: Path, works: list[Work], unread: list[Problem]) -> tuple[list[Lo
     """
     logs: list[Log] = []
     rows: list[Row] = []
-    for file in run_log_folder.load(root).files if works else ():
+    if not works:
+        return logs, RowIndex(rows)
+    for file in run_log_folder.load(root).files:
         if file.text is None:
-            unread += [
-                _unread(file.path, fault.message) for fault in file.faults if fault.code == UNREAD
-            ]
+            for fault in file.faults:
+                if fault.code == UNREAD:
+                    unread.append(_unread(file.path, fault.message))
             continue
         if file.name == "experiments.md":
             rows += parse_experiments(file.text)
-        elif prior.may_match(file.text, works) and (log := read_log(file)) is not None:
+            continue
+        if not prior.may_match(file.text, works):
+            continue
+        log = read_log(file)
+        if log is not None:
             logs.append(log)
     return logs, RowIndex(rows)
 
 
 def _shown(match: Match, root: Path) -> str:
+    """A match in words, with the path of its log from where the folder of run logs lies:
+    `run_logs/2026-03-11_train.md`.
+    """
     return str(match).replace(match.path, os.path.relpath(match.path, root.parent), 1)

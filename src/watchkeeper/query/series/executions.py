@@ -33,7 +33,8 @@ class RowedExecution(msgspec.Struct, kw_only=True):
     @property
     def is_cut(self) -> bool:
         """Whether a later execution supersedes anything of it."""
-        return self.cut.anew or bool(self.cut.of_metric) or self.cut.end < math.inf
+        cut = self.cut
+        return cut.anew or bool(cut.of_metric) or cut.end < math.inf
 
     @property
     def has_values(self) -> bool:
@@ -43,15 +44,19 @@ class RowedExecution(msgspec.Struct, kw_only=True):
     @property
     def first_time(self) -> float | None:
         """When its first value was logged, in seconds since 1970; None without values."""
-        return min((track.block(0)[At.FIRST_TIME] for track in self.tracks()), default=None)
+        firsts = (track.block(0)[At.FIRST_TIME] for track in self.tracks())
+        return min(firsts, default=None)
 
     @property
     def last_time(self) -> float | None:
         """When its last value was logged, in seconds since 1970; None without values."""
-        return max((track.block(-1)[At.TIME] for track in self.tracks()), default=None)
+        lasts = (track.block(-1)[At.TIME] for track in self.tracks())
+        return max(lasts, default=None)
 
     def tracks(self) -> Iterator[Track]:
-        """The tracks of all its files and metrics."""
+        """The tracks of all its files and metrics. One metric has a track in each file that has it:
+        an execution whose processes all log has several.
+        """
         for file in self.files:
             yield from file.tracks.values()
 
@@ -60,7 +65,9 @@ class RowedExecution(msgspec.Struct, kw_only=True):
         return [file for file in self.files if metric in file.tracks]
 
     def end_of(self, metric: str) -> float:
-        """The training step from which on a metric is superseded; infinite: it is not."""
+        """The training step from which on a metric is superseded; infinite: it is not; minus
+        infinite: all of it is.
+        """
         if self.cut.anew:
             return -math.inf
         return self.cut.of_metric.get(metric, math.inf)
@@ -77,14 +84,22 @@ class RunRows(msgspec.Struct, kw_only=True):
 
     @property
     def rows(self) -> int:
-        """How many rows there are, also superseded ones."""
-        return sum(file.rows for one in self.executions for file in one.files)
+        """How many rows there are, also superseded ones. Where the run is not whole, those that
+        were read.
+        """
+        count = 0
+        for execution in self.executions:
+            count += sum(file.rows for file in execution.files)
+        return count
 
     @property
     def metrics(self) -> list[str]:
-        """The metrics, in the order in which they first occur."""
-        files = [file for one in self.executions for file in one.files]
-        return list(dict.fromkeys(metric for file in files for metric in file.tracks))
+        """The metrics, each once, in the order in which they first occur."""
+        found: dict[str, None] = {}
+        for execution in self.executions:
+            for file in execution.files:
+                found.update(dict.fromkeys(file.tracks))
+        return list(found)
 
 
 class Recorded(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,6 +116,15 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
 def read_run_rows(recorded: Sequence[Recorded], shelf: Shelf, *, waits: bool) -> RunRows:
     """The executions of a run that lies in these folders, in the order of its attempts. `waits`:
     read all rows, however long that takes; else of a long file that is new, the end.
+
+    An experiment's run may have a folder for each attempt, a recorded run has one. Each execution
+    has what later ones supersede of it in its `cut`:
+
+        attempt 1: steps 1 to 500     attempt 2, from the checkpoint at 400: steps 401 to 900
+        → the `cut` of attempt 1 begins at step 401 of each metric that attempt 2 logged
+
+    A folder that does not count is cut as a whole. A file that cannot be read is one of the run's
+    `unreadable`.
     """
     run = RunRows(executions=[])
     attempts: set[str] = set()
@@ -116,7 +140,8 @@ def read_run_rows(recorded: Sequence[Recorded], shelf: Shelf, *, waits: bool) ->
             )
             attempt = _attempt_of(rowed)
             rowed.is_requeue = attempt in attempts
-            attempts |= {attempt} - {""}
+            if attempt:
+                attempts.add(attempt)
             run.executions.append(rowed)
             if not one.counts:
                 rowed.cut = Cut(anew=True, end=-math.inf, of_metric={})
@@ -125,7 +150,11 @@ def read_run_rows(recorded: Sequence[Recorded], shelf: Shelf, *, waits: bool) ->
 
 
 def _number_of(execution: ExecutionFiles, recorded: Recorded, count: int) -> int:
-    """The number of an execution's attempt: by its own word, else by its folder's attempt."""
+    """The number of an execution's attempt: by its own word, else by its folder's attempt.
+
+    Its own word is the folder of the attempt, `.watchkeeper/runs/KEY/2`, which two attempts that
+    record into one folder do not share. `count` is its number where executions are counted.
+    """
     if recorded.number is None:
         return count
     if execution.started is not None:
@@ -171,12 +200,14 @@ def _set_cuts(executions: Sequence[RowedExecution]) -> None:
 
 
 def _outline(execution: RowedExecution) -> Execution:
-    """The execution by its first step of each metric: nothing else decides what supersedes it."""
-    rows = [
-        Row(_first_step(track), {metric: 0.0})
-        for file in execution.files
-        for metric, track in file.tracks.items()
-    ]
+    """The execution by its first step of each metric: nothing else decides what supersedes it.
+
+    Of a million rows a few are made, one for each file and metric; their figures do not matter.
+    """
+    rows: list[Row] = []
+    for file in execution.files:
+        for metric, track in file.tracks.items():
+            rows.append(Row(_first_step(track), {metric: 0.0}))
     ended = None
     if execution.files:
         ended = execution.files[0].last_time

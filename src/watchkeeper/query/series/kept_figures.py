@@ -32,13 +32,18 @@ class FiguresMemory:
     """What is remembered of the recorded runs below one folder."""
 
     def __init__(self, top: Path) -> None:
-        """`top` is the folder, under any name."""
+        """`top` is the folder, under any name: what is kept is kept under its real path."""
         self._top = str(top.resolve())
         self._before = _drawer.recall(self._top) or {}
         self._now: dict[str, _Known] = {}
 
     def recall(self, run: Path, identity: Identity) -> Mapping[str, Number] | None:
-        """The figures of a run whose files are those that were read; None: it must be read."""
+        """The figures of a run whose files are those that were read; None: it must be read.
+
+            {"train_loss": 0.031, "val_loss": 0.044}
+
+        `identity` is that of the files as they are now.
+        """
         known = self._before.get(str(run.resolve()))
         if known is None or known.identity != identity:
             return None
@@ -52,6 +57,8 @@ class FiguresMemory:
             self._now[str(run.resolve())] = _Known(identity, dict(figures))
 
     def save(self) -> None:
-        """Keep what was put; where that cannot be written, nothing happens."""
+        """Keep what was put; where that cannot be written, nothing happens. A run that was not put
+        this time is forgotten: it may be gone.
+        """
         if self._now and self._now != self._before:
             _drawer.keep(self._top, self._now)

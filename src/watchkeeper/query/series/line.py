@@ -57,6 +57,9 @@ class Part(NamedTuple):
 def part_of(file: FileTracks, metric: str, window: Window) -> Part:
     """One metric of one file within a window.
 
+    Where the file's values are in memory, they are taken. Else, of a window with very many values,
+    each block is one point and only the blocks at its edges are read; of another, all are read.
+
     Raises:
         OSError: the file cannot be read.
     """
@@ -69,8 +72,14 @@ def part_of(file: FileTracks, metric: str, window: Window) -> Part:
     part.pauses.extend(_mean_pauses(track))
     numbers = [number for number in range(len(track)) if _touches(track.block(number), window)]
     rows = sum(size_of(track.block(number)) for number in numbers)
+    # Blocks are fine enough where there is one for every two columns.
     is_fine = rows > MOST_READ and 2 * len(numbers) >= window.width
-    runs = groupby(numbers, lambda number: not is_fine or _is_cut(track.block(number), window))
+
+    def is_to_be_read(number: int) -> bool:
+        """Whether a block's values are needed, and not only its range."""
+        return not is_fine or _is_cut(track.block(number), window)
+
+    runs = groupby(numbers, is_to_be_read)
     for is_read, run in runs:
         if is_read:
             _read_blocks(file, metric, list(run), window, part)
@@ -82,7 +91,9 @@ def part_of(file: FileTracks, metric: str, window: Window) -> Part:
 
 
 def part_of_values(values: Values, window: Window) -> Part:
-    """A line of which all values are at hand."""
+    """A line of which all values are at hand, within a window. Those before the window count for
+    its smoothing, and all of them for the pauses.
+    """
     part = empty_part()
     part.pauses.extend(after - before for before, after in pairwise(values.times))
     _take_values(values, Average(window.smoothing), window, part)
@@ -97,7 +108,11 @@ def empty_part() -> Part:
 
 
 def _ensure_average(file: FileTracks, metric: str, track: Track, smoothing: float) -> None:
-    """Smooth all values of a metric once, where that was not done when they were read."""
+    """Smooth all values of a metric once, where that was not done when they were read.
+
+    What is kept is the running sum at the end of each block: with it, any block can be smoothed
+    without those before it. A smoothing of 0 needs none.
+    """
     if not smoothing or smoothing in track.averages:
         return
     begin = int(track.block(0)[At.PIECE])
@@ -109,7 +124,9 @@ def _ensure_average(file: FileTracks, metric: str, track: Track, smoothing: floa
 
 
 def _mean_pauses(track: Track) -> Iterator[float]:
-    """The mean pause between two rows, in seconds, of each block with several."""
+    """The mean pause between two rows, in seconds, of each block with several: of 512 values over
+    1,022 seconds that is 2.
+    """
     for number in range(len(track)):
         block = track.block(number)
         if size_of(block) > 1:
@@ -124,9 +141,13 @@ def _bounds(block: Block, axis: Axis) -> tuple[float, float]:
 
 
 def _touches(block: Block, window: Window) -> bool:
-    """Whether a block has rows within the window."""
+    """Whether a block has rows within the window. One without steps (NaN) is never ruled out, as
+    no comparison with NaN holds: its rows decide.
+    """
     first, last = _bounds(block, window.axis)
-    return not (last < window.begin or first > window.end)
+    is_before = last < window.begin
+    is_behind = first > window.end
+    return not (is_before or is_behind)
 
 
 def _is_cut(block: Block, window: Window) -> bool:
@@ -177,17 +198,24 @@ def _take_values(values: Values, average: Average, window: Window, part: Part) -
 
 
 def _places(values: Values, window: Window, *, is_superseded: bool) -> Sequence[int]:
-    """Which values are to be drawn, as what counts or as what was superseded."""
+    """Which values are to be drawn, as what counts or as what was superseded: their places.
+
+        steps 1, 2, 3, 4, window from 2 on, cut at 4 → what counts: [1, 2]; superseded: [3]
+
+    A value without a step (NaN) is not superseded. Over steps it has no place, and is not drawn.
+    """
     begin, end, cut = window.begin, window.end, window.cut
     x, _ = _ordered(window, values.steps, values.times)
     if cut == math.inf:
         if is_superseded:
             return []
         return [place for place, at in enumerate(x) if begin <= at <= end]
-    rows = enumerate(zip(x, values.steps, strict=True))
-    return [
-        place for place, (at, step) in rows if begin <= at <= end and (step >= cut) == is_superseded
-    ]
+    places: list[int] = []
+    for place, (at, step) in enumerate(zip(x, values.steps, strict=True)):
+        is_meant = (step >= cut) == is_superseded
+        if is_meant and begin <= at <= end:
+            places.append(place)
+    return places
 
 
 def _picked(column: list[float], places: Sequence[int]) -> list[float]:
@@ -217,7 +245,9 @@ def _take_blocks(track: Track, numbers: Sequence[int], window: Window, part: Par
 
 
 def _ordered(window: Window, step: T, time: T) -> tuple[T, T]:
-    """The place on the axis, and that on the other one."""
+    """The place on the axis, and that on the other one: of step 40 at 12:00 over steps `40, 12:00`,
+    over time `12:00, 40`. Likewise for whole columns.
+    """
     if window.axis == "step":
         return step, time
     return time, step

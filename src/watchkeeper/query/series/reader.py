@@ -75,7 +75,12 @@ class _Rows(NamedTuple):
 
 
 def pieces(path: Path, begin: int = 0) -> Iterator[Piece]:
-    """The rows of a file from this byte on, which begins a line. A line without an end is left.
+    """The rows of a file from this byte on, which begins a line. A line without an end is left: its
+    writer may be about to complete it.
+
+    A row is one line of JSON, as `runfolder/rows.py` writes it:
+
+        {"time":"2026-03-11T15:00:00Z","step":400,"loss":0.5,"lr":0.0001}
 
     Raises:
         OSError: the file cannot be read.
@@ -96,7 +101,9 @@ class _Decoding:
         self._failures = 0
 
     def piece(self, begin: int, data: bytes) -> Piece:
-        """The rows of whole lines that begin at this byte of the file."""
+        """The rows of whole lines that begin at this byte of the file. A long first piece is begun
+        with a sample, so that even its rows are decoded by the names in them.
+        """
         if not self._names and len(data) >= 4 * SAMPLE_BYTES:
             end = data.find(b"\n", SAMPLE_BYTES) + 1
             self._learn(_decoded(data[:end]))
@@ -112,7 +119,11 @@ class _Decoding:
         self._names |= dict.fromkeys(chain.from_iterable(read.fields))
 
     def _of_known_names(self, begin: int, data: bytes) -> Piece | None:
-        """None: another name or something damaged is in it, or nothing is known yet."""
+        """The rows of a piece, decoded by the names of rows before.
+
+        None: another name or something damaged is in it, or nothing is known yet. After four such
+        pieces it is not tried again: each failure has decoded a part of a piece in vain.
+        """
         names = tuple(self._names)
         decoder = None
         if self._failures < _MOST_FAILURES:
@@ -134,7 +145,9 @@ class _Decoding:
 
 def read_metric(path: Path, metric: str, begin: int, skip: int, count: int) -> Values:
     """Values of one metric: `count` of them, after the first `skip` behind byte `begin`. The other
-    metrics are not decoded.
+    metrics are not decoded. Fewer, where the file ends before.
+
+        values 0, 1, 2, 3 … behind `begin`; skip=2, count=2 → values 2 and 3
 
     Raises:
         OSError: the file cannot be read.
@@ -177,7 +190,9 @@ def _figures(data: bytes, metric: str, decoder: Decoder | None) -> list[float]:
     figures = list(map(_figure, rows))
     if set(map(type, figures)) <= {float}:
         return figures
-    return [number for number in map(value_of, figures) if number is not None]
+    # A row without the metric has None here, and one with a text is no figure either.
+    numbers = map(value_of, figures)
+    return [number for number in numbers if number is not None]
 
 
 def _metric_pieces(path: Path, metric: str, begin: int) -> Iterator[Values]:
@@ -190,7 +205,10 @@ def _metric_pieces(path: Path, metric: str, begin: int) -> Iterator[Values]:
 
 
 def _metric_values(data: bytes, metric: str, decoder: Decoder | None) -> Values:
-    """One metric of a piece; the whole rows are decoded where the narrow decoder cannot."""
+    """One metric of a piece; the whole rows are decoded where the narrow decoder cannot.
+
+    Empty: no row has the metric. `decoder` None: there is none for a name like this.
+    """
     if decoder is not None:
         try:
             return _of_narrow(decoder.decode_lines(data))
@@ -200,7 +218,7 @@ def _metric_values(data: bytes, metric: str, decoder: Decoder | None) -> Values:
 
 
 def _of_narrow(rows: list[Any]) -> Values:
-    """The values of narrow rows.
+    """The values of narrow rows: those with a figure, whose times and steps are read with it.
 
     Raises:
         TypeError, ValueError: a row has no time.
@@ -216,7 +234,9 @@ def _of_narrow(rows: list[Any]) -> Values:
 
 
 def _whole_lines(file: BinaryIO) -> Iterator[bytes]:
-    """The rest of a file in pieces that end with a line."""
+    """The rest of a file in pieces that end with a line, of 4 MiB or one line more. What follows the
+    last end of a line is left.
+    """
     while data := file.read(PIECE_BYTES):
         if not data.endswith(b"\n"):
             data += file.readline()
@@ -236,7 +256,11 @@ def _decoded(data: bytes) -> _Rows:
 
 
 def _line_by_line(data: bytes) -> _Rows:
-    """The rows of a piece that holds something else, or a number beyond all floats."""
+    """The rows of a piece that holds something else, or a number beyond all floats.
+
+    A line that is no row is left out, and the piece is damaged; so is one with a NUL, as which a
+    hole in a file is read.
+    """
     lines = data.split(b"\n")[:-1]
     decoded = [decode_fields(line) for line in lines]
     fields = [row for row in decoded if row is not None and row.keys() >= OUR_FIELDS]
@@ -255,7 +279,9 @@ def _piece(begin: int, end: int, read: _Rows) -> Piece:
 def _metrics(
     columns: Iterable[tuple[str, Sequence[object]]], steps: list[float], times: list[float]
 ) -> dict[str, Values]:
-    """The metrics among the columns that have values."""
+    """The metrics among the columns that have values: all but the time, the step and what else is
+    ours. Each of `steps` and `times` belongs to the row at the same place.
+    """
     metrics = {}
     for name, figures in columns:
         if name not in OUR_FIELDS:
@@ -266,7 +292,9 @@ def _metrics(
 
 
 def _timed(rows: list[_Fields]) -> tuple[list[_Fields], list[float]]:
-    """The rows whose time can be read, and these times in seconds since 1970."""
+    """The rows whose time can be read, and these times in seconds since 1970. Nearly always those
+    are all: only if not, each row is looked at.
+    """
     try:
         return rows, _seconds(rows)
     except (KeyError, ValueError, TypeError):
@@ -290,7 +318,7 @@ def _is_time(text: object) -> bool:
 
 
 def _as_steps(steps: list[Any]) -> list[float]:
-    """Training steps; NaN for none."""
+    """Training steps; NaN for none. A column of floats alone is returned as it is."""
     if set(map(type, steps)) <= {float}:
         return steps
     return list(map(_step, steps))
@@ -308,7 +336,9 @@ def _columns(rows: list[_Fields]) -> Iterator[tuple[str, Sequence[object]]]:
     """Each field with its values, None where a row lacks it. Rows of the same fields, as nearly all
     are, are turned at once.
     """
-    names = list(rows[0]) if rows else []
+    names: list[str] = []
+    if rows:
+        names = list(rows[0])
     if all(list(row) == names for row in rows):
         yield from zip(names, zip(*map(dict.values, rows), strict=True), strict=True)
         return
@@ -325,13 +355,19 @@ def _column(name: str, rows: list[_Fields]) -> Sequence[object]:
 
 
 def _values(column: Sequence[object], steps: list[float], times: list[float]) -> Values:
-    """A metric's values. Nearly always all rows have it, as numbers, or lack it."""
+    """A metric's values. Nearly always all rows have it, as numbers, or lack it.
+
+        figures 0.5, None, "warm", "NaN" at steps 1, 2, 3, 4 → figures 0.5, NaN at steps 1, 4
+
+    Where all rows have it, its steps and times are the very lists that were given.
+    """
     kinds = set(map(type, column))
     if kinds <= {float}:
         return Values(steps, times, list(column))  # type: ignore[arg-type]
     numbers = column
     if not kinds <= {float, NoneType}:
-        numbers = [None if figure is None else value_of(figure) for figure in column]
+        # `value_of` gives None for None.
+        numbers = list(map(value_of, column))
     has_number = list(map(is_not, numbers, repeat(None)))
     if all(has_number):
         return Values(steps, times, list(numbers))  # type: ignore[arg-type]

@@ -59,7 +59,11 @@ _COMMIT: Mapping[bool | None, tuple[Holds, str]] = {
 
 
 def commit_link(start: Intended | RunStarted, folder: Path) -> Link:
-    """The commit that was checked out: it holds while the repository around `folder` has it."""
+    """The commit that was checked out: it holds while the repository around `folder` has it.
+
+    `start` is the submission or the start that noted the commit. Unknown: it noted none, or there
+    is no repository here to ask.
+    """
     if not start.git_sha:
         why = start.git_fault or "no Git repository was there at the time"
         return Link(what="code", name="no commit", holds="unknown", why=why)
@@ -70,7 +74,8 @@ def commit_link(start: Intended | RunStarted, folder: Path) -> Link:
 
 def kept_link(what: str, name: str, sha256: str, objects: Path) -> Link:
     """A kept object: it holds while its bytes are those it was named after. `objects` is the folder
-    that keeps it.
+    that keeps it, `sha256` its name there; `what` and `name` are those of the link. A file that is
+    gone is missing, one that cannot be read counts as changed.
     """
     fault = part_fault(objects / sha256)
     holds: Holds = "holds"

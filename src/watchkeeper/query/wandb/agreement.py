@@ -51,21 +51,29 @@ class Agreement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def compare(ours: Curves, theirs: Curves) -> Agreement:
-    """Hold both histories against each other, metric by metric and step by step."""
+    """Hold both histories against each other, metric by metric and step by step.
+
+        ours:   loss        1: 0.5   2: 0.4
+        theirs: train/loss  1: 0.5   2: 0.39   3: 0.3
+        → 2 compared, of which step 2 differs; we lack `loss` at 1 step
+
+    A metric that only one of them has is not compared.
+    """
     pairs = pair_names(ours, theirs)
     differences: list[Difference] = []
     compared = 0
     we_lack: dict[str, int] = {}
     they_lack: dict[str, int] = {}
     for name, other in pairs.items():
-        mine, its = ours[name], theirs[other]
+        mine = ours[name]
+        its = theirs[other]
         common = sorted(mine.keys() & its.keys())
         compared += len(common)
-        differences += [
-            Difference(step=step, metric=name, ours=mine[step], theirs=its[step])
-            for step in common
-            if not _is_same(mine[step], its[step])
-        ]
+        for step in common:
+            if _is_same(mine[step], its[step]):
+                continue
+            difference = Difference(step=step, metric=name, ours=mine[step], theirs=its[step])
+            differences.append(difference)
         we_lack[name] = len(its) - len(common)
         they_lack[name] = len(mine) - len(common)
     return Agreement(
@@ -78,7 +86,9 @@ def compare(ours: Curves, theirs: Curves) -> Agreement:
 
 
 def _is_same(one: float, other: float) -> bool:
-    """Whether two values are one, but for how many digits were written. NaN is NaN."""
+    """Whether two values are one, but for how many digits were written: 0.1 and 0.10000000149 are.
+    NaN is NaN.
+    """
     if math.isnan(one) or math.isnan(other):
         return math.isnan(one) and math.isnan(other)
     return math.isclose(one, other, rel_tol=TOLERANCE, abs_tol=0.0)
@@ -87,6 +97,11 @@ def _is_same(one: float, other: float) -> bool:
 def pair_names(ours: Iterable[str], theirs: Iterable[str]) -> dict[str, str]:
     """Which of our metrics is which of W&B's: by the same name; by the name without the folder that
     transformers puts before it (`train/loss`, `eval/loss`); losses by any of their names.
+
+        ours lr, eval_loss, loss; theirs lr, eval/loss, train/loss
+        → {"lr": "lr", "eval_loss": "eval/loss", "loss": "train/loss"}
+
+    Each of W&B's names is given to one of ours; ours without one is left out.
     """
     left = dict.fromkeys(theirs)
     pairs = {name: name for name in ours if name in left}
@@ -110,11 +125,17 @@ def _plain(name: str) -> str:
         return name
     if folder == "train":
         return rest
-    return f"{folder}_{rest}" if folder in ("eval", "test") else name
+    if folder in ("eval", "test"):
+        return f"{folder}_{rest}"
+    return name
 
 
 def curves_of(rows: Iterable[tuple[object, Mapping[str, object]]]) -> Curves:
-    """The figures of rows, each a step and its values. A row without a step is passed over."""
+    """The figures of rows, each a step and its values. A row without a step is passed over, and so
+    is a value that is no figure.
+
+        (1, {"loss": 0.5, "note": "warm"}), (2, {"loss": 0.4}) → {"loss": {1.0: 0.5, 2.0: 0.4}}
+    """
     curves: Curves = {}
     for step, values in rows:
         at = value_of(step)
@@ -159,7 +180,12 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def check_run(run: Path) -> Checked:
-    """Hold a recorded run against the W&B runs that ran while it ran."""
+    """Hold a recorded run against the W&B runs that ran while it ran, execution by execution. Of an
+    execution beside which none ran, or several did, nothing can be said.
+
+    Raises:
+        UsageError, OSError: a file cannot be read any more.
+    """
     events = journal.read(run / layout.JOURNAL).events
     by_writer = segments_of(run)
     verified: list[str] = []
@@ -240,7 +266,10 @@ def _problems(run: Path, name: str, agreement: Agreement) -> list[Problem]:
 
 
 def _steps(count: int) -> str:
-    return f"{count:,} step{'' if count == 1 else 's'}"
+    """`1 step`, `1,200 steps`."""
+    if count == 1:
+        return "1 step"
+    return f"{count:,} steps"
 
 
 def _lack(run: Path, message: str) -> Problem:

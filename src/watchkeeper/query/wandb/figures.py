@@ -40,16 +40,23 @@ class WandbFigures:
 
     def beside(self, run: Path, writer: str, ours: Collection[str]) -> dict[str, Number]:
         """The last figure of each metric that only W&B kept of one execution of a recorded run,
-        that of `writer`. None where several runs of W&B ran beside it: nothing says which is its.
+        that of `writer`: {"W&B grad_norm": 0.8}. `ours` are the names of our own figures.
+
+        {}: no run of W&B ran beside it, or several did, and nothing says which is its own.
         """
         segments = self._leftovers.segments_of(run).get(writer, [])
-        if len(ids_of(segments)) != 1 or overlap(segments):
+        is_of_one_run = len(ids_of(segments)) == 1
+        if not is_of_one_run or overlap(segments):
             return {}
         return self._named([segment.path for segment in segments], ours)
 
     def of_folders(self, folders: Iterable[Path], ours: Collection[str]) -> dict[str, Number]:
-        """The same of the W&B run whose segments lie in these folders, the oldest first."""
-        paths = [path for folder in folders for path in sorted(folder.glob(f"*{SUFFIX}"))]
+        """The same of the W&B run whose segments lie in these folders, the oldest first. W&B makes
+        such a folder for each start of a run: `offline-run-20260311_…-ID`.
+        """
+        paths: list[Path] = []
+        for folder in folders:
+            paths += sorted(folder.glob(f"*{SUFFIX}"))
         return self._named(paths, ours)
 
     def sides_in(self, path: Path, problems: list[Problem]) -> list[Side]:
@@ -61,10 +68,19 @@ class WandbFigures:
         """
         runs, faults = grouped(wandb_files(path))
         problems += faults
-        return [self._side(own) for segments in runs.values() for own in runs_of(segments)]
+        sides: list[Side] = []
+        for segments in runs.values():
+            # One id may be that of several runs, one after the other.
+            sides += map(self._side, runs_of(segments))
+        return sides
 
     def _named(self, paths: Iterable[Path], ours: Collection[str]) -> dict[str, Number]:
-        """The last figures of these files under W&B's name, without those that we have as well."""
+        """The last figures of these files under W&B's name, without those that we have as well.
+
+            files: loss 0.5, lr 1e-4; ours: end_train_loss → {"W&B lr": 1e-4}
+
+        Of a metric in several files, that of the last file counts.
+        """
         last: dict[str, Number] = {}
         for kept in self._kept_in(paths):
             last |= kept.last
@@ -99,4 +115,6 @@ def _state_of(segment: Segment) -> str:
     """How the run ended, as an import of it would say."""
     if segment.end is None:
         return "not ended"
-    return "failed" if segment.end.code else "finished"
+    if segment.end.code:
+        return "failed"
+    return "finished"

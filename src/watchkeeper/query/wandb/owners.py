@@ -42,7 +42,9 @@ def files_of(path: Path) -> list[Path]:
     root = path.resolve()
     if not (root / layout.JOURNAL).is_dir():
         return wandb_files(path)
-    files = [file for folder in owned(root) for file in sorted(folder.glob("*.wandb"))]
+    files: list[Path] = []
+    for folder in owned(root):
+        files += sorted(folder.glob("*.wandb"))
     try:
         files += wandb_files(path)
     except UsageError:
@@ -50,12 +52,21 @@ def files_of(path: Path) -> list[Path]:
             message = f"no run of W&B belongs to {path}"
             hint = "give the folder offline-run-…, or a folder with some in it"
             raise UsageError(message, hint=hint) from None
-    return list({file.resolve(): file for file in files}.values())
+    # One file may be found under two names: by the journal, and below the folder.
+    by_real_path = {file.resolve(): file for file in files}
+    return list(by_real_path.values())
 
 
 def owners_of(folders: Iterable[Path], given: Iterable[Path]) -> dict[Path, Owner]:
     """Whose each of these folders of W&B runs is, as far as a journal says so: that of a folder
-    that was given, or of one above.
+    that was given, or of one above the W&B folder itself.
+
+        /exp/wandb/offline-run-…-a1 → Owner(/exp, "r8", 2)
+
+    A folder that no journal names is left out. Where several do, the one that was read last counts.
+
+    Raises:
+        UsageError: as for `owned`.
     """
     wanted = [folder.resolve() for folder in folders]
     places = dict.fromkeys(path.resolve() for path in given)
@@ -71,6 +82,9 @@ def owners_of(folders: Iterable[Path], given: Iterable[Path]) -> dict[Path, Owne
 def owned(place: Path) -> dict[Path, Owner]:
     """The folders of W&B runs that the journal of a folder speaks of, each with whose it is.
 
+    The verdicts of an experiment name them. Without any such verdict, they are those that ran
+    beside the folder's own recorded run. {}: there are none.
+
     Raises:
         UsageError: several runs of W&B ran at once beside a recorded run.
     """
@@ -82,7 +96,9 @@ def owned(place: Path) -> dict[Path, Owner]:
 
 
 def _of_attempts(place: Path, read: Journal) -> Iterator[tuple[Path, Owner]]:
-    """The W&B run of each attempt, as its newest verdict names it."""
+    """The W&B run of each attempt, as its newest verdict names it: its folders, each with the
+    attempt. A verdict that names none has none, even where an older one did.
+    """
     verdicts = sorted(of_kind(read.events, Judged), key=lambda event: event.time)
     newest = {(event.key, event.attempt): event.learned for event in verdicts}
     for (key, attempt), learned in newest.items():
