@@ -77,13 +77,19 @@ class Words:
         above_signed = _with_above(signed)
         named = _with_above(self.named)
         for path, words in self._said.items():
-            run = next((word.run for word in words if word.run), "")
-            why = next((word.why for word in words if word.needed), "")
+            runs = (word.run for word in words if word.run)
+            reasons = (word.why for word in words if word.needed)
+            why = next(reasons, "")
             if not why:
                 why = _signoff(path, signed, above_signed)
             if not why:
                 why = self._script(path, named)
-            yield Judgement(path=path, run=run, needed=bool(why), why=why or _UNNEEDED)
+            yield Judgement(
+                path=path,
+                run=next(runs, ""),
+                needed=bool(why),
+                why=why or _UNNEEDED,
+            )
 
     def _script(self, path: str, named: Collection[str]) -> str:
         """Which script names a checkpoint, something in it, or a folder that it lies in; "" for
@@ -165,7 +171,8 @@ def of_recording(folder: Path, words: Words) -> None:
     if not places:
         return
     # A writer that may be alive, as one on another machine, may still need any of them.
-    under_way = any(lives is not False for lives in journal.unsealed(read).values())
+    unsealed = journal.unsealed(read)
+    under_way = any(lives is not False for lives in unsealed.values())
     chosen = best(places)
     for place in places:
         if under_way:

@@ -234,8 +234,8 @@ def _of_narrow(rows: list[Any]) -> Values:
 
 
 def _whole_lines(file: BinaryIO) -> Iterator[bytes]:
-    """The rest of a file in pieces that end with a line, of 4 MiB or one line more. What follows the
-    last end of a line is left.
+    """The rest of a file in pieces that end with a line, of 4 MiB and the rest of a line. What
+    follows the last end of a line is left.
     """
     while data := file.read(PIECE_BYTES):
         if not data.endswith(b"\n"):

@@ -74,8 +74,8 @@ def commit_link(start: Intended | RunStarted, folder: Path) -> Link:
 
 def kept_link(what: str, name: str, sha256: str, objects: Path) -> Link:
     """A kept object: it holds while its bytes are those it was named after. `objects` is the folder
-    that keeps it, `sha256` its name there; `what` and `name` are those of the link. A file that is
-    gone is missing, one that cannot be read counts as changed.
+    that keeps it, `sha256` its name there; `what` and `name` are those of the link. A file that
+    cannot be read counts as missing.
     """
     fault = part_fault(objects / sha256)
     holds: Holds = "holds"
