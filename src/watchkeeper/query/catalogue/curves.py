@@ -38,6 +38,9 @@ class Curves(NamedTuple):
 def read_quickly(folder: Path) -> tuple[RecordedRun, Curves] | None:
     """A run without its rows, and their figures; None where they must be read row by row, or where
     no run was recorded in the folder.
+
+    A folder that cannot be read gives None too: whoever reads it row by row then meets the fault,
+    and says it.
     """
     try:
         read = journal.read(folder / layout.JOURNAL)
@@ -63,11 +66,14 @@ def drawn(metrics: Sequence[str]) -> str:
 
 def plain(value: float) -> float:
     """A whole number as an integer, so that it is shown as one: 3.0 is 3, and 0.5 stays."""
-    if not math.isfinite(value) or abs(value) >= _MOST_WHOLE:
+    if not math.isfinite(value):
         return value
-    if value != int(value):
+    if abs(value) >= _MOST_WHOLE:
         return value
-    return int(value)
+    whole = int(value)
+    if value != whole:
+        return value
+    return whole
 
 
 def _read(folder: Path, read: Journal) -> RunRows | None:
@@ -79,16 +85,24 @@ def _read(folder: Path, read: Journal) -> RunRows | None:
     if rows.unreadable or not rows.rows:
         return None
     for execution in rows.executions:
-        if execution.is_cut or any(file.is_damaged for file in execution.files):
+        is_damaged = any(file.is_damaged for file in execution.files)
+        if is_damaged or execution.is_cut:
             return None
     return rows
 
 
 def _curves(rows: RunRows) -> Curves:
-    """What an entry keeps of a run's rows."""
+    """What an entry keeps of a run's rows. No curve is drawn of a metric with a single value."""
     figures = {metric: _figure(rows, metric) for metric in rows.metrics}
-    chosen = drawn([metric for metric in rows.metrics if _count(rows, metric) > 1])
-    return Curves(rows.rows, _last_step(rows), figures, chosen, _spark(rows, chosen))
+    several = [metric for metric in rows.metrics if _count(rows, metric) > 1]
+    chosen = drawn(several)
+    return Curves(
+        rows=rows.rows,
+        step=_last_step(rows),
+        figures=figures,
+        spark_metric=chosen,
+        spark=_spark(rows, chosen),
+    )
 
 
 def _figure(rows: RunRows, metric: str) -> Figure:
@@ -131,18 +145,26 @@ def _count(rows: RunRows, metric: str) -> int:
 
 
 def _last_step(rows: RunRows) -> float | None:
-    """The training step of the row that was written last, of the last execution that has one."""
+    """The training step of the row that was written last, of the last execution that has one. None:
+    no row has a step.
+
+        execution 1: steps 1 to 400; execution 2: steps 401 to 900 → 900
+    """
     for execution in reversed(rows.executions):
         ends = [track.block(-1) for track in execution.tracks()]
         known = [(end[At.TIME], end[At.STEP]) for end in ends if not math.isnan(end[At.STEP])]
         if known:
-            return plain(max(known)[1])
+            _, step = max(known)
+            return plain(step)
     return None
 
 
 def _spark(rows: RunRows, metric: str) -> tuple[float, ...]:
     """Up to 48 medians of a metric over all executions. The values of a long file are not kept in
-    memory, and are read again.
+    memory, and are read again. Values that are not finite are left out; () of no metric, "".
+
+    Raises:
+        OSError: a file of rows can no longer be read.
     """
     figures: list[float] = []
     for file in _having(rows, metric):

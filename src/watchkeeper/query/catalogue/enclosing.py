@@ -30,6 +30,8 @@ def run_named(path: Path) -> tuple[Path, str] | None:
     within the experiment's folder the KEY alone. None: the path lies in no experiment.
 
     Whether the experiment has such a run is for the caller to see; the path need not exist.
+
+        /exp/r8/clean/epoch0 → (/exp, "r8/clean/epoch0")
     """
     whole = Path(os.path.abspath(path))  # noqa: PTH100 - a link keeps its name
     for above in whole.parents:
@@ -47,6 +49,9 @@ def taken_note(folder: Path, taken: Path) -> Problem:
 
 
 def _nearest(folder: Path, is_meant: Callable[[Path], bool]) -> Path | None:
+    """The nearest folder above, links followed, that is meant. None: none is, the folder is not
+    there, or it has something of its own to say.
+    """
     if not folder.is_dir() or _says_something(folder):
         return None
     for above in folder.resolve().parents:
@@ -57,12 +62,14 @@ def _nearest(folder: Path, is_meant: Callable[[Path], bool]) -> Path | None:
 
 def _says_something(folder: Path) -> bool:
     """Whether the folder has state of ours, a summary, or folders that look like runs."""
-    if _is_experiment(folder) or (folder / layout.OURS).is_dir():
+    has_state = (folder / layout.OURS).is_dir()
+    if has_state or _is_experiment(folder):
         return True
     return bool(tree.run_folders(folder))
 
 
 def _is_place(folder: Path) -> bool:
+    """Whether a folder is an experiment, or may be a recorded run's."""
     return _is_experiment(folder) or may_be_run(folder)
 
 

@@ -27,14 +27,16 @@ _MOST_SNAPSHOT_BYTES = 8 * 1024 * 1024
 
 
 def runs_of(experiment: Experiment, state: State) -> list[ExperimentRun]:
-    """The runs of an experiment, in its order, each with what its journal says."""
+    """The runs of an experiment, in its order, each with what its journal says: of the items `r8`,
+    `r8/clean/epoch0` and `r16` those are `r8`, with two items, and `r16`.
+    """
     work: dict[str, list[RunItem]] = {}
     for item in experiment.items:
         work.setdefault(item.run, []).append(item)
-    return [
-        ExperimentRun(experiment=experiment, name=name, state=state, items=items)
-        for name, items in work.items()
-    ]
+    runs: list[ExperimentRun] = []
+    for name, items in work.items():
+        runs.append(ExperimentRun(experiment=experiment, name=name, state=state, items=items))
+    return runs
 
 
 class ExperimentRun(msgspec.Struct, frozen=True, kw_only=True, dict=True):
@@ -48,18 +50,23 @@ class ExperimentRun(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     @cached_property
     def training(self) -> RunItem | None:
         """The item that trains it; None if it is trained elsewhere."""
-        return next((item for item in self.items if item.phase == "preparation"), None)
+        for item in self.items:
+            if item.phase == "preparation":
+                return item
+        return None
 
     @cached_property
     def trained(self) -> Attempt | None:
-        """The latest attempt at its training."""
+        """The latest attempt at its training; None where none was made, and where it is trained
+        elsewhere.
+        """
         if self.training is None:
             return None
         return self.state.run(self.training.key).latest
 
     @property
     def intended(self) -> Intended | None:
-        """What the latest attempt at its training was submitted with."""
+        """What the latest attempt at its training was submitted with; None where there is none."""
         if self.trained is None:
             return None
         return self.trained.intended
@@ -69,36 +76,44 @@ class ExperimentRun(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """What it was first submitted with: its training, else the first of its evaluations; None
         before any of them was.
         """
-        attempts = [self.trained, *(self.state.run(item.key).latest for item in self.items)]
-        for attempt in attempts:
+        latest = (self.state.run(item.key).latest for item in self.items)
+        for attempt in (self.trained, *latest):
             if attempt is not None and attempt.intended is not None:
                 return attempt.intended
         return None
 
     @property
     def learned(self) -> Learned | None:
-        """What its training said of itself; None before it has ended."""
-        if self.trained is None or self.trained.judged is None:
+        """What its training said of itself; None before it has ended, and where it left nothing."""
+        trained = self.trained
+        if trained is None or trained.judged is None:
             return None
-        return self.trained.judged.learned
+        return trained.judged.learned
 
     @property
     def snapshot(self) -> str:
-        """The configuration that its training recorded itself; "" for none."""
+        """The path of the configuration that its training recorded itself, as its verdict has it:
+        below the experiment's folder, or absolute. "" for none.
+        """
         if self.learned is None:
             return ""
         return self.learned.config
 
     @property
     def is_partial(self) -> bool:
-        """Whether only the summary's words tell its settings."""
-        if self.intended is None:
+        """Whether only the summary's words tell its settings: neither a configuration nor an
+        argument of its script is known.
+        """
+        intended = self.intended
+        if intended is None:
             return True
-        return not (self.intended.configs or self.snapshot or self.intended.args)
+        return not (intended.configs or self.snapshot or intended.args)
 
     @property
     def standing(self) -> str:
-        """How far it is, in words: `not run`, `control`, the state of its job, or `completed`."""
+        """How far it is, in words: `not run`, `control`, the state of its job as its scheduler says
+        it (`RUNNING`), or its outcome, as `completed`.
+        """
         latest = self.trained
         if latest is None:
             return self._untrained()
@@ -123,7 +138,8 @@ class ExperimentRun(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         `("capitalization accuracy", "0", 0.91)`. Only good results have figures.
         """
         for item in self.items:
-            if item.phase == "evaluation" and not fnmatchcase(item.key, evals or "*"):
+            is_evaluation = item.phase == "evaluation"
+            if is_evaluation and not fnmatchcase(item.key, evals or "*"):
                 continue
             latest = self.state.run(item.key).latest
             if latest is None or latest.judged is None:
@@ -134,6 +150,7 @@ class ExperimentRun(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             if item.epoch is not None:
                 epoch = str(item.epoch)
             for name, figure in latest.judged.metrics.items():
+                # How many samples there were says nothing about how good the run is.
                 if name != "samples":
                     yield f"{item.task} {name}".lstrip(), epoch, figure
 
@@ -156,6 +173,11 @@ def settings_of(
     `intended` None: it was not submitted. `snapshot` is the path of what it recorded, below the
     experiment's folder, "" for none. A configuration that could not be read is a setting of its
     own, with its hash as the value, so that two of them still differ.
+
+        train.yaml: optimizer.lr 1e-5; arguments: --seed 3
+        → {"optimizer.lr": "1e-05", "seed": "3"}
+
+    An argument outweighs a configuration that has the same setting.
     """
     configs: Mapping[str, str] = {}
     given: dict[str, str] = {}
@@ -182,7 +204,7 @@ def settings_of(
 
 
 def _in_words(words: str) -> dict[str, str]:
-    """The settings that a summary's words name."""
+    """The settings that a summary's words name: `lr 1e-5, rank 8`. {} for no words."""
     if not words:
         return {}
     from watchkeeper.report.runlog.figures import split_settings  # not where there are no words
@@ -193,7 +215,9 @@ def _in_words(words: str) -> dict[str, str]:
 def _kept_settings(
     experiment: Path, name: str, sha256: str, reader: flatten.Reader
 ) -> dict[str, str] | None:
-    """The settings in a kept configuration; None if they cannot be read."""
+    """The settings in a kept configuration; None if they cannot be read. `name` is that of the
+    file, whose suffix says its format, and `sha256` that of the kept object.
+    """
     data = read_kept(experiment / layout.OBJECTS, sha256)
     if data is None:
         return None

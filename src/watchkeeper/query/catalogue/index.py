@@ -42,10 +42,15 @@ class Known(msgspec.Struct, frozen=True, array_like=True, gc=False):
         """Whether it still says enough of a place whose files are now these: they are the very
         ones, or a run that still runs has more rows since it was read, which is less than
         `patience` times as long ago as it took.
+
+            read in 0.5 s, patience 20 → for 10 s, more rows are no reason to read it again
+
+        `now` is in seconds since 1970. A clock that was set back since makes it stale.
         """
         if self.identity == identity:
             return True
-        if not 0 <= now - self.read_at < patience * self.read_s:
+        age = now - self.read_at
+        if not 0 <= age < patience * self.read_s:
             return False
         if not _has_more_rows(self.identity, identity):
             return False
@@ -56,6 +61,8 @@ class Known(msgspec.Struct, frozen=True, array_like=True, gc=False):
 def _has_more_rows(before: Identity, now: Identity) -> bool:
     """Whether the files are the same ones, and only those with rows have grown: the journal, which
     has a run's end, has not.
+
+    A file is the same one by its name and its inode; one that has become smaller was replaced.
     """
     earlier = {(name, inode): size for name, inode, size, *_ in before}
     sizes = {(name, inode): size for name, inode, size, *_ in now}
@@ -63,7 +70,10 @@ def _has_more_rows(before: Identity, now: Identity) -> bool:
         return False
     for (name, inode), size in sizes.items():
         before_size = earlier[name, inode]
-        if size < before_size or (size > before_size and not name.startswith(_ROWS)):
+        if size < before_size:
+            return False
+        has_rows = name.startswith(_ROWS)
+        if size > before_size and not has_rows:
             return False
     return True
 
@@ -85,16 +95,22 @@ class Index:
         self._now: dict[str, Known] = {}
 
     def get(self, place: Place) -> Known | None:
-        """What is known of a place whose files are those that were read; None: it must be read."""
+        """What is known of a place whose files are those that were read; None: it must be read.
+
+        Only what was looked up here, or put, is kept by `save`: a place that is gone is forgotten.
+        """
         known = self._before.get(place.below)
-        if known is None or not known.is_fresh(place.identity, time.time(), self._patience):
+        if known is None:
+            return None
+        if not known.is_fresh(place.identity, time.time(), self._patience):
             return None
         self._now[place.below] = known
         return known
 
     def put(self, place: Place, entry: Entry | None, read_s: float = 0.0) -> None:
-        """Remember what was read of a place, in `read_s` seconds. Its identity is from before it
-        was read: a file that grew meanwhile is read again.
+        """Remember what was read of a place, in `read_s` seconds; `entry` None: no run is there.
+
+        Its identity is from before it was read: a file that grew meanwhile is read again.
         """
         packed = msgspec.Raw(_encoder.encode(entry))
         self._now[place.below] = Known(place.identity, packed, time.time(), read_s)

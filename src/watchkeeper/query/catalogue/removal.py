@@ -42,6 +42,9 @@ def check_removable(run: Path, *, force: bool) -> None:
 
 
 def _refuse_under_way(run: Path, read: Journal, *, force: bool) -> None:
+    """Refuse a run into which a process of this machine records, forced or not; unless forced, one
+    of which nothing tells whether its process lives.
+    """
     lives = journal.unsealed(read).values()
     if True in lives:
         raise WatchkeeperError(

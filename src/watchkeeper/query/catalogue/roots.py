@@ -34,6 +34,10 @@ class Root(NamedTuple):
 def roots_of(paths: Sequence[Path]) -> list[Root]:
     """The roots in the order that was typed, without those that lie in another one. Where two
     folders have one name, the later is `NAME-2`.
+
+        /a/night, /b/night, /a/night/r8 → `night` at /a/night, `night-2` at /b/night
+
+    A folder that was typed twice, or under two links, is one root.
     """
     reals = {path: os.path.realpath(path) for path in paths}
     roots: dict[str, Root] = {}
@@ -42,8 +46,10 @@ def roots_of(paths: Sequence[Path]) -> list[Root]:
         is_below = any(_lies_in(real, other) for other in reals.values())
         if real in roots or is_below:
             continue
-        names = {root.name for root in roots.values()}
-        roots[real] = Root(_free_name(Path(real).name or "root", names), path, real)
+        # Of the root of the filesystem the name is "".
+        wanted = Path(real).name or "root"
+        taken = {root.name for root in roots.values()}
+        roots[real] = Root(_free_name(wanted, taken), path, real)
     return list(roots.values())
 
 
@@ -53,7 +59,9 @@ def run_id(experiment_id: str, key: str) -> str:
 
 
 def _lies_in(real: str, other: str) -> bool:
-    """Whether one real path lies below another; not, where both are the same."""
+    """Whether one real path lies below another: `/exp/r8` does below `/exp`, `/exp` and `/exp2` do
+    not. Below `/`, which ends with a slash already, all others do.
+    """
     return real != other and real.startswith(f"{other.rstrip('/')}/")
 
 

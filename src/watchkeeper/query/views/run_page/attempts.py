@@ -37,7 +37,11 @@ _OUTCOMES: dict[str, Standing] = {
 
 
 def attempts_of(subject: Subject, rows: RunRows) -> list[AttemptRow]:
-    """The attempts, the oldest first; an execution of the same attempt has a row of its own."""
+    """The attempts, the oldest first; an execution of the same attempt has a row of its own.
+
+    Of a job, an attempt that recorded nothing has a row by its verdict alone. `rows` are those of
+    the subject's folders.
+    """
     folders = {one.folder: one for one in subject.folders}
     recorded = [_recorded(folders[one.folder], one) for one in rows.executions]
     if subject.job is None:
@@ -61,7 +65,9 @@ def state_of(folder: RecordedFolder, started: RunStarted | None) -> str:
     lives = journal.unsealed(folder.read).get(started.writer)
     if lives is None:
         return "not ended"
-    return "running" if lives else "died"
+    if lives:
+        return "running"
+    return "died"
 
 
 def end_of(folder: RecordedFolder, started: RunStarted) -> RunEnded | None:
@@ -84,11 +90,14 @@ def death_of(folder: RecordedFolder, started: RunStarted) -> Vanished | None:
 
 
 def opening_words(cause: str) -> str:
-    """What a sentence says before it explains itself."""
+    """What a sentence says before it explains itself: `killed: no memory was left` → `killed`."""
     return cause.partition(":")[0]
 
 
 def _recorded(folder: RecordedFolder, execution: RowedExecution) -> AttemptRow:
+    """The row of a recorded execution: from its journal where that says something, else from its
+    rows of metrics. One that runs has no end.
+    """
     started = execution.started
     state = state_of(folder, started)
     steps = steps_of(execution)
@@ -126,7 +135,9 @@ def _with_end(row: AttemptRow, folder: RecordedFolder, started: RunStarted) -> A
 
 
 def steps_of(execution: RowedExecution) -> list[float]:
-    """The first and the last training step of each block of its metrics."""
+    """The first and the last training step of each block of its metrics: among them are the least
+    and the greatest of all. [] where no row has a step.
+    """
     steps: list[float] = []
     for track in execution.tracks():
         steps += track.column(At.FIRST_STEP)
@@ -135,13 +146,16 @@ def steps_of(execution: RowedExecution) -> list[float]:
 
 
 def _time_of(second: float | None) -> datetime | None:
+    """A second since 1970 as a time in UTC; None stays."""
     if second is None:
         return None
     return datetime.fromtimestamp(second, UTC)
 
 
 def _superseded(execution: RowedExecution, steps: Sequence[float]) -> int:
-    """How many of its training steps later executions did again."""
+    """How many of its training steps later executions did again: of one that reached step 500, and
+    was resumed at 401, 100.
+    """
     if not steps:
         return 0
     first = execution.cut.end
@@ -202,6 +216,9 @@ def _verdict(attempt: Attempt) -> tuple[str, Standing]:
 
 
 def _words_of(judged: Judged) -> str:
+    """How a job ended, in one word or two: `finished`, `invalid`, else Slurm's `TIMEOUT` and the
+    like.
+    """
     if judged.outcome == "invalid":
         return "invalid"
     if judged.outcome == "done":

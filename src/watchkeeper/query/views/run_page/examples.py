@@ -66,6 +66,11 @@ def read_examples(
     """The newest examples before number `before`, None: of all; only those that match or that do
     not, if `match` says so.
 
+    Examples are numbered from 0 in the order written, and come newest first. The answer's `before`
+    is what to ask for next; None: there are no earlier ones.
+
+        1,000 examples, limit 20 → numbers 999 to 980, `before` 980
+
     Raises:
         UsageError: `limit` is out of range.
     """
@@ -94,6 +99,9 @@ def _examples(subject: Subject) -> Iterator[_Example]:
 
 
 def _files(folder: Path) -> Sequence[Path]:
+    """The files of examples in a recorded folder, one for each writer; [] where it cannot be
+    read.
+    """
     try:
         return sorted((folder / layout.EXAMPLES).glob("*.jsonl"))
     except OSError:
@@ -115,6 +123,7 @@ def _of_file(path: Path) -> Iterator[_Example]:
 
 
 def _row(number: int, example: _Example) -> ExampleRow:
+    """An example as a page has it, with the figures that it has."""
     figures = {name: spelled(value_of(getattr(example, name))) for name in _FIGURES}
     return ExampleRow(
         n=number,
@@ -129,6 +138,7 @@ def _row(number: int, example: _Example) -> ExampleRow:
 
 
 def _cut(text: str | None) -> str:
+    """A text of at most 4,000 characters, with `…` for the rest; "" for none."""
     if text is None:
         return ""
     if len(text) > MOST_CHARACTERS:

@@ -28,7 +28,11 @@ class Next(NamedTuple):
 
 
 def failure_of(subject: Subject, state: str, after: Next) -> Failure:
-    """What is known of why a run failed, which is `state`."""
+    """What is known of why a run failed, which is `state`.
+
+    A job's verdict explains it, with the end of what was printed; of a recorded run, the exception
+    with which it ended. Else the state is all that is known, as of a process that died.
+    """
     if subject.judged is not None:
         return _judged(subject, subject.judged, after)
     ends = [event for event in subject.newest_events if isinstance(event, RunEnded)]
@@ -45,6 +49,9 @@ def failure_of(subject: Subject, state: str, after: Next) -> Failure:
 
 
 def _judged(subject: Subject, judged: Judged, after: Next) -> Failure:
+    """The failure of a job, by its verdict. Where nothing it printed is a traceback, the last lines
+    stand in its place.
+    """
     outputs = list(outputs_of(subject).values())
     return Failure(
         why=_clause_of(judged.why),
@@ -58,7 +65,7 @@ def _judged(subject: Subject, judged: Judged, after: Next) -> Failure:
 
 def outputs_of(subject: Subject) -> dict[str, Path]:
     """The files into which the newest attempt of a job prints: "stdout", "stderr". Where both are
-    one, it is "stdout".
+    one, it is "stdout". {}: the scheduler does not say.
     """
     facts = subject.facts
     if facts is None:
@@ -81,7 +88,7 @@ def traceback_of(paths: list[Path]) -> list[str]:
 
 
 def last_lines_of(paths: list[Path]) -> list[str]:
-    """The last lines of the last of these files that has any."""
+    """The last ten lines of the last of these files that has any; [] where none has."""
     for path in reversed(paths):
         lines = list(filter(str.strip, end_as_text(path, _TAIL_BYTES).splitlines()))
         if lines:
@@ -101,11 +108,17 @@ def _of_traceback(text: str) -> list[str]:
 
 
 def _ends(lines: list[str]) -> list[str]:
+    """The last ten lines, each of at most 4,000 characters."""
     return [line.rstrip()[:_MOST_LINE] for line in lines[-TRACEBACK_LINES:]]
 
 
 def _clause_of(why: str) -> str:
-    """The clause of a verdict that explains: the second, where the first is the exit code."""
+    """The clause of a verdict that explains: the second, where the first is the exit code.
+
+        exit code 1; out of memory on the GPU (…); last line: Aborted → `out of memory on the GPU …`
+
+    "": the verdict gives no reason.
+    """
     first, _, rest = why.partition("; ")
     if rest and first.startswith("exit code"):
         return rest.partition("; ")[0]

@@ -33,6 +33,7 @@ class _Clock(NamedTuple):
     steps: list[float]
 
     def step_at(self, second: float) -> Real | None:
+        """The last training step that was done at a second; None: before the first one."""
         place = bisect.bisect_right(self.seconds, second) - 1
         if place < 0:
             return None
@@ -48,8 +49,12 @@ class _Measure(NamedTuple):
 def strips_of(subject: Subject, rows: RunRows) -> list[Strip]:
     """Each GPU's share of time busy and its memory, the CPUs kept busy, memory, and free disk;
     those that were measured at least once.
+
+    The samples of all folders are put together by time. [] where no telemetry was recorded.
     """
-    samples = [sample for one in subject.folders for sample in read_samples(one.folder)]
+    samples: list[Sample] = []
+    for one in subject.folders:
+        samples += read_samples(one.folder)
     samples.sort(key=lambda sample: sample.time)
     clock = _clock_of(rows)
     strips = []
@@ -60,7 +65,9 @@ def strips_of(subject: Subject, rows: RunRows) -> list[Strip]:
 
 
 def strip_after(strip: Strip, second: float) -> Strip:
-    """What of a strip was measured after a second; its last value stays that of the whole."""
+    """What of a strip was measured after a second, in seconds since 1970; its last value stays that
+    of the whole. A page that has the strip so far asks for the rest.
+    """
     begin = bisect.bisect_right(strip.x, second)
     return msgspec.structs.replace(
         strip, x=strip.x[begin:], step=strip.step[begin:], value=strip.value[begin:]
@@ -68,7 +75,9 @@ def strip_after(strip: Strip, second: float) -> Strip:
 
 
 def _clock_of(rows: RunRows) -> _Clock:
-    """The clock of a run, by the ends of its blocks."""
+    """The clock of a run, by the ends of its blocks: up to 512 rows apart, which is near enough for
+    a strip. Rows without a training step are left out.
+    """
     ends: set[tuple[float, float]] = set()
     for execution in rows.executions:
         for track in execution.tracks():
@@ -83,7 +92,9 @@ def _clock_of(rows: RunRows) -> _Clock:
 
 
 def _gpus(samples: Sequence[Sample]) -> Iterator[_Measure]:
-    """Two measures of each GPU that was seen at least once."""
+    """Two measures of each GPU that was seen at least once, in the order of their numbers: `GPU 0
+    busy` in percent, `GPU 0 memory` in GiB.
+    """
     seen: dict[int, list[tuple[float, Gpu]]] = {}
     for sample in samples:
         for gpu in sample.gpus:
@@ -96,7 +107,9 @@ def _gpus(samples: Sequence[Sample]) -> Iterator[_Measure]:
 
 
 def _host(samples: Sequence[Sample]) -> Iterator[_Measure]:
-    """What the job used of the machine, and what the disk had left."""
+    """What the job used of the machine, and what the disk had left: how many CPUs it kept busy, the
+    memory of its processes and the free disk in GiB.
+    """
     busy, memory, disk = (_Measure(*one, []) for one in _HOST)
     for sample in samples:
         at = sample.time.timestamp()
@@ -107,12 +120,16 @@ def _host(samples: Sequence[Sample]) -> Iterator[_Measure]:
 
 
 def _gib(size: int | None) -> float | None:
+    """Bytes in GiB, to four digits behind the point; None stays."""
     if size is None:
         return None
     return round(size / _GIB, 4)
 
 
 def _strip(measure: _Measure, clock: _Clock) -> Strip:
+    """A measure as a page has it: each value with its second and training step. `last` is the last
+    value that could be measured.
+    """
     strip = Strip(name=measure.name, unit=measure.unit, x=[], step=[], value=[], last=None)
     last: float | None = None
     for at, value in _thinned(measure.values):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from typing import Literal
 
 from watchkeeper.core.events import (
     Advanced,
@@ -30,7 +31,9 @@ _FIRST = datetime.min.replace(tzinfo=UTC)
 
 def marks_of(subject: Subject, attempts: Sequence[AttemptRow]) -> list[Mark]:
     """The marks, by time: where attempts after the first begin, stalls, deaths, checkpoints and the
-    end.
+    end. `attempts` are the rows of the page, the oldest first.
+
+    A mark without a time comes first.
     """
     marks = [_begin(before, row) for before, row in pairwise(attempts)]
     for folder in subject.folders:
@@ -45,15 +48,21 @@ def marks_of(subject: Subject, attempts: Sequence[AttemptRow]) -> list[Mark]:
 
 
 def _begin(before: AttemptRow, row: AttemptRow) -> Mark:
+    """The begin of an attempt: `attempt 2 requeued from 401; 100 steps of attempt 1 superseded`.
+
+    `before` is the attempt before it.
+    """
+    kind: Literal["attempt", "requeue"] = "attempt"
     what = f"attempt {row.n}"
     if row.is_requeue:
+        kind = "requeue"
         what += " requeued"
     if row.from_step is not None:
         what += f" from {row.from_step:,}"
     if before.superseded:
         what += f"; {before.superseded:,} steps of attempt {before.n} superseded"
     return Mark(
-        kind="requeue" if row.is_requeue else "attempt",
+        kind=kind,
         step=row.from_step,
         at=row.started,
         text=what,
@@ -79,13 +88,18 @@ def _bounds_stalls(event: object) -> bool:
 
 
 def _length(stall: Stalled, event: AnyEvent | Unknown) -> float:
-    """How long a stall took that was over with an event, in seconds."""
+    """How long a stall took that was over with an event, in seconds: as the sidecar measured it
+    where the run advanced again, else until the end, the death or the next start.
+    """
     if isinstance(event, Advanced):
         return event.stalled_s
     return (event.time - stall.since).total_seconds()
 
 
 def _stall(stall: Stalled, duration_s: float | None) -> Mark:
+    """The mark of a stall, at its begin, with the sidecar's report; `duration_s` None: it is not
+    over.
+    """
     return Mark(
         kind="stall",
         step=plain(_number(stall.training_step)),
@@ -97,6 +111,7 @@ def _stall(stall: Stalled, duration_s: float | None) -> Mark:
 
 
 def _death(event: Vanished) -> Mark:
+    """The mark of a process that is gone without an end, with the sidecar's report."""
     return Mark(
         kind="death",
         step=plain(_number(event.training_step)),
@@ -107,6 +122,7 @@ def _death(event: Vanished) -> Mark:
 
 
 def _checkpoint(event: Checkpoint, folder: RecordedFolder, subject: Subject) -> Mark:
+    """The mark of a checkpoint, with its path as the page shows it."""
     path = shown_path(folder.folder / event.path, subject.folder)
     return Mark(kind="checkpoint", step=event.training_step, at=event.time, text=path)
 
@@ -120,6 +136,7 @@ def _end(subject: Subject, attempts: Sequence[AttemptRow]) -> Iterator[Mark]:
 
 
 def _number(step: object) -> float | None:
+    """A training step as an event has it; None for none, and for a text such as "NaN"."""
     if isinstance(step, int | float):
         return step
     return None
@@ -144,7 +161,9 @@ def evidence_of(subject: Subject, marks: Sequence[Mark], attempts: Sequence[Atte
 
 
 def _last_step(subject: Subject, attempts: Sequence[AttemptRow]) -> Iterator[Evidence]:
-    last = next((row for row in reversed(attempts) if row.last_step is not None), None)
+    """The last training step that was recorded: `900 by attempt 2`. Nothing without a step."""
+    stepped = (row for row in reversed(attempts) if row.last_step is not None)
+    last = next(stepped, None)
     if last is None:
         return
     text = f"{last.last_step:,}"
@@ -154,10 +173,12 @@ def _last_step(subject: Subject, attempts: Sequence[AttemptRow]) -> Iterator[Evi
 
 
 def _seen(mark: Mark, text: str) -> Evidence:
+    """A mark as evidence: its report is the source."""
     return Evidence(what=mark.kind, text=text, at=mark.at, source=mark.file)
 
 
 def _stall_words(mark: Mark) -> str:
+    """`until 15:04:05 UTC, at step 400: …`, or that it has not advanced since."""
     words = mark.text
     if mark.step is not None:
         words = f"at step {mark.step:,}: {words}"
@@ -169,6 +190,7 @@ def _stall_words(mark: Mark) -> str:
 
 
 def _death_words(mark: Mark, attempts: Sequence[AttemptRow]) -> str:
+    """What is known of a death, with the attempt that ended with it: `attempt 1: …`."""
     for row in attempts:
         if row.ended == mark.at:
             return f"attempt {row.n}: {mark.text}"
@@ -176,6 +198,9 @@ def _death_words(mark: Mark, attempts: Sequence[AttemptRow]) -> str:
 
 
 def _disk(folder: RecordedFolder | None) -> Iterator[Evidence]:
+    """How full the disk was: `41.2 GiB free of 512 GiB`, by the last sample of the telemetry.
+    Nothing where none was taken, or it does not say.
+    """
     sample = None
     if folder is not None:
         sample = read_last_sample(folder.folder)

@@ -43,22 +43,25 @@ def metrics_of(run: RunRows, ranking: Ranking) -> list[MetricRow]:
 
 
 def _place(row: MetricRow) -> int:
+    """By what the metrics are sorted: their roles."""
     return _ROLES.index(row.role)
 
 
 def _made_gap(run: RunRows) -> Iterator[MetricRow]:
-    """The gap of a run that logs none, as its strip ends; none where it lacks a loss."""
+    """The gap of a run that logs none, as its strip ends; none where it lacks a loss, or where none
+    of its values has one of the other loss beside it.
+    """
     parts = gap_parts(run.metrics)
     if not parts:
         return
     lines = series_of(run, Chart(metrics=(GAP,), width=MOST_COLUMNS)).lines
-    points = [
-        point
-        for line in lines
-        if not line.superseded
-        for point in zip(line.x, line.smooth, strict=True)
-        if point[1] is not None
-    ]
+    points: list[tuple[float | None, float | None]] = []
+    for line in lines:
+        if line.superseded:
+            continue
+        for point in zip(line.x, line.smooth, strict=True):
+            if point[1] is not None:
+                points.append(point)
     if points:
         last_step, last = points[-1]
         yield MetricRow(
@@ -99,12 +102,16 @@ def reading_of(run: RunRows, *, is_running: bool) -> str:
 
 
 def _curve(run: RunRows, name: str) -> list[loss_sentence.Point]:
+    """The points of a loss that have a training step, each (step, loss); [] of no loss, ""."""
     if not name:
         return []
     return [point for point in values_of(run, name, _MOST_POINTS) if not math.isnan(point[0])]
 
 
 def _row(figure: Figure, name: str, role: Role, better: Better) -> MetricRow:
+    """A metric as a page has it. Which of its values is the best depends on the `better` end; there
+    is none where nobody knows that.
+    """
     best = {"more": figure.high, "less": figure.low, "": None}[better]
     last_step, last = figure.last or (None, None)
     best_step, best_value = best or (None, None)

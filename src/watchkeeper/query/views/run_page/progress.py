@@ -7,7 +7,6 @@ import math
 import statistics
 import time
 from datetime import UTC, datetime
-from itertools import filterfalse
 from operator import sub
 from pathlib import Path
 
@@ -48,6 +47,13 @@ _NOTHING_SEEN = Assessed(
 def progress_of(subject: Subject, rows: RunRows, *, is_running: bool) -> Progress:
     """The last training step that counts, of how many; and of a run under way, how fast it is and
     when it ends. The watcher's last word counts where no row was recorded.
+
+        step 400 of 2,000, train_loss 0.31; 2 steps a second, 800 s left, 3,600 s to the time limit
+
+    What is not known is None.
+
+    Raises:
+        OSError: a file of rows can no longer be read.
     """
     assessed = _assessed(subject) or _NOTHING_SEEN
     train, val = loss_names(rows.metrics)
@@ -70,7 +76,11 @@ def progress_of(subject: Subject, rows: RunRows, *, is_running: bool) -> Progres
 
 
 def health_of(subject: Subject, rows: RunRows) -> tuple[str, str]:
-    """How a run under way does, and by what that is seen; ("", "") where nothing says."""
+    """How a run under way does, and by what that is seen; ("", "") where nothing says.
+
+    The watcher's word counts first, then the sidecar's; else the rows: without one for two minutes,
+    or for ten times the usual pause where that is longer, the run is `silent`.
+    """
     assessed = _assessed(subject)
     if assessed is not None:
         return assessed.health, assessed.why
@@ -87,7 +97,9 @@ def health_of(subject: Subject, rows: RunRows) -> tuple[str, str]:
 
 
 def open_stall(subject: Subject) -> Stalled | None:
-    """The stall that the sidecar of the last execution sees; None: none."""
+    """The stall that the sidecar of the last execution sees; None: none, or it has advanced since,
+    or was started again.
+    """
     stall: Stalled | None = None
     for event in subject.newest_events:
         if isinstance(event, Stalled):
@@ -98,18 +110,28 @@ def open_stall(subject: Subject) -> Stalled | None:
 
 
 def _assessed(subject: Subject) -> Assessed | None:
-    """The watcher's last word on the newest attempt while it is under way."""
-    if subject.latest is None or not subject.latest.active:
+    """The watcher's last word on the newest attempt while it is under way; None: it has none, as of
+    a run without a watcher.
+    """
+    latest = subject.latest
+    if latest is None or not latest.active:
         return None
-    return subject.latest.assessed
+    return latest.assessed
 
 
 def _last_step(rows: RunRows, loss_name: str) -> Real | None:
-    """The last training step that counts: of the loss, else of any metric."""
-    names = [loss_name] if loss_name else rows.metrics
-    lasts = (figure_of(rows, name).last for name in names)
-    steps = (last[0] for last in lasts if last is not None)
-    return plain(max(filterfalse(math.isnan, steps), default=None))
+    """The last training step that counts: of the loss, else of any metric, where that is the
+    greatest. None: no row has a step. `loss_name` is "" of a run that logs no loss.
+    """
+    names = rows.metrics
+    if loss_name:
+        names = [loss_name]
+    steps: list[float] = []
+    for name in names:
+        last = figure_of(rows, name).last
+        if last is not None and not math.isnan(last[0]):
+            steps.append(last[0])
+    return plain(max(steps, default=None))
 
 
 def _last_loss(rows: RunRows, name: str) -> float | None:
@@ -129,7 +151,11 @@ def _total(subject: Subject) -> int | None:
 
 
 def _rate(rows: RunRows) -> float | None:
-    """Training steps a second over the last minute of rows; None where that cannot be seen."""
+    """Training steps a second over the last minute of rows; None where that cannot be seen: there
+    is one row, or the step did not rise.
+
+        step 280 at 12:00:00, step 400 at 12:01:00 → 2.0
+    """
     last = _last_file(rows)
     if last is None:
         return None
@@ -146,7 +172,9 @@ def _rate(rows: RunRows) -> float | None:
 
 
 def _last_rows(path: Path) -> list[tuple[float, float]]:
-    """The seconds of the last rows, each with its training step, in order of time."""
+    """The seconds of the last rows, each with its training step, in order of time. Rows without a
+    step are left out; [] where the file cannot be read.
+    """
     ends: set[tuple[float, float]] = set()
     try:
         for piece in pieces(path, end_of_rows(path, _RATE_ROWS)):
@@ -158,7 +186,7 @@ def _last_rows(path: Path) -> list[tuple[float, float]]:
 
 
 def _last_file(rows: RunRows) -> FileTracks | None:
-    """The file that was written to last, of the last execution."""
+    """The file that was written to last, of the last execution; None: it has no values yet."""
     if not rows.executions:
         return None
     files = [file for file in rows.executions[-1].files if file.tracks]
@@ -173,14 +201,18 @@ def _median_pause(file: FileTracks) -> float:
 
 
 def _time_left(step: Real | None, total: Real | None, rate: float | None) -> float | None:
-    """Seconds to the last training step; None where one of the three is not known."""
+    """Seconds to the last training step: of step 400 of 2,000 at 2 a second 800. None where one of
+    the three is not known; 0 where more steps were done than planned.
+    """
     if step is None or total is None or not rate:
         return None
     return max(0.0, (total - step) / rate)
 
 
 def _limit(subject: Subject) -> float | None:
-    """Seconds to the time limit of the job; None: it has none, or nobody says."""
+    """Seconds to the time limit of the job, 0 once it has passed; None: it has none, or nobody
+    says.
+    """
     facts = subject.facts
     if facts is None or facts.ends_by is None:
         return None

@@ -50,7 +50,7 @@ class _Source(NamedTuple):
 
 
 def texts_of(subject: Subject) -> list[TextFile]:
-    """The texts that can be read."""
+    """The texts that can be read, each with its size in bytes and when it was written to last."""
     texts = []
     for name, path in _sources(subject).items():
         status = path.stat()
@@ -66,6 +66,9 @@ def read_text(
     """Lines of a text: those behind byte `after`, else the last `tail`, by default 200. A line
     without an end is left for the next time.
 
+    Whoever follows a text asks for what lies behind the `next` of the last answer. A text that is
+    shorter than `after` was begun anew: its last lines are returned.
+
     Raises:
         UsageError: the run has no such text, or the place is no number of bytes or lines.
         OSError: it cannot be read.
@@ -75,7 +78,9 @@ def read_text(
     if path is None:
         known = ", ".join(sources) or "no text"
         raise UsageError(f"the run has no text {name!r}", hint=f"it has {known}")
-    if (after or 0) < 0 or (tail is not None and not 0 < tail <= MOST_LINES):
+    is_place = after is None or after >= 0
+    is_count = tail is None or 0 < tail <= MOST_LINES
+    if not is_place or not is_count:
         raise UsageError(
             "there is no such part of the text",
             hint=f"`after` is a number of bytes from 0, `tail` 1 to {MOST_LINES} lines",
@@ -92,7 +97,9 @@ def read_text(
 
 
 def _sources(subject: Subject) -> dict[str, Path]:
-    """The texts by name, those that are there."""
+    """The texts by name, those that are there: `run.log`, `stdout`, `stderr`, `run-log`. Of two
+    with one name, what the run recorded itself comes before what its scheduler says.
+    """
     places = [*_recorded_texts(subject), *_printed(subject), *_run_log(subject)]
     roots = [os.path.realpath(subject.folder), *map(_real, subject.folders)]
     texts: dict[str, Path] = {}
@@ -103,15 +110,20 @@ def _sources(subject: Subject) -> dict[str, Path]:
 
 
 def _real(recorded: RecordedFolder) -> str:
+    """The path of a recorded folder without links."""
     return os.path.realpath(recorded.folder)
 
 
 def _lies_below(path: Path, roots: list[str]) -> bool:
+    """Whether a file lies below one of these folders, links resolved: a link in the run's folder
+    does not open what lies elsewhere.
+    """
     real = os.path.realpath(path)
     return any(real.startswith(f"{root.rstrip('/')}/") for root in roots)
 
 
 def _recorded_texts(subject: Subject) -> Iterator[_Source]:
+    """The texts that the newest recorded execution may have, where its journal says they lie."""
     newest = subject.newest
     if newest is None:
         return
@@ -120,11 +132,15 @@ def _recorded_texts(subject: Subject) -> Iterator[_Source]:
 
 
 def _printed(subject: Subject) -> Iterator[_Source]:
+    """The files into which the scheduler writes what the newest attempt prints."""
     for name, path in outputs_of(subject).items():
         yield _Source(name, path)
 
 
 def _run_log(subject: Subject) -> Iterator[_Source]:
+    """The run log of a job: the one that was written to last, of its own and of its run's. Nothing
+    of a recorded run, and where no run log is kept.
+    """
     if subject.job is None:
         return
     run = subject.job.item.run
@@ -136,7 +152,14 @@ def _run_log(subject: Subject) -> Iterator[_Source]:
 
 
 def _read(path: Path, after: int | None, tail: int) -> tuple[int, bytes, int]:
-    """Where the lines begin, whole lines, and how many bytes before them were left out."""
+    """Where the lines begin, whole lines, and how many bytes before them were left out.
+
+        200 lines of a text of 1 MB → (980_000, b"…", 980_000)
+        what lies behind byte 980_000 → (980_000, b"…", 0)
+
+    Raises:
+        OSError: the file cannot be read.
+    """
     with open_regular(path) as file:
         size = file.seek(0, os.SEEK_END)
         begin = after
@@ -152,7 +175,7 @@ def _read(path: Path, after: int | None, tail: int) -> tuple[int, bytes, int]:
 
 
 def _first_lines(begin: int, data: bytes) -> tuple[int, bytes, int]:
-    """The first whole lines."""
+    """The first whole lines, at most 2,000; nothing before them is left out."""
     whole = data[: data.rfind(b"\n") + 1]
     lines = whole.splitlines(keepends=True)
     return begin, b"".join(lines[:MOST_LINES]), 0
@@ -171,7 +194,9 @@ def _last_lines(begin: int, data: bytes, count: int) -> tuple[int, bytes, int]:
 
 
 def _parser(subject: Subject, name: str) -> Callable[[str], TextLine]:
-    """What makes the line of a text out of its words."""
+    """What makes the line of a text out of its words, by the name of the text: only our own log and
+    a run log have parts.
+    """
     if name == "run.log":
         return partial(_log_line, ZoneInfo(subject.zone))
     if name == "run-log":
@@ -180,15 +205,19 @@ def _parser(subject: Subject, name: str) -> Callable[[str], TextLine]:
 
 
 def _plain_line(line: str) -> TextLine:
+    """A line of what a program printed, which may be anything."""
     return TextLine(text=line)
 
 
 def _run_log_line(machine: _Machine, line: str) -> TextLine:
+    """A line of a run log, with whether a person wrote it."""
     return TextLine(text=line, is_person=_is_persons(line, machine))
 
 
 def _log_line(zone: tzinfo, line: str) -> TextLine:
-    """A line of run.log with its parts; the run's id is left out."""
+    """A line of run.log with its parts; the run's id is left out. Any other line, as one of a
+    traceback, is a text without parts. Its time is that of `zone`, in which the run was recorded.
+    """
     match = _LINE.fullmatch(line)
     if match is None:
         return TextLine(text=line)
@@ -209,6 +238,9 @@ class _Machine(NamedTuple):
 
 
 def _machine_words(subject: Subject) -> _Machine:
+    """What the machine wrote into the run logs, by the journal's `documented` events. The values in
+    `kept` are those that it left as a person had them.
+    """
     machine = _Machine({""}, {""})
     for event in of_kind(subject.read.events, Documented):
         for line in "\n".join(event.lines).splitlines():
