@@ -82,12 +82,16 @@ def series_of(run: RunRows, chart: Chart) -> Series:
     `run` are its rows as they were read so far. Each execution has a line of its own, and one more
     for what a later one superseded.
 
+        train_loss, val_loss of a run that was resumed once → up to six lines: of each metric what
+        counts of both executions, and what the second superseded of the first
+
     Raises:
         OSError: a file of rows can no longer be read.
     """
     parts: tuple[str, ...] = ()
     if GAP in chart.metrics:
         parts = gap_parts(run.metrics)
+    # The parts of the gap are drawn even if nobody asked for them, and left out again below.
     drawn: list[_Drawn] = []
     for metric in dict.fromkeys((*chart.metrics, *parts)):
         for execution in run.executions:
@@ -146,9 +150,13 @@ def _part(files: Sequence[FileTracks], metric: str, window: Window) -> Part:
     """
     if len(files) == 1:
         return part_of(files[0], metric, window)
-    known = [file.tracks[metric].values() for file in files]
-    if None not in known:
-        return part_of_values(_merged(known), window)  # type: ignore[arg-type]
+    known: list[Values] = []
+    for file in files:
+        values = file.tracks[metric].values()
+        if values is not None:
+            known.append(values)
+    if len(known) == len(files):
+        return part_of_values(_merged(known), window)
     whole = empty_part()
     for file in files:
         whole.extend(part_of(file, metric, window))
@@ -156,7 +164,9 @@ def _part(files: Sequence[FileTracks], metric: str, window: Window) -> Part:
 
 
 def _merged(parts: Sequence[Values]) -> Values:
-    """The values of several processes as one row of values, in order of time."""
+    """The values of several processes as one row of values, in order of time. Those of one time
+    stay in the order of the processes.
+    """
     rows: list[tuple[float, float, float]] = []
     for part in parts:
         rows += zip(*part, strict=True)
@@ -223,14 +233,19 @@ def _line(drawn: _Drawn, columns: Columns, bad: Sequence[float], *, is_supersede
 def _thinned(bad: Sequence[float]) -> list[float | int]:
     """At most `MOST_BAD` of the places, over all of the range: every second, third, and so on."""
     step = max(1, math.ceil(len(bad) / MOST_BAD))
-    return [x for x in map(_plain, bad[::step]) if x is not None]
+    # A value over steps that has no step has no place (NaN) either.
+    places = map(_plain, bad[::step])
+    return [x for x in places if x is not None]
 
 
 def _short(figures: Sequence[float | None]) -> list[float | None]:
     """The figures to seven digits: a chart has no room for more, and an answer is half as long."""
     short: list[float | None] = []
     for figure in figures:
-        short.append(None if figure is None else float(f"{figure:.7g}"))
+        if figure is None:
+            short.append(None)
+        else:
+            short.append(float(f"{figure:.7g}"))
     return short
 
 
@@ -283,7 +298,13 @@ def gap_lines(train: Sequence[Line], val: Sequence[Line]) -> Iterator[Line]:
 
 
 def _gap_line(train: Line, val: Line) -> Line:
-    """The gap of one line of each loss; None where no training loss was logged before."""
+    """The gap of one line of each loss; None where no training loss was logged before.
+
+        training loss   step 10: 0.5   step 20: 0.4
+        validation loss step 15: 0.6   step 20: 0.6 → gap 0.1, 0.2
+
+    It is rounded to seven digits behind the point.
+    """
     known: list[tuple[float, float]] = []
     for x, loss in zip(train.x, train.smooth, strict=True):
         if x is not None and loss is not None:

@@ -67,7 +67,11 @@ class Recent:
         self._happened: list[Happened] = []
 
     def look(self, overview: Overview) -> list[Happened]:
-        """Read what is new; returns the newest events, oldest first."""
+        """Read what is new; returns the newest 200 events, oldest first.
+
+        A journal that is met for the first time is read from its begin. One whose place is no
+        longer active is not read on, and what it had stays until newer events push it out.
+        """
         for name, folder in _folders(overview):
             if folder not in self._journals:
                 self._journals[folder] = Journal(folder / layout.JOURNAL, is_evidence=True)
@@ -77,7 +81,9 @@ class Recent:
         return self._happened
 
     def _new(self, name: str, folder: Path) -> Iterator[Happened]:
-        """The events that the journal of a folder has got, if they are news."""
+        """The events that the journal of a folder has got since the last look, if they are news.
+        `name` is that of the place or the run, which each carries.
+        """
         try:
             added = self._journals[folder].refresh()
         except (OSError, NewerJournalError):
@@ -104,7 +110,11 @@ def _is_news(event: AnyEvent | Unknown) -> bool:
 
 def _folders(overview: Overview) -> Iterator[tuple[str, Path]]:
     """Name and folder of the active places, of the runs in them, and of what records the running
-    jobs.
+    jobs. Of many places the thirty in which something happened last.
+
+        ("night", /work/night)                  an experiment
+        ("trials/r8", /work/trials/r8)          a run in a folder of recorded runs
+        ("night/r8", /work/night/out/r8)        where the job of `r8` records
     """
     active = sorted(overview.places, key=_age)[:_MOST_PLACES]
     for place in active:
@@ -126,7 +136,9 @@ def _age(place: PlaceRow) -> float:
 
 
 def _runs_of(place: PlaceRow) -> Iterator[tuple[str, Path]]:
-    """The runs of a folder that changed last."""
+    """The ten runs of a folder that changed last, the latest first; none where the folder cannot be
+    read, or a run in it is just being moved.
+    """
     try:
         with os.scandir(place.folder) as entries:
             runs = [Path(entry.path) for entry in entries]
@@ -139,19 +151,26 @@ def _runs_of(place: PlaceRow) -> Iterator[tuple[str, Path]]:
 
 
 def _changed(run: Path) -> float:
-    """When a writer came to its journal last."""
+    """When a writer came to its journal last, in seconds since 1970: a new file in the folder of
+    the journal changes the folder's time, and a new line does not.
+
+    Raises:
+        OSError: the journal is gone.
+    """
     return (run / layout.JOURNAL).stat().st_mtime
 
 
 def _recorder_of(row: RunningRow, folder: Path) -> Iterator[tuple[str, Path]]:
-    """The folder in which a running job records, if it does."""
+    """The folder in which a running job records, if it does: its attempt has a link to it. `folder`
+    is that of the experiment.
+    """
     recorder = read_link(attempt_folder(folder, row.key, row.attempt))
     if recorder is not None:
         yield f"{row.experiment}/{row.key}", recorder
 
 
 def newest(happened: Sequence[Happened], most: int) -> Sequence[Happened]:
-    """The last of them, at most so many."""
+    """The last of them, at most so many; () for 0 or less, as of a screen without a line left."""
     if most <= 0:
         return ()
     return happened[-most:]

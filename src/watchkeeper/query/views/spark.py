@@ -47,10 +47,12 @@ def _values(path: Path) -> Sequence[float]:
                 return list(_losses(file.read(_WHOLE_BYTES)))
             blocks = []
             for number in range(SPARK_VALUES):
+                # The first block begins with the file, and the last ends with it.
                 file.seek((size - _BLOCK_BYTES) * number // (SPARK_VALUES - 1))
                 blocks.append(list(_losses(file.read(_BLOCK_BYTES))))
     except OSError:
         return ()
+    # A block may hold no whole row with a loss.
     return [median(block) for block in blocks if block]
 
 

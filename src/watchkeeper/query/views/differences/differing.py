@@ -45,6 +45,9 @@ def contrast(sides: Sequence[Side], base: Side) -> Contrast:
     machine. `base` is one of `sides`.
 
     What is not known of one run is no difference from the others, and is not the same either.
+
+        r8:  lr 1e-5, seed 1, commit 3f2a91c0          r16: lr 1e-4, seed 1, no commit recorded
+        → differs: `lr`; the same: `seed`; `code` is neither
     """
     at = [side.name for side in sides].index(base.name)
     reader = Environments()
@@ -55,8 +58,10 @@ def contrast(sides: Sequence[Side], base: Side) -> Contrast:
         known = set(row.values) - {NOT_KNOWN}
         if len(known) > 1:
             differs.append(_difference(row, at))
-        elif NOT_KNOWN not in row.values and row.values[0] is not None:
-            same[row.key] = row.values[0]
+            continue
+        first = row.values[0]
+        if NOT_KNOWN not in row.values and first is not None:
+            same[row.key] = first
     return Contrast(differs, same)
 
 
@@ -70,8 +75,10 @@ def heading_of(runs: int, differs: Sequence[Difference]) -> str:
         return "One run, and nothing to compare it with"
     settings = sum(one.kind == "setting" for one in differs)
     parts = []
-    if settings:
-        parts.append(f"{settings} setting{'' if settings == 1 else 's'}")
+    if settings == 1:
+        parts.append("1 setting")
+    elif settings:
+        parts.append(f"{settings} settings")
     parts += dict.fromkeys(_NOUNS[one.kind] for one in differs if one.kind in _NOUNS)
     if not parts:
         return f"{runs} runs do not differ in anything that was recorded"
@@ -83,7 +90,9 @@ def heading_of(runs: int, differs: Sequence[Difference]) -> str:
 
 
 def _difference(row: _Row, at: int) -> Difference:
-    """A row as a page has it. `at` is the place of the base among the runs."""
+    """A row as a page has it, with which of the values are the base's. `at` is the place of the
+    base among the runs, from 0.
+    """
     base = row.values[at]
     return Difference(
         key=row.key,
@@ -159,7 +168,8 @@ def _files(sides: Sequence[Side]) -> Iterator[_Row]:
     """
     first = sides[0]
     for side in sides:
-        if (side.commit, side.diff) != (first.commit, first.diff):
+        is_same_code = side.commit == first.commit and side.diff == first.diff
+        if not is_same_code:
             return
         if bool(side.files) != bool(first.files):
             return

@@ -31,7 +31,9 @@ class Environments:
         self._known: dict[tuple[Path, str], Environment | None] = {}
 
     def read(self, folder: Path, sha256: str) -> Environment | None:
-        """The environment that `folder` keeps under this hash; None where it cannot be read."""
+        """The environment that `folder` keeps under this hash; None where it cannot be read. A hash
+        of "" is that of a run whose environment nobody noted.
+        """
         if not sha256:
             return None
         place = (folder, sha256)
@@ -51,7 +53,7 @@ def python_of(environment: Environment) -> Python:
 
 
 def counted(packages: Mapping[str, str]) -> str:
-    """`17 packages`."""
+    """How many packages there are (name → version), in words: `17 packages`."""
     if len(packages) == 1:
         return "1 package"
     return f"{len(packages)} packages"
@@ -61,7 +63,8 @@ def change_of(old: Mapping[str, str], new: Mapping[str, str]) -> Change:
     """How packages (name → version) differ from others: `156: 139 more, 1 changed`.
 
     The details name each one: `torch 2.4.0 → 2.5.1`, `+ accelerate 1.0`, `− apex 0.1`. Of more than
-    200 the first are named, and the last line says how many are left.
+    200 the first are named, and the last line says how many are left. Where nothing differs, the
+    words are `156 packages` alone, without details.
     """
     added: list[str] = []
     changed: list[str] = []
@@ -71,7 +74,10 @@ def change_of(old: Mapping[str, str], new: Mapping[str, str]) -> Change:
             added.append(f"+ {name} {version}")
         elif before != version:
             changed.append(f"{name} {before} → {version}")
-    removed = [f"− {name} {old[name]}" for name in old if name not in new]
+    removed: list[str] = []
+    for name, version in old.items():
+        if name not in new:
+            removed.append(f"− {name} {version}")
     counts = ((added, "more"), (removed, "fewer"), (changed, "changed"))
     words = [f"{len(lines)} {what}" for lines, what in counts if lines]
     if not words:

@@ -34,18 +34,24 @@ class Extent(NamedTuple):
     @property
     def words(self) -> str:
         """`1 file, 3 lines`."""
-        files = f"{self.files} file{'' if self.files == 1 else 's'}"
-        lines = f"{self.lines} line{'' if self.lines == 1 else 's'}"
+        files = f"{self.files} files"
+        if self.files == 1:
+            files = "1 file"
+        lines = f"{self.lines} lines"
+        if self.lines == 1:
+            lines = "1 line"
         return f"{files}, {lines}"
 
 
 def files_in(patch: bytes) -> list[str]:
-    """The files that a patch, as git writes it, changes."""
+    """The files that a patch, as git writes it, changes: of `diff --git a/train.py b/train.py` that
+    is `train.py`. One that was moved has its new name.
+    """
     return _CHANGED_FILE.findall(patch.decode("utf-8", "replace"))
 
 
 def extent_of(patch: bytes) -> Extent:
-    """How much a patch, as git writes it, changes. A binary file has no lines."""
+    """How much a patch, as git writes it, changes. A binary file has no lines; b"" is no file."""
     files = lines = 0
     for part in re.split(rb"^diff --git ", patch, flags=re.MULTILINE)[1:]:
         files += 1
@@ -127,7 +133,7 @@ def _code(base: Side, side: Side) -> Diff | None:
 
 def _kept_files(base: Side, side: Side) -> list[str] | None:
     """The diff of the files of both runs' code; None where one of them was not kept, or where the
-    runs name no file that differs.
+    runs name no file that differs. A file that only one of them has differs from an empty one.
     """
     names = _differing(base.files, side.files)
     lines: list[str] = []
@@ -143,13 +149,21 @@ def _kept_files(base: Side, side: Side) -> list[str] | None:
 
 
 def _differing(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
-    """The names of the files (name → hash) that are not the same in both, in order."""
+    """The names of the files (name → hash) that are not the same in both, in order.
+
+        old {"train.py": "a1…", "data.py": "b2…"}, new {"train.py": "c3…", "data.py": "b2…"}
+        → ["train.py"]
+
+    A file that only one of them has is among them.
+    """
     entries = dict(set(old.items()) ^ set(new.items()))
     return sorted(entries)
 
 
 def _kept_text(side: Side, sha256: str) -> str | None:
-    """A kept file's text, "" for none; None where it was not kept, or is too large."""
+    """A kept file's text, "" for none; None where it was not kept, or is too large. `sha256` is the
+    name under which the side's experiment or run keeps it.
+    """
     if not sha256:
         return ""
     if not side.kept:
@@ -170,11 +184,15 @@ def _unified(old_name: str, new_name: str, old: str, new: str) -> Iterator[str]:
 def _between_commits(what: str, base: Side, side: Side) -> Diff:
     """The diff of two commits by git, of the files that the runs name where they name any.
 
-    The repository is looked for where each of the two runs lies.
+    The repository is looked for where each of the two runs lies. `what` heads the diff. One without
+    lines says that git cannot show it, as where a commit was never fetched.
     """
     names = _differing(base.files, side.files)[:_MOST_NAMES]
     for place in dict.fromkeys([base.where, side.where]):
-        folder = Path(place) if Path(place).is_dir() else Path(place).parent
+        folder = Path(place)
+        if not folder.is_dir():
+            # What is compared may be a file, as a run log: its folder may lie in the repository.
+            folder = folder.parent
         patch = git.diff_between(folder, base.commit, side.commit, names)
         if patch is not None:
             return _cut(what, patch.decode("utf-8", "replace").splitlines())
@@ -183,7 +201,9 @@ def _between_commits(what: str, base: Side, side: Side) -> Diff:
 
 
 def _scripts(base: Side, side: Side) -> Diff:
-    """How the scripts differ that both jobs ran, as they were kept at submission."""
+    """How the scripts differ that both jobs ran, as they were kept at submission. Where one was not
+    kept, a note says so.
+    """
     old = _kept_text(base, base.script_object)
     new = _kept_text(side, side.script_object)
     if old is None or new is None:
@@ -192,7 +212,9 @@ def _scripts(base: Side, side: Side) -> Diff:
 
 
 def _uncommitted(base: Side, side: Side) -> Diff:
-    """The uncommitted changes of the run; of the base where the run has none."""
+    """The uncommitted changes of the run; of the base where the run has none: they too are what
+    makes the two differ. Where they were not kept, a note says so.
+    """
     owner = side
     if not side.diff:
         owner = base
@@ -206,7 +228,7 @@ def _uncommitted(base: Side, side: Side) -> Diff:
 
 
 def _cut(what: str, lines: Iterable[str]) -> Diff:
-    """The first lines, without secrets."""
+    """The first 400 lines, without secrets, and how many there are besides."""
     whole = list(lines)
     shown = [redact(line) for line in whole[:MOST_LINES]]
     return Diff(what=what, lines=shown, left_out=len(whole) - len(shown))

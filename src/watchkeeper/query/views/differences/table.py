@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TypeGuard
+from typing import Literal, TypeGuard
 
 from watchkeeper.core.errors import UsageError
 from watchkeeper.query.catalogue.entry import Extreme, Real
@@ -40,6 +40,8 @@ def metric_names(sides: Sequence[Side], measured: Sequence[Measured]) -> list[st
     """The names of all figures, each once and those that decide first: results of evaluations, by
     metric and task; validation losses; others whose better end is known; training losses; the rest.
 
+        clean accuracy, noisy accuracy, val_loss, perplexity, train_loss, lr
+
     `measured` is in the order of `sides`.
     """
     results: set[str] = set()
@@ -51,7 +53,10 @@ def metric_names(sides: Sequence[Side], measured: Sequence[Measured]) -> list[st
     of_tasks.sort(key=lambda name: name.rpartition(" ")[2])
     val = [name for name in VAL_LOSS if name in names]
     train = [name for name in TRAIN_LOSS if name in names]
-    ranked = [name for name in names if end_of(name, sides) and name not in train]
+    ranked: list[str] = []
+    for name in names:
+        if name not in train and end_of(name, sides):
+            ranked.append(name)
     return list(dict.fromkeys([*of_tasks, *val, *ranked, *train, *names]))
 
 
@@ -93,14 +98,18 @@ class Table:
         return values
 
     def _row(self, metric: str, reached: Sequence[Mapping[str, Extreme]]) -> FigureRow:
-        """The row of one metric. `reached` are the values of each run, metric → value and
-        its step.
+        """The row of one metric, with a value for each run, in the order of the runs.
+
+        `reached` are the values of each run, metric → value and its step. The step of an
+        evaluation's figure is the epoch of its checkpoint.
         """
         better = end_of(metric, self._sides)
         points = [values.get(metric) for values in reached]
         values = [_value_of(point) for point in points]
         base = values[self._base]
-        is_result = any(metric in one.results for one in self._measured)
+        axis: Literal["step", "epoch"] = "step"
+        if any(metric in one.results for one in self._measured):
+            axis = "epoch"
         return FigureRow(
             metric=metric,
             values=values,
@@ -108,7 +117,7 @@ class Table:
             deltas=[_difference(value, base) for value in values],
             is_best=self._best(values, better),
             better=better,
-            axis="epoch" if is_result else "step",
+            axis=axis,
         )
 
     def _best(self, values: Sequence[Real | None], better: Better) -> list[bool]:
@@ -116,6 +125,9 @@ class Table:
 
         None is where nobody knows which end is better, or where fewer than two runs have a value: a
         figure that is compared with nothing is not the best. Several values may be equally good.
+
+            val_loss 0.4, 0.3, 0.3 of finished runs → no, yes, yes
+            val_loss 0.4, 0.3, of which the second run failed → yes, no
         """
         known = list(filter(_is_finite, values))
         if not better or len(known) < 2:
@@ -157,9 +169,11 @@ def _of_finished(value: Real | None, side: Side) -> Real | None:
 
 
 def _difference(value: Real | None, base: Real | None) -> Real | None:
-    """By how much a value is above the base's; None where one of the two is missing or
-    not finite.
+    """By how much a value is above the base's: 0.5 of 0.75 and 0.25. None where one of the two is
+    missing or not finite.
     """
-    if not (_is_finite(value) and _is_finite(base)):
+    if not _is_finite(value):
+        return None
+    if not _is_finite(base):
         return None
     return value - base

@@ -36,7 +36,9 @@ def error_of(row: Row) -> str:
 
 
 def line_of(row: Row) -> str:
-    """The line of output that says why a row failed; "" where none does."""
+    """The line of output that says why a row failed; "" where none does. Of a verdict from before
+    that line was kept, it is taken from the reasons.
+    """
     return row.error or error_in(row.why)
 
 
@@ -48,7 +50,9 @@ def code_of(row: Row) -> str:
         return "submission-refused"
     if row.state == UNSIGNED:
         return UnsignedError.code
-    kind = "evaluation" if row.phase == "evaluation" else "run"
+    kind = "run"
+    if row.phase == "evaluation":
+        kind = "evaluation"
     if row.state == HALTED:
         return f"{kind}-halted"
     if row.standing in ("failed", "blocked", "unknown"):

@@ -19,7 +19,10 @@ from watchkeeper.schedulers.wrapper.claims import executions, read_exit_records
 
 def job_bars(site: Site) -> list[JobBar]:
     """The bars in the experiment's order, of each piece of work the oldest first."""
-    return [bar for row in site.rows for bar in _bars_of(site, row)]
+    bars: list[JobBar] = []
+    for row in site.rows:
+        bars += _bars_of(site, row)
+    return bars
 
 
 def slots_of(bars: Sequence[JobBar], now: datetime) -> int:
@@ -88,7 +91,9 @@ def _may_be_several(attempt: Attempt) -> bool:
 
 
 def _standing(attempt: Attempt) -> Standing:
-    """How an attempt that is over ended. A result that is good though its job failed is done."""
+    """How an attempt that is over ended. A result that is good though its job failed is done; an
+    attempt without a verdict, whose end nobody saw, is unknown.
+    """
     if attempt.judged is None or attempt.judged.outcome == "unknown":
         return "unknown"
     if attempt.judged.outcome in WELL:
@@ -118,7 +123,9 @@ def _bar(row: Row, attempt: Attempt, standing: Standing) -> JobBar:
 
 
 def _label(row: Row) -> str:
-    """`train`, `clean 0`, `noisy base`."""
+    """What stands at a bar: `train`; of an evaluation its task and epoch, as `clean 0`, or `noisy
+    base` where it has no epoch.
+    """
     if row.phase == "preparation":
         return "train"
     if row.epoch is None:

@@ -31,6 +31,7 @@ def valid_files(site: Site) -> Valid | None:
     if not findings:
         return None
     good = sum(finding.state == "good" for finding in findings.values())
+    # What is neither is an output that other work promises.
     checkpoints = len(findings.keys() & experiment.checkpoints.keys())
     results = len(findings.keys() & experiment.results.keys())
     kinds = {
@@ -45,7 +46,8 @@ def valid_files(site: Site) -> Valid | None:
 def began_and_ended(site: Site) -> tuple[datetime | None, datetime | None]:
     """When the first job was submitted, and when the last ended.
 
-    Both None where nothing was submitted; the end is None while a job is under way.
+    Both None where nothing was submitted; the end is None while a job is under way. An attempt
+    without a verdict that is not under way, as one that was refused, has no end.
     """
     begins: list[datetime] = []
     ends: list[datetime | None] = []
@@ -126,14 +128,19 @@ def _data(site: Site) -> Iterator[Evidence]:
 
 
 def _logs(site: Site) -> Iterator[Evidence]:
-    """The action logs that are there, each as a file that can be opened."""
+    """The action logs that are there, each as a file that can be opened: `run-experiment.log`, and
+    those of the phases under the names that the journal gives them.
+    """
     for name in dict.fromkeys((EXPERIMENT_LOG, *log_names(site.read.events).values())):
         if (site.looked.experiment.folder / name).is_file():
             yield Evidence(what="log", text=name, source=name)
 
 
 def _scheduler(site: Site) -> Iterator[Evidence]:
-    """That the scheduler has not answered since its last good answer."""
+    """That the scheduler has not answered since its last good answer: with the words of the newest
+    failure, and the time of the first. Nothing while no job is under way, as nobody waits for an
+    answer then.
+    """
     polls = sorted(of_kind(site.read.events, Polled), key=lambda poll: poll.time, reverse=True)
     silent = list(takewhile(lambda poll: poll.error, polls))
     if silent and site.looked.state.active:

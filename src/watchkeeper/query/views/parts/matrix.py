@@ -29,7 +29,9 @@ def work_rows(site: Site, running: Sequence[RunningRow]) -> list[WorkRow]:
 
 
 def array_task_rows(site: Site) -> list[WorkRow]:
-    """A row for each task of an array."""
+    """A row for each task of an array: `train[0]`, `train[1]` … Their health is not known: only the
+    array as a whole has a watcher's word.
+    """
     tasks = (row for row in site.looked.rows if row.array_task is not None)
     return [_work_row(site, row, None) for row in tasks]
 
@@ -39,7 +41,8 @@ def _work_row(site: Site, row: Row, running: RunningRow | None) -> WorkRow:
     health: str = row.health or ""
     progress = Progress()
     if running is not None:
-        health, progress = running.health, running.progress
+        health = running.health
+        progress = running.progress
     cause = ""
     if row.standing == "failed":
         cause = line_of(row)
@@ -81,21 +84,28 @@ def _elapsed_s(site: Site, row: Row) -> float | None:
 
     The clocks of two machines may differ: what begins in the future has run for 0 seconds.
     """
-    attempt = site.latest(row.key)
-    if row.elapsed_s is not None or attempt is None or not attempt.active:
+    if row.elapsed_s is not None:
         return row.elapsed_s
-    if attempt.facts is None or attempt.facts.started is None:
+    attempt = site.latest(row.key)
+    if attempt is None or not attempt.active:
         return None
-    return max(0.0, (site.now - attempt.facts.started).total_seconds())
+    facts = attempt.facts
+    if facts is None or facts.started is None:
+        return None
+    return max(0.0, (site.now - facts.started).total_seconds())
 
 
 def _train_loss(site: Site, row: Row) -> float | None:
     """The last training loss that the verdict on its newest attempt found; None for none."""
     attempt = site.latest(row.key)
-    if attempt is None or attempt.judged is None or attempt.judged.learned is None:
+    if attempt is None:
         return None
-    loss = attempt.judged.learned.last_train_loss
+    judged = attempt.judged
+    if judged is None or judged.learned is None:
+        return None
+    loss = judged.learned.last_train_loss
     if not isinstance(loss, int | float):
+        # None, or the text "NaN".
         return None
     return float(loss)
 
@@ -104,7 +114,9 @@ def _train_loss(site: Site, row: Row) -> float | None:
 
 
 def task_columns(site: Site) -> list[TaskColumn]:
-    """The tasks in their order, each with its epochs; a result without an epoch adds none."""
+    """The tasks in their order, each with its epochs; a result without an epoch adds none: of
+    `r8/clean/epoch0`, `r8/clean/epoch1` and `base/clean`, `clean` has the epochs 0 and 1.
+    """
     epochs: dict[str, set[int]] = {}
     for item in site.looked.experiment.items:
         if item.phase != "evaluation":
@@ -121,9 +133,10 @@ def metric_columns(site: Site, rows: Sequence[WorkRow]) -> list[MetricColumn]:
     """
     values: dict[str, list[Real]] = {}
     for row in rows:
-        if row.phase == "evaluation":
-            for name, value in row.metrics.items():
-                values.setdefault(name, []).append(value)
+        if row.phase != "evaluation":
+            continue
+        for name, value in row.metrics.items():
+            values.setdefault(name, []).append(value)
     columns: list[MetricColumn] = []
     for name, own in values.items():
         better = site.ranking.better(name)

@@ -48,17 +48,18 @@ class Site(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def items(self) -> Mapping[str, RunItem]:
-        """Key → the piece of work as it is planned."""
+        """Key → the piece of work as it is planned. Tasks of an array have no item of their own."""
         return {item.key: item for item in self.looked.experiment.items}
 
     @cached_property
     def decisions(self) -> Mapping[str, Decision]:
-        """Key → what would be done with it now, if `run` were typed."""
+        """Key → what would be done with it now, if `run` were typed, and why."""
         return {one.key: one for one in self.looked.plan.decisions}
 
     def of_rows(self, rows: list[Row]) -> Site:
         """The same with these of its rows alone: a page of some of the work."""
-        return msgspec.structs.replace(self, looked=msgspec.structs.replace(self.looked, rows=rows))
+        looked = msgspec.structs.replace(self.looked, rows=rows)
+        return msgspec.structs.replace(self, looked=looked)
 
     def latest(self, key: str) -> Attempt | None:
         """The newest attempt at a piece of work; None where it was never submitted."""
@@ -101,7 +102,7 @@ def standing_of(row: Row) -> Standing:
 
 
 def counted(count: int, noun: str) -> str:
-    """`1 run`, `6 evaluations`, `1,200 runs`."""
+    """A count with its noun, which takes an `s`: `1 run`, `6 evaluations`, `1,200 runs`."""
     if count == 1:
         return f"1 {noun}"
     return f"{count:,} {noun}s"
@@ -122,6 +123,8 @@ def ended_at(attempt: Attempt | None) -> datetime | None:
     """
     if attempt is None or attempt.judged is None:
         return None
-    if attempt.facts is not None and attempt.facts.ended is not None:
-        return attempt.facts.ended
+    facts = attempt.facts
+    if facts is not None and facts.ended is not None:
+        return facts.ended
+    # The verdict is from a little later than the end.
     return attempt.judged.time

@@ -90,7 +90,7 @@ def death_of(folder: RecordedFolder, started: RunStarted) -> Vanished | None:
 
 
 def opening_words(cause: str) -> str:
-    """What a sentence says before it explains itself: `killed: no memory was left` → `killed`."""
+    """What a sentence says before it explains itself, at the first colon; all of it without one."""
     return cause.partition(":")[0]
 
 

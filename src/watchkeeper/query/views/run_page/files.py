@@ -32,6 +32,12 @@ def checkpoints_of(subject: Subject) -> list[CheckpointRow]:
 def checkpoint_fault(path: Path, event: Checkpoint) -> tuple[bool | None, str]:
     """Whether a checkpoint lies there as it was recorded, and what is not as it was. None: that
     cannot be told.
+
+        (True, "")
+        (False, "model.safetensors has 1,024 of 2,048 bytes; optimizer.pt is gone")
+        (None, "which files it has was not recorded")
+
+    Only names and sizes are compared: no file is read.
     """
     if not event.files:
         return None, "which files it has was not recorded"
@@ -60,6 +66,7 @@ def _place_of(path: Path, name: str, *, is_alone: bool) -> Path:
 
 
 def _listed(faults: list[str]) -> str:
+    """The first faults, and how many more there are; "" for none."""
     shown = "; ".join(faults[:_MOST_NAMED])
     if len(faults) > _MOST_NAMED:
         return f"{shown}; and {len(faults) - _MOST_NAMED} more"
@@ -67,6 +74,9 @@ def _listed(faults: list[str]) -> str:
 
 
 def _checkpoint(path: Path, event: Checkpoint, top: Path) -> CheckpointRow:
+    """The row of a checkpoint, as it lies there now. `top` is the folder from which its path is
+    shown.
+    """
     is_whole, missing = checkpoint_fault(path, event)
     return CheckpointRow(
         step=event.training_step,

@@ -55,7 +55,9 @@ def progress_of(subject: Subject, rows: RunRows, *, is_running: bool) -> Progres
     Raises:
         OSError: a file of rows can no longer be read.
     """
-    assessed = _assessed(subject) or _NOTHING_SEEN
+    assessed = _assessed(subject)
+    if assessed is None:
+        assessed = _NOTHING_SEEN
     train, val = loss_names(rows.metrics)
     name = train or val
     step = _last_step(rows, name)
@@ -137,9 +139,12 @@ def _last_step(rows: RunRows, loss_name: str) -> Real | None:
 def _last_loss(rows: RunRows, name: str) -> float | None:
     """The last loss; None where there is none, or where it is not finite."""
     last = figure_of(rows, name).last
-    if last is None or not math.isfinite(last[1]):
+    if last is None:
         return None
-    return last[1]
+    _, loss = last
+    if not math.isfinite(loss):
+        return None
+    return loss
 
 
 def _total(subject: Subject) -> int | None:

@@ -78,7 +78,9 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def facts(self) -> SchedulerFacts | None:
-        """What the scheduler last said of the newest attempt's job; None: nothing."""
+        """What the scheduler last said of the newest attempt's job; None: nothing, or it is a
+        recorded run.
+        """
         if self.latest is None:
             return None
         return self.latest.facts
@@ -92,7 +94,9 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def newest(self) -> RecordedFolder | None:
-        """The folder of the newest attempt, if that recorded anything."""
+        """The folder of the newest attempt, if that recorded anything; None: it did not, whatever
+        earlier attempts recorded.
+        """
         if not self.folders:
             return None
         last = self.folders[-1]
@@ -102,7 +106,7 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def newest_events(self) -> list[AnyEvent | Unknown]:
-        """What the newest attempt recorded, by time."""
+        """What the newest attempt recorded, by time; [] where it recorded nothing."""
         if self.newest is None:
             return []
         return self.newest.events
@@ -154,6 +158,12 @@ def subject_of(folder: Path, key: str, within: Sequence[str] = ()) -> Subject:
 
 
 def _recorded_run(folder: Path) -> Subject:
+    """The subject of a recorded run's page: its own folder is its only one.
+
+    Raises:
+        UsageError: nothing was recorded there.
+        NewerJournalError: a later version wrote the journal.
+    """
     read = journal.read(folder / layout.JOURNAL)
     starts = [event for event in all_of(read.events) if isinstance(event, RunStarted)]
     if not starts and not files_of(folder):
@@ -196,6 +206,7 @@ def _folders_of(
 
 
 def _lies_within(place: Path, folders: Sequence[str]) -> bool:
+    """Whether a folder, links resolved, is one of these or lies below one."""
     real = os.path.realpath(place)
     return any(os.path.commonpath([real, folder]) == folder for folder in folders)
 
