@@ -35,7 +35,9 @@ def run_id(now: datetime) -> str:
 
 
 def writer_id(now: datetime) -> str:
-    """A new writer's id, in the form of a run id: the journal's files then sort by age."""
+    """A new writer's id, in the form of a run id: the journal's files then sort by age, and no two
+    processes share one.
+    """
     return run_id(now)
 
 
@@ -45,6 +47,13 @@ def token() -> str:
 
 
 def _encode_part(part: str) -> str:
+    """One part of a key as a folder's name: as it is where it is plain, else percent-encoded.
+
+    lr=1e-5       lr=1e-5
+    a b           a%20b
+    7             %37, since digits name attempts
+    ..            %2E., which leads nowhere
+    """
     if _PLAIN_PART.fullmatch(part):
         return part
     encoded = quote(part, safe=_PLAIN)
@@ -54,7 +63,9 @@ def _encode_part(part: str) -> str:
 
 
 def key_folder(key: str) -> PurePosixPath:
-    """The key's folder below `runs/`: relative, without `..`, reversible by `folder_key`."""
+    """The key's folder below `runs/`: relative, without `..`, reversible by `folder_key`.
+    `r8/clean/epoch0` is `r8/clean/epoch0`, `r8/7` is `r8/%37`.
+    """
     return PurePosixPath(encoded_key(key))
 
 
@@ -64,7 +75,7 @@ def encoded_key(key: str) -> str:
 
 
 def folder_key(folder: PurePosixPath) -> str:
-    """The key whose folder this is."""
+    """The key whose folder this is: `key_folder` backwards."""
     return "/".join(unquote(part) for part in folder.parts)
 
 

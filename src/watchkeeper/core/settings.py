@@ -124,7 +124,11 @@ BETTER_ENDS = ("max", "min")
 
 
 def _check_rules(where: str, rules: Any) -> None:
-    """Refuse rules for metrics that are none."""
+    """Refuse rules for metrics that are none. `where` names their source in the message.
+
+    Raises:
+        UsageError: they are no table, or one of them says neither `max` nor `min`.
+    """
     hint = 'as in accuracy = "max" and my_distance = "min", below [metrics]'
     if not isinstance(rules, dict):
         raise UsageError(f"{where}: metrics is no table", hint=hint, code="bad-setting")
@@ -135,11 +139,18 @@ def _check_rules(where: str, rules: Any) -> None:
 
 
 def _with_rules(rules: Mapping[str, str], before: Mapping[str, str]) -> dict[str, str]:
-    """Rules, and behind them those of before that they do not replace."""
+    """The rules, and behind them those of `before` that they do not replace. Of several patterns
+    that fit a metric's name the first counts, so the rules of the later source stand first.
+    """
     return dict(rules) | {name: end for name, end in before.items() if name not in rules}
 
 
 def _known(values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The settings of one source, all of them known.
+
+    Raises:
+        UsageError: one is unknown; the hint names the nearest one that there is.
+    """
     for name in values:
         if name not in Settings.__struct_fields__:
             import difflib  # only where a name is wrong
@@ -154,6 +165,11 @@ def _known(values: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 
 def _from_file(path: Path) -> dict[str, Any]:
+    """The settings in a file, not checked for their types; {} where there is no file.
+
+    Raises:
+        UsageError: it cannot be read, is not TOML, or holds an unknown setting.
+    """
     try:
         text = read_whole(path, MOST_BYTES).decode()
     except FileNotFoundError:
@@ -164,15 +180,16 @@ def _from_file(path: Path) -> dict[str, Any]:
 
     try:
         values = tomllib.loads(text)
-    except (
-        ValueError,
-        RecursionError,
-    ) as error:  # a number of 5,000 digits is a ValueError of Python's own
+    except (ValueError, RecursionError) as error:
+        # A number of 5,000 digits is a plain ValueError, which Python raises itself.
         raise UsageError(f"{path} is not TOML: {error}") from error
     return _known(values, str(path))
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    """The settings that variables give, as text: `WATCHKEEPER_POLL_S=5` is `poll_s`. A variable
+    that is empty is not set.
+    """
     return {
         name: environment[variable]
         for variable, name in VARIABLES.items()
@@ -193,20 +210,33 @@ def state_folder(environment: Mapping[str, str] = os.environ) -> Path:
 def _repository_file(start: Path) -> Path | None:
     """The nearest `watchkeeper.toml` at or above the folder; None if there is none."""
     folder = start.resolve()
-    return next(
-        (place / FILE_NAME for place in (folder, *folder.parents) if (place / FILE_NAME).is_file()),
-        None,
-    )
+    for place in (folder, *folder.parents):
+        path = place / FILE_NAME
+        if path.is_file():
+            return path
+    return None
 
 
 def _user_file(environment: Mapping[str, str]) -> Path:
+    """Where the user's own settings lie, whether or not there are any:
+    `$XDG_CONFIG_HOME/watchkeeper/config.toml`, else below `~/.config`.
+    """
     config_home = environment.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
     return Path(config_home) / "watchkeeper" / "config.toml"
 
 
 def _is_trusted(path: Path, folders: Any) -> bool:
-    names = folders.split(os.pathsep) if isinstance(folders, str) else folders or ()
-    places = [Path(name).expanduser().resolve() for name in names if isinstance(name, str) and name]
+    """Whether a file lies in one of the `trusted_folders`: a list, or text with colons between;
+    None: there are none. What is no text in the list is passed over: the check of the types refuses
+    it later.
+    """
+    names = folders or ()
+    if isinstance(folders, str):
+        names = folders.split(os.pathsep)
+    places: list[Path] = []
+    for name in names:
+        if isinstance(name, str) and name:
+            places.append(Path(name).expanduser().resolve())
     return any(path.is_relative_to(place) for place in places)
 
 
@@ -227,6 +257,11 @@ def distrusted(start: Path, environment: Mapping[str, str] = os.environ) -> Prob
 
 
 def _distrust(path: Path, environment: Mapping[str, str]) -> Problem | None:
+    """Why a file's settings are not obeyed, as a problem; None: they are.
+
+    Raises:
+        UsageError: its owner and mode cannot be looked up.
+    """
     try:
         why = distrust(path, environment)
     except OSError as error:
@@ -247,6 +282,11 @@ def _distrust(path: Path, environment: Mapping[str, str]) -> Problem | None:
 
 
 def _from_user_file(path: Path, environment: Mapping[str, str]) -> dict[str, Any]:
+    """The settings in the user's own file; {} where there is none.
+
+    Raises:
+        UsageError: the file is another user's, or others may write to it; or as in `_from_file`.
+    """
     if path.exists():
         problem = _distrust(path, environment)
     else:
@@ -259,9 +299,16 @@ def _from_user_file(path: Path, environment: Mapping[str, str]) -> dict[str, Any
 
 
 def _mistake(where: str, values: Mapping[str, Any], words: str) -> str:
-    """What is wrong with a setting, named as it was written where the mistake is."""
+    """What is wrong with a setting, named as it was written where the mistake is.
+
+    `words` are those of the check, which names the setting: "Expected `int`, got `str` - at
+    `$.cap`" becomes `WATCHKEEPER_CAP=many: it must be a whole number`. Where the setting is not in
+    `values`, those of the source `where`, the words stay as they are.
+    """
     at = re.search(r" - at `\$\.(\w+)|^(\w+) is ", words)
-    name = (at[1] or at[2]) if at else ""
+    name = ""
+    if at is not None:
+        name = at[1] or at[2]
     if name not in values:
         return f"{where}: {words}"
     written = _as_written(where, name, values[name])
@@ -277,6 +324,7 @@ _KINDS = {"float": "a number", "int": "a whole number", "bool": "true or false",
 
 
 def _type_of(name: str) -> Any:
+    """The type of a setting: `Literal["all", "each"]` for `gate`."""
     return get_type_hints(Settings)[name]
 
 
@@ -289,7 +337,9 @@ def _as_written(where: str, name: str, value: Any) -> str:
     if where == ENVIRONMENT:
         return f"{PREFIX}{name.upper()}={value}"
     if where == COMMAND_LINE:
-        shown = f"{value:g}" if isinstance(value, float) else value
+        shown = value
+        if isinstance(value, float):
+            shown = f"{value:g}"
         return f"--{name.removesuffix('_s').replace('_', '-')} {shown}"
     return f"{where}: {name} = {value!r}"
 

@@ -41,7 +41,9 @@ class Words(msgspec.Struct):
 
 def words_of(events: Events) -> dict[str, Words]:
     """What a journal says of each key; "" is the journal's own run, or the experiment. A key of
-    which nobody said anything is not there.
+    which nothing was said is not there.
+
+        {"r8": Words(tags=["best"], notes=[Note(time, "lr too high", "ada")])}
     """
     said: dict[str, Words] = {}
     for key, tags in _tags_of(events).items():
@@ -71,7 +73,9 @@ def _note(noted: Noted, own: Sequence[AnyEvent | Unknown]) -> tuple[str, Note]:
 
 
 def _tags_of(events: Events) -> dict[str, set[str]]:
-    """The tags of each key: those that were given and that nobody took away who had read them."""
+    """The tags of each key: those that were given, and were not taken away by somebody who had read
+    them.
+    """
     removals: list[tuple[str, str, Tagged]] = []
     for own in events.values():
         for event in own:
@@ -100,14 +104,18 @@ def _given(events: Iterable[AnyEvent | Unknown]) -> Iterator[tuple[str, str, Run
 
 
 def _had_read(later: Tagged, earlier: RunStarted | Tagged) -> bool:
-    """Whether the writer of the later event had read the earlier one."""
+    """Whether the writer of the later event had read the earlier one. It knows its own events; of
+    another writer's, those that it had counted in `saw`: event 4 is the fifth.
+    """
     if later.writer == earlier.writer:
         return later.seq > earlier.seq
     return later.saw.get(earlier.writer, 0) > earlier.seq
 
 
 def tag_fault(tag: str) -> str:
-    """Why this cannot be a tag, in words that follow it; "" if it can."""
+    """Why this cannot be a tag, in words that follow it; "" if it can. Of 61 letters: `has 61
+    characters, and 60 is the most`.
+    """
     return _fault(tag, MOST_TAG)
 
 

@@ -97,8 +97,9 @@ def cell(text: str, run: DraftRun) -> list[int | None]:
         return of_run("", run)
     rest = words.lstrip(TICKS).strip()
     is_ticked = words[:1] in tuple(TICKS)
-    names_epochs = "epoch" in rest or rest in ("base", "once") or _LAST.fullmatch(rest)
-    if is_ticked or names_epochs:
+    is_about_once = rest in ("base", "once")
+    names_epochs = "epoch" in rest or _LAST.fullmatch(rest) is not None
+    if is_ticked or is_about_once or names_epochs:
         return of_run(rest, run)
     why = f"it is unclear whether {text.strip()!r} means yes or no"
     if re.fullmatch(r"[\d\s,.-]+", rest):
@@ -182,7 +183,8 @@ def _span(item: str, words: str) -> Sequence[int]:
     Raises:
         UnreadableError: it is neither; the message quotes `words`, the whole list.
     """
-    if number := _ONE.fullmatch(item):
+    number = _ONE.fullmatch(item)
+    if number is not None:
         return [int(number[1])]
     span = _RANGE.fullmatch(item)
     if span is None:
@@ -197,6 +199,8 @@ def _span(item: str, words: str) -> Sequence[int]:
 def clauses(text: str) -> list[tuple[int, str]]:
     """The sentences of a paragraph, with the number of lines before each; parts between semicolons
     are sentences. A dot within a word, as in `v1.5`, ends none.
+
+    `A on x; B on y.` has (0, `A on x`) and (0, `B on y`).
     """
     sentences: list[tuple[int, str]] = []
     ends = [match.end() for match in re.finditer(r"(?:[.!?](?=\s|$)|;)", text)]
@@ -213,7 +217,7 @@ def clauses(text: str) -> list[tuple[int, str]]:
 
 def speaks_of_plan(words: str, runs: Mapping[str, DraftRun], tasks: Sequence[str]) -> bool:
     """Whether a sentence seems to say what is evaluated on what: it speaks of `all tasks`, or names
-    a task and besides that a run, an epoch, or evaluating.
+    a task and besides that a run, an epoch, or evaluating. `The tokenizer is shared` does not.
     """
     if _SPEAKS_OF_TASKS.search(words):
         return True
@@ -259,6 +263,12 @@ def sentence(words: str, runs: Mapping[str, DraftRun], tasks: Sequence[str]) -> 
 def _runs(words: str, runs: Mapping[str, DraftRun]) -> list[tuple[DraftRun, bool]]:
     """The runs that words name, and of each whether a whole kind was named. Words that are the name
     of a run as they stand name that one: `r8 and r16` may be one run.
+
+    `r8 and the base model` has (r8, False) and (the control, False); `all runs` has each run with
+    True, since the kind is of every type.
+
+    Raises:
+        UnreadableError: one of them is neither a run nor a kind of the table.
     """
     chosen: dict[str, tuple[DraftRun, bool]] = {}
     items = [words]
@@ -315,7 +325,8 @@ def _check_members(
 
 def _run_hint(item: str, runs: Mapping[str, DraftRun]) -> str:
     """What to write instead of a name that no run has."""
-    if near := nearest(item, sorted(runs)):
+    near = nearest(item, sorted(runs))
+    if near:
         return f"did you mean {near!r}?"
     return "name runs as they are named there"
 
@@ -362,7 +373,8 @@ def _tasks(words: str, tasks: Sequence[str]) -> list[str]:
         name = _task_named(item, tasks)
         if not name:
             hint = f"tasks: {known or 'none'}"
-            if near := nearest(item, tasks):
+            near = nearest(item, tasks)
+            if near:
                 hint = f"did you mean {near!r}?"
             raise UnreadableError(f"{item!r} is not a task of the table", hint)
         chosen.append(name)
@@ -390,7 +402,9 @@ def _task_named(item: str, tasks: Sequence[str]) -> str:
 
 
 def _items(words: str, names: Mapping[str, object] | Sequence[str] = ()) -> list[str]:
-    """The members of a list in words, `a, b and c`; a name that holds such a word is one member."""
+    """The members of a list in words, `a, b and c`; a name that holds such a word is one member:
+    with a run named `r8 and r16`, `r8 and r16, r32` has two.
+    """
     marks: dict[str, str] = {}
     for index, name in enumerate(sorted(names, key=len, reverse=True)):
         if " " in name or "," in name:
@@ -402,14 +416,16 @@ def _items(words: str, names: Mapping[str, object] | Sequence[str] = ()) -> list
 
 
 def _bare(text: str) -> str:
-    """In lower case, without the variation selectors that make a tick an emoji, and without
-    brackets around all of it.
+    """In lower case, with single spaces, and without the variation selectors that make a tick an
+    emoji.
     """
     return " ".join(re.sub("[\ufe0e\ufe0f\u200b\u200d]", "", text).lower().split())
 
 
 def _unwrapped(words: str) -> str:
-    """The words without the brackets around all of them, and without a colon or comma before."""
+    """The words without the brackets around all of them, and without a colon or comma before: `:
+    (last epoch)` is `last epoch`.
+    """
     words = words.strip().lstrip(":,").strip()
     if words.startswith("(") and words.endswith(")") and words.count("(") == 1:
         return words[1:-1].strip()
@@ -422,7 +438,9 @@ def _names(name: str, words: str) -> bool:
 
 
 def _without(words: str, names: Sequence[str]) -> str:
-    """The words without the names that may hold an `on` of their own."""
+    """The words without the names that may hold an `on` themselves, such as the task `depends on
+    x`.
+    """
     for name in sorted(names, key=len, reverse=True):
         if " " in name or name.lower() == "on":
             words = words.replace(name, " ")

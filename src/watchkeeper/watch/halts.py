@@ -36,12 +36,11 @@ class Halts:
         self._over: frozenset[EventId] = frozenset()
         if not is_bound:
             self._over = frozenset(map(_id_of, state.halted.values()))
-        self._before: frozenset[AttemptId] = frozenset(
-            (run.key, number)
-            for run in state.runs.values()
-            for number, attempt in run.attempts.items()
-            if attempt.closed
-        )
+        self._before: set[AttemptId] = set()
+        for run in state.runs.values():
+            for number, attempt in run.attempts.items():
+                if attempt.closed:
+                    self._before.add((run.key, number))
 
     @property
     def words(self) -> Mapping[Phase, str]:
@@ -54,7 +53,10 @@ class Halts:
         return words
 
     def decide(self, plan: Plan) -> bool:
-        """Halt the phases that cannot work; whether there is one."""
+        """Halt the phases that cannot work; whether there is one. A phase that is halted, or of
+        which nothing is left to submit, is left as it is. A budget that is spent halts a phase even
+        with `keeps_going`.
+        """
         is_new = False
         spent = self._spending.spent(self._logbook.state)
         for phase in PHASES:
@@ -70,6 +72,9 @@ class Halts:
         return is_new
 
     def _halt_if_it_cannot_work(self, phase: Phase, left: int) -> bool:
+        """Halt a phase whose first jobs failed by one cause; whether it was halted. `left`: how
+        many of its runs are still to be submitted.
+        """
         first = trial.first_failures(self._attempts_of(phase), left)
         if not first:
             return False
@@ -88,15 +93,17 @@ class Halts:
 
     def _attempts_of(self, phase: Phase) -> list[Attempt]:
         """The phase's attempts that had not ended when this execution began."""
-        return [
-            attempt
-            for run in self._logbook.state.runs.values()
-            for number, attempt in run.attempts.items()
-            if attempt.phase == phase and (run.key, number) not in self._before
-        ]
+        attempts: list[Attempt] = []
+        for run in self._logbook.state.runs.values():
+            for number, attempt in run.attempts.items():
+                is_before = (run.key, number) in self._before
+                if attempt.phase == phase and not is_before:
+                    attempts.append(attempt)
+        return attempts
 
 
 def _id_of(event: Halted) -> EventId:
+    """What tells an event from any other: its writer, and its number there."""
     return event.writer, event.seq
 
 

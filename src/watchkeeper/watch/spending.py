@@ -69,7 +69,10 @@ class Spending:
         return budget.describe(self.limit, self.used(state))
 
     def used(self, state: State) -> Used:
-        """What all attempts that had a job have used until now."""
+        """What all attempts that had a job have used until now. Attempts whose time is not said are
+        named: by their time limit, or by the clock since they were submitted, which may be more
+        than they used.
+        """
         gpu_s = 0.0
         guessed: dict[str, list[str]] = {"limit": [], "clock": []}
         for use in self.uses(state):
@@ -84,7 +87,9 @@ class Spending:
         )
 
     def uses(self, state: State) -> Iterator[Use]:
-        """The use of each attempt that had a job with GPUs, until now."""
+        """The use of each attempt that had a job with GPUs, until now. A job of 4 GPUs that ran for
+        an hour has 14,400 GPU-seconds.
+        """
         now = self._clock()
         for attempt in state.attempts():
             asked = self._asked_by(attempt)
@@ -94,6 +99,9 @@ class Spending:
             yield Use(attempt, asked.gpus * took.seconds, took.source)
 
     def _asked_by(self, attempt: Attempt) -> _Asked:
+        """What an attempt asked for; nothing before its first job. It is read once: an attempt's
+        script and options are fixed.
+        """
         name = (attempt.key, attempt.number)
         if name not in self._asked and attempt.submissions:
             self._asked[name] = self._read(attempt)
@@ -102,8 +110,13 @@ class Spending:
     def _read(self, attempt: Attempt) -> _Asked:
         """What the journal says that the attempt asked for. Of one that an older version submitted,
         its own copy of the script says so; nothing where that is gone.
+
+        Of an array each task has the GPUs: `--gpus 1` in an array of 8 is 8, as if all ran at a
+        time.
         """
-        tasks = arrays.count_of(attempt.array) if attempt.array else 1
+        tasks = 1
+        if attempt.array:
+            tasks = arrays.count_of(attempt.array)
         if attempt.intended is not None and attempt.intended.asked:
             request = request_of(attempt.intended.asked)
             return _Asked(gpus=request.gpus_in_all * tasks, limit_s=request.limit_s)
@@ -117,17 +130,26 @@ class Spending:
 
 
 def _took(attempt: Attempt, limit_s: int | None, now: datetime) -> _Took:
-    """How long the attempt's job has had its GPUs."""
-    judged, facts = attempt.judged, attempt.seen.facts if attempt.seen is not None else None
+    """How long the attempt's job has had its GPUs, by the best source that there is: the verdict,
+    then the scheduler's start and end, then the time limit (None: it has none), then the clock. A
+    job that still waits has had none. `now` is aware, and ends a job that runs.
+    """
+    judged = attempt.judged
     if judged is not None and judged.elapsed_s is not None:
         return _Took(seconds=judged.elapsed_s)
-    started = facts.started if facts is not None else None
+    started = said_end = None
+    if attempt.seen is not None:
+        started, said_end = attempt.seen.facts.started, attempt.seen.facts.ended
     if judged is None and started is None and attempt.state == "PENDING":
         return _Took(seconds=0.0)
-    ended = judged.time if judged is not None else now
-    if facts is not None and facts.ended is not None:
-        ended = facts.ended
-    if started is not None and (judged is None or (facts is not None and facts.ended)):
+    # The verdict comes later than the end: it stands for an end that the scheduler did not say.
+    ended = now
+    if said_end is not None:
+        ended = said_end
+    elif judged is not None:
+        ended = judged.time
+    is_end_known = judged is None or said_end is not None
+    if started is not None and is_end_known:
         return _Took(seconds=max((ended - started).total_seconds(), 0.0))
     if limit_s is not None:
         return _Took(seconds=limit_s, source="limit")

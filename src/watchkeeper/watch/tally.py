@@ -29,6 +29,9 @@ class Rest(msgspec.Struct, frozen=True, kw_only=True):
 def rest_of(decisions: Iterable[Decision], watched: Collection[str], state: State) -> Rest:
     """Of these decisions, those that no job in `watched` (keys) answers. A refusal counts in any
     case.
+
+    `done_before` counts what is there already, `unselected` what `--runs` or `--evals` left out; a
+    control, which needs no job, is in neither.
     """
     refused: dict[str, str] = {}
     blocked: dict[str, str] = {}
@@ -49,12 +52,16 @@ def rest_of(decisions: Iterable[Decision], watched: Collection[str], state: Stat
 
 def tasks_left(attempt: Attempt) -> int:
     """How many jobs an attempt under way counts as for its scheduler: of an array, its tasks that
-    have not ended.
+    have not ended. Of an array of 8 with 3 that are COMPLETED: 5. At least 1, since the attempt is
+    under way.
     """
     if not attempt.array:
         return 1
-    tasks = attempt.facts.tasks if attempt.facts is not None else {}
-    ended = sum(arrays.count_of(spec) for state, spec in tasks.items() if state in TERMINAL)
+    ended = 0
+    if attempt.facts is not None:
+        for state, spec in attempt.facts.tasks.items():
+            if state in TERMINAL:
+                ended += arrays.count_of(spec)
     return max(arrays.count_of(attempt.array) - ended, 1)
 
 
@@ -68,9 +75,16 @@ def refusal(key: str, state: State) -> str:
 
 def label(item: RunItem, decision: Decision | None, state: State) -> tuple[str, str]:
     """How a piece of work stands, in the words of the logs, and why; ("", "") for one that waits
-    for its first job.
+    for its first job. `decision` None: nothing was decided on it.
+
+        a refused submission                  ("not submitted", "QOSMaxSubmitJobPerUserLimit")
+        a job that runs                       ("RUNNING", "")
+        its checkpoint is not there           ("blocked", the reason)
+        its result was there before           ("done before", "")
     """
-    action, reason = (decision.action, decision.reason) if decision else ("", "")
+    action = reason = ""
+    if decision is not None:
+        action, reason = decision.action, decision.reason
     if reason == REFUSED:
         return NOT_SUBMITTED, refusal(item.key, state)
     latest = _state_of(state.run(item.key).latest)

@@ -83,7 +83,9 @@ class Git(NamedTuple):
 
 
 def state(folder: Path) -> Git:
-    """The commit of the folder's repository, and whether tracked files differ from it."""
+    """The commit of the folder's repository, and whether tracked files differ from it. An empty
+    Git: there is no repository, or git gave no answer in LIMIT_S.
+    """
     output = _ask(folder, *STATUS, limit_s=LIMIT_S)
     if output is None:
         return Git()
@@ -91,14 +93,24 @@ def state(folder: Path) -> Git:
 
 
 def state_in(output: bytes) -> Git:
-    """What STATUS has answered. Source of the format: git-status(1), porcelain 2."""
-    lines = output.decode("utf-8", "replace").splitlines()
-    head = dict(
-        line[2:].split(" ", 1) for line in lines if line.startswith("# ") and " " in line[2:]
-    )
+    """What STATUS has answered. Source of the format: git-status(1), porcelain 2.
+
+    # branch.oid 4abfa93…       the commit; `(initial)` before the first one
+    # branch.head main          the branch; `(detached)` for none
+    1 .M N... 100644 …          one line for each file that differs
+    """
+    head: dict[str, str] = {}
+    is_dirty = False
+    for line in output.decode("utf-8", "replace").splitlines():
+        if not line.startswith("#"):
+            is_dirty = True
+        elif line.startswith("# ") and " " in line[2:]:
+            name, value = line[2:].split(" ", 1)
+            head[name] = value
     sha = head.get("branch.oid", "")
-    dirty = any(not line.startswith("#") for line in lines)
-    return Git(sha if sha != "(initial)" else "", head.get("branch.head", ""), dirty)
+    if sha == "(initial)":
+        sha = ""
+    return Git(sha, head.get("branch.head", ""), is_dirty)
 
 
 def origin(folder: Path) -> str:
@@ -112,11 +124,15 @@ def origin(folder: Path) -> str:
 def public_address(url: str) -> str:
     """The address of a remote without names, passwords and tokens; the user `git` stays, whom all
     share. "": it is a path on this machine.
+
+    `https://me:pw@host/a.git?x` is `https://host/a.git`, and `git@host:a.git` stays as it is.
     """
     remote = _URL.fullmatch(url) or _SCP.fullmatch(url)
     if remote is None or remote["scheme"] == "file://":
         return ""
-    user = "git@" if remote["user"] == "git@" else ""
+    user = ""
+    if remote["user"] == "git@":
+        user = "git@"
     place = re.split(r"[?#]", remote["place"])[0]
     return f"{remote['scheme']}{user}{place}"
 
@@ -139,7 +155,9 @@ def refusal(folder: Path) -> str:
             f"{holder}"
         )
     words = done.stderr.decode("utf-8", "replace").strip().splitlines()
-    return f"git failed: {words[-1] if words else f'exit code {done.returncode}'}"
+    if not words:
+        return f"git failed: exit code {done.returncode}"
+    return f"git failed: {words[-1]}"
 
 
 def holder_of(path: Path) -> Path | None:
@@ -147,9 +165,11 @@ def holder_of(path: Path) -> Path | None:
     that can be told without asking git.
     """
     whole = Path(os.path.abspath(path))  # noqa: PTH100 - links stay: git looks from where the path leads
-    return next(
-        (folder for folder in (whole, *whole.parents) if os.path.lexists(folder / ".git")), None
-    )
+    for folder in (whole, *whole.parents):
+        # In a submodule and in a further working tree, `.git` is a file.
+        if os.path.lexists(folder / ".git"):
+            return folder
+    return None
 
 
 def tracked(folder: Path, files: Sequence[Path]) -> frozenset[Path] | None:
@@ -204,7 +224,8 @@ def diff(folder: Path) -> bytes | None:
 
 def diff_between(folder: Path, old: str, new: str, names: Sequence[str] = ()) -> bytes | None:
     """How commit `new` differs from `old` in files of these names, wherever they lie; in all where
-    none is named. None where the repository has not both, or git gives no answer in time.
+    none is named. None where the repository has not both, or git gives no answer in time. b"": they
+    do not differ there.
     """
     if not (is_sha(old) and is_sha(new)):
         return None
@@ -216,7 +237,9 @@ def diff_between(folder: Path, old: str, new: str, names: Sequence[str] = ()) ->
 
 
 def _literal(name: str) -> str:
-    """A file's name as a glob that matches nothing else; without the `..` before it."""
+    r"""A file's name as a glob that matches nothing else; without the `..` before it. `../a[1].py`
+    is `a\[1\].py`.
+    """
     plain = re.sub(r"^(?:\.{0,2}/)+", "", name)
     return re.sub(r"([*?\[\]\\])", r"\\\1", plain)
 
@@ -234,10 +257,9 @@ def has_commit(folder: Path, sha: str) -> bool | None:
     """
     if _ask(folder, "rev-parse", "--git-dir", limit_s=LIMIT_S) is None:
         return None
-    return (
-        is_sha(sha)
-        and _ask(folder, "cat-file", "-e", f"{sha}^{{commit}}", limit_s=LIMIT_S) is not None
-    )
+    if not is_sha(sha):
+        return False
+    return _ask(folder, "cat-file", "-e", f"{sha}^{{commit}}", limit_s=LIMIT_S) is not None
 
 
 def commits_between(folder: Path, old: str, new: str) -> int | None:
@@ -273,13 +295,13 @@ def submodules(folder: Path, sha: str) -> dict[str, str] | None:
         output = None
     if output is None:
         return None
-    entries = [
-        entry.partition(b"\t") for entry in output.split(b"\0") if entry.startswith(b"160000 ")
-    ]
-    return {
-        path.decode("utf-8", "surrogateescape"): head.split()[2].decode()
-        for head, _, path in entries
-    }
+    # Source of the format: git-ls-tree(1). A submodule has the mode 160000.
+    commits: dict[str, str] = {}
+    for entry in output.split(b"\0"):
+        if entry.startswith(b"160000 "):
+            head, _, path = entry.partition(b"\t")
+            commits[path.decode("utf-8", "surrogateescape")] = head.split()[2].decode()
+    return commits
 
 
 def environment() -> dict[str, str]:
@@ -289,6 +311,9 @@ def environment() -> dict[str, str]:
 
 
 def _ask(folder: Path, *words: str, limit_s: float) -> bytes | None:
+    """What git prints for these words in a folder; None where it fails, is not installed, or takes
+    longer than `limit_s`.
+    """
     done = _run(folder, *words, limit_s=limit_s)
     if done is None or done.returncode:
         return None
@@ -296,6 +321,9 @@ def _ask(folder: Path, *words: str, limit_s: float) -> bytes | None:
 
 
 def _run(folder: Path, *words: str, limit_s: float) -> subprocess.CompletedProcess[bytes] | None:
+    """Run git in a folder, with nothing on its standard input; None where it could not be started,
+    or took longer than `limit_s`. Its exit code may be any.
+    """
     try:
         return subprocess.run(
             ["git", "-C", str(folder), *words],

@@ -34,7 +34,9 @@ Privacy = bool | Fields | Each
 
 
 def privacy_of_kind(kind: str) -> Privacy:
-    """How private the fields of events of this kind are; an unknown kind is private as a whole."""
+    """How private the fields of events of this kind are; an unknown kind is private as a whole.
+    `kind` is a name as in the journal, `opened`; that name itself is public.
+    """
     if kind not in KINDS:
         return True
     fields = _privacy_of_struct(KINDS[kind])
@@ -42,7 +44,9 @@ def privacy_of_kind(kind: str) -> Privacy:
 
 
 def sensitivity_of(hint: Any) -> str:
-    """The sensitivity that a type carries, "" for none."""
+    """The sensitivity that a type carries, "" for none. `FilePath` is `Annotated[str,
+    Meta(extra=…)]` and carries "path"; a plain `str` carries none.
+    """
     for meta in get_args(hint)[1:]:
         extra = getattr(meta, "extra", None) or {}
         if "sensitivity" in extra:
@@ -52,10 +56,15 @@ def sensitivity_of(hint: Any) -> str:
 
 @functools.cache
 def sensitive_fields(kind: type[msgspec.Struct]) -> Mapping[str, str]:
-    """The fields of a struct whose types carry a sensitivity: name → which."""
-    hints = get_type_hints(kind, include_extras=True)
-    kinds = {name: sensitivity_of(hint) for name, hint in hints.items()}
-    return {name: word for name, word in kinds.items() if word}
+    """The fields of a struct whose types carry a sensitivity: name → which. Of `RunItem` these are
+    `script` and `workdir`, both "path". What only the items of a list carry is not seen.
+    """
+    fields: dict[str, str] = {}
+    for name, hint in get_type_hints(kind, include_extras=True).items():
+        sensitivity = sensitivity_of(hint)
+        if sensitivity:
+            fields[name] = sensitivity
+    return fields
 
 
 @functools.cache
@@ -88,6 +97,11 @@ def _privacy_of_type(hint: Any) -> Privacy:
 def _privacy_of_parts(origin: Any, parts: list[Privacy]) -> Privacy:
     """Of a container or a union: what its parts agree on, else private. `parts` are those of its
     type arguments; `origin` is `list` for `list[int]`.
+
+        list[int]               public
+        list[OutputFile]        each item as the struct's fields
+        dict[str, FilePath]     private: one of two parts is
+        OutputFile | None       as the struct's fields
     """
     if not any(parts):
         return False

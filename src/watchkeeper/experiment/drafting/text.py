@@ -28,7 +28,9 @@ _OF_A_SCRIPT = (
 
 
 def text_of(draft: Draft) -> str:
-    """The summary. What nobody said stands in it as a comment."""
+    """The summary. What nobody said stands in it as a comment; comments on the keys of scripts
+    stand at the first script only.
+    """
     parts = [_HEAD.format(
         name=_quoted(draft.name), preparation=draft.preparation, evaluation=draft.evaluation
     )]  # fmt: skip
@@ -64,14 +66,22 @@ def _run_lines(run: DraftRun, *, comments: bool) -> Iterator[str]:
     if run.args:
         yield f"    args: [{', '.join(map(_quoted, run.args))}]"
     if comments:
-        yield from (f"    {line}" for line in _OF_A_SCRIPT if not (run.args and "args" in line))
+        for line in _OF_A_SCRIPT:
+            is_given = bool(run.args) and "args" in line
+            if not is_given:
+                yield f"    {line}"
 
 
 def _evaluation_lines(cells: Sequence[DraftCell]) -> Iterator[str]:
+    """The lines of the evaluations: their tasks, then a row for each run and set of epochs.
+
+    - {run: r8, tasks: [clean, noisy], epochs: [0, 1]}
+    """
     tasks = dict.fromkeys(cell.key.task for cell in cells)
     yield "evaluation:"
     yield "  tasks:"
-    yield from (f"    - {{name: {_quoted(task)}}}" for task in tasks)
+    for task in tasks:
+        yield f"    - {{name: {_quoted(task)}}}"
     yield "  matrix:"
     for (run, epochs), names in _rows(cells).items():
         listed = ", ".join(map(_quoted, names))
@@ -82,7 +92,9 @@ def _evaluation_lines(cells: Sequence[DraftCell]) -> Iterator[str]:
 
 
 def _rows(cells: Sequence[DraftCell]) -> Mapping[tuple[str, tuple[int, ...]], list[str]]:
-    """(run, its epochs) → the tasks that are evaluated at these; () for an untrained run."""
+    """(run, its epochs) → the tasks that are evaluated at these; () for an untrained run. Tasks
+    that share their epochs share a row.
+    """
     epochs: dict[tuple[str, str], list[int]] = {}
     for cell in cells:
         known = epochs.setdefault((cell.key.run, cell.key.task), [])
@@ -95,7 +107,9 @@ def _rows(cells: Sequence[DraftCell]) -> Mapping[tuple[str, tuple[int, ...]], li
 
 
 def _quoted(text: str) -> str:
-    """The text as YAML: bare where every reader takes it for the same text, else in quotes."""
+    """The text as YAML: bare where every reader takes it for the same text, else in quotes. `r8_lr`
+    stays bare; `no`, `1e-5` and `a: b` get quotes.
+    """
     if _PLAIN.fullmatch(text) and text.casefold() not in _NO_TEXT:
         return text
     return json.dumps(text, ensure_ascii=False)

@@ -30,7 +30,7 @@ class Page:
         self.faults = Faults()
 
     def where(self, line: int) -> str:
-        """`path:line`."""
+        """`path:line`; lines count from 1."""
         return f"{self.path}:{line}"
 
     def blame(
@@ -57,8 +57,9 @@ class Page:
         return list(markdown.below(self.sections, *titles))
 
     def column(self, table: Table, names: Sequence[str], what: str) -> int | None:
-        """The column of the first of these names that the header has; None: it has none. Two
-        columns of that name are ambiguous.
+        """The column of the first of these names that the header has, from 0; None: it has none.
+        Two columns of that name are ambiguous: nothing is planned. `what` names the table in the
+        message.
         """
         header = keys_of(table)
         for name in names:
@@ -70,7 +71,9 @@ class Page:
         return None
 
     def rows(self, table: Table, what: str) -> Iterator[Row]:
-        """The rows of a table that are not empty; cells beyond its last column are a fault."""
+        """The rows of a table that are not empty. A row with cells beyond its last column is a
+        fault, and is left out; `what` names the table.
+        """
         for row in table.rows:
             width = len(row.cells)
             if row.beyond:
@@ -80,7 +83,9 @@ class Page:
                 yield row
 
     def values(self, sections: Iterable[Section], *keys: str) -> Iterator[tuple[int, str]]:
-        """(line, value) of each `key: value` in these sections whose key is one of these."""
+        """(line, value) of each `key: value` in these sections whose key is one of these, as
+        `key_of` writes it.
+        """
         for line, key, value in _pairs(sections):
             if key_of(key) in keys:
                 yield line, value
@@ -96,7 +101,9 @@ class Page:
         return ", ".join(settings)
 
     def text(self, section: str, *keys: str) -> str:
-        """The value of the first of these keys in a section, "": none."""
+        """The value of the first of these keys in a section, "": there is none, or it is a dash or
+        `n/a`.
+        """
         _, value = next(self.values(self.below(section), *keys), (0, ""))
         if key_of(value) in NOTHING:
             return ""
@@ -105,12 +112,13 @@ class Page:
 
 def _pairs(sections: Iterable[Section]) -> Iterator[tuple[int, str, str]]:
     """(line, key, value) of each `key: value` in these sections, in their text and in tables of two
-    columns.
+    columns. `Batch size = 4` is one, too.
     """
     for section in sections:
         for block in section.blocks:
             for line, text in _lines_of(block):
-                if match := _PAIR.fullmatch(text):
+                match = _PAIR.fullmatch(text)
+                if match is not None:
                     yield line, match["key"], match["value"]
 
 
@@ -140,7 +148,9 @@ def texts_of(sections: Iterable[Section]) -> Iterator[Text]:
 
 
 def _is_of_states(table: Table) -> bool:
-    """Whether it shows the states of jobs."""
+    """Whether it shows the states of jobs: it has a column `Job ID`, or a `Status` and no column
+    that plans.
+    """
     header = set(keys_of(table))
     if "job id" in header:
         return True
@@ -153,12 +163,16 @@ def keys_of(table: Table) -> list[str]:
 
 
 def key_of(text: str) -> str:
-    """The name of a column or field: lower case, without marks at its ends."""
+    """The name of a column or field: lower case, without marks at its ends. `**Run Name:**` is `run
+    name`.
+    """
     return " ".join(text.lower().split()).strip(" :*_`")
 
 
 def count_of(text: str) -> int | None:
-    """A number of epochs, which words in brackets may follow; None: it is not a count."""
+    """A number of epochs, which words in brackets may follow; None: it is not a count. `2 epochs (0
+    and 1)` is 2; 0 is not a count, nor is more than MOST_EPOCHS.
+    """
     match = re.fullmatch(r"(\d{1,5})(?:\s*epochs?)?(?:\s*\(.*\))?", text.strip())
     if match and 1 <= int(match[1]) <= MOST_EPOCHS:
         return int(match[1])

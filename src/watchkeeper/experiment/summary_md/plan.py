@@ -90,11 +90,15 @@ def _plan_tables(page: Page, sections: list[Section]) -> list[Table]:
 
 
 def _has_ticks(table: Table) -> bool:
+    """Whether a cell of the table asks for something, as `✓` does."""
     cells = (cell for row in table.rows for cell in row.cells)
     return any(map(sentences.is_ticked, cells))
 
 
 def _report_empty_plan(page: Page, sections: list[Section]) -> None:
+    """Warn that there are tasks, and that none is planned: at the plan, or on line 1 where there is
+    no plan.
+    """
     line, message = 1, "there are tasks, and no Evaluation Plan"
     if sections:
         line, message = sections[0].line, "the evaluation plan names no evaluation"
@@ -146,6 +150,9 @@ def _runs_of(
 def _read_cell(
     page: Page, row: Row, column: int, run: DraftRun, task: str
 ) -> Iterator[tuple[EvalKey, int]]:
+    """The evaluations that a cell asks of its run and task, each with its line. A cell without a
+    single meaning is a fault, and none of it is planned.
+    """
     try:
         epochs = sentences.cell(row.cells[column], run)
     except UnreadableError as error:
@@ -159,7 +166,9 @@ def _read_cell(
 def _task_columns(
     page: Page, table: Table, run_column: int, tasks: Mapping[str, str]
 ) -> dict[int, str]:
-    """Column → its task. A column with ticks that names no task is a fault."""
+    """Column → its task, from 0. A column with ticks that names no task is a fault; one without is
+    a remark, and is passed over. `run_column` names the runs.
+    """
     columns: dict[int, str] = {}
     for index, name in enumerate(table.header):
         if index == run_column:
@@ -209,7 +218,7 @@ def _read_list(
 def _listed_keys(
     page: Page, task_list: str, epochs: str, run: DraftRun, tasks: Mapping[str, str]
 ) -> list[EvalKey]:
-    """The evaluations of one row.
+    """The evaluations of one row: `clean, noisy` with `0,1` asks for four. `all` is every task.
 
     Raises:
         UnreadableError: it names an unknown task, or its epochs are ambiguous.

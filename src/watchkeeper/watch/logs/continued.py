@@ -158,7 +158,9 @@ def _has_run(log: Log) -> bool:
 
 
 def _one_of(word: str, work: Work) -> Path | None:
-    """The configuration of the work that a word names, from any of the folders; None: none."""
+    """The configuration of the work that a word names, from any of the folders; None: it names none
+    of them.
+    """
     for path in _paths(word, (work.top, *work.folders)):
         if path in work.configs:
             return path
@@ -166,7 +168,9 @@ def _one_of(word: str, work: Work) -> Path | None:
 
 
 def _paths(text: str, folders: tuple[Path, ...]) -> Iterator[Path]:
-    """The paths that the words of a text may mean, each from each folder."""
+    """The paths that the words of a text may mean, each from each folder. An absolute one is the
+    same from all.
+    """
     for word in _words(text):
         for folder in folders:
             yield Path(os.path.normpath(folder / word))
@@ -178,8 +182,8 @@ def _words(text: str) -> list[str]:
 
 
 def _settings(text: str) -> dict[str, str]:
-    """The settings in words, name → value, each name in one spelling: `learning rate
-    1e-4` is `lr`.
+    """The settings in words, name → value, each name in one spelling. `Learning rate 1e-4, BS 8`
+    has `lr` and `batch_size`.
     """
     values = {}
     for name, value in split_settings(text.replace("`", "")):

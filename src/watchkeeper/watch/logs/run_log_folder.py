@@ -47,10 +47,12 @@ def roots(path: Path) -> list[Path]:
         UsageError: there are none.
     """
     is_folder = _is_folder(path)
-    folder = path if is_folder else path.parent
-    within = next((part for part in _upwards(folder) if part.name == FOLDER), None)
-    if within is not None:
-        return [_shown(within, folder)]
+    folder = path
+    if not is_folder:
+        folder = path.parent
+    for part in _upwards(folder):
+        if part.name == FOLDER:
+            return [_shown(part, folder)]
     if not is_folder and path.suffix == ".md":
         return [folder]
     if not is_folder:
@@ -76,14 +78,16 @@ def _upwards(folder: Path) -> list[Path]:
 
 
 def _of_loose_logs(folder: Path) -> list[Path]:
-    """The folder itself, if it holds a log."""
+    """The folder itself, if it holds a file named like a log or a timeline; [] if not."""
     if any(map(_LIKE_A_LOG.fullmatch, os.listdir(folder))):
         return [folder]
     return []
 
 
 def _above(folder: Path) -> list[Path]:
-    """The nearest `run_logs/` above, no further up than the top of a Git repository."""
+    """The nearest `run_logs/` above, no further up than the top of a Git repository: [] where there
+    is none.
+    """
     for part in _upwards(folder):
         if (part / FOLDER).is_dir():
             return [_shown(part / FOLDER, folder)]
@@ -100,6 +104,7 @@ def _shown(root: Path, given: Path) -> Path:
 
 
 def _absolute(path: Path) -> Path:
+    """The path from the root, without `..`."""
     return Path(os.path.abspath(path))  # noqa: PTH100 - symbolic links stay: a log is shown where it was found
 
 
@@ -142,16 +147,20 @@ class Loaded(msgspec.Struct, frozen=True):
 
 
 def load(root: Path) -> Loaded:
-    """Read every Markdown file below the root. What cannot be read is a fault of its file."""
+    """Read every Markdown file below the root. What cannot be read is a fault of its file, which
+    then has no document.
+    """
     logs: list[File] = []
     data: dict[str, bytes] = {}
     for path, parts in _markdown(root, ()):
         shown = str(_shown(path, root))
         text, fault = read_log(path)
         faults = tuple(Fault(code, line, message) for code, line, message in fault)
+        document = None
         if text is not None:
             data[shown] = text
-        logs.append(File(shown, parts, None if text is None else decode(text), faults))
+            document = decode(text)
+        logs.append(File(shown, parts, document, faults))
     return Loaded(root, logs, data)
 
 
@@ -178,7 +187,9 @@ def _markdown(folder: Path, parts: tuple[str, ...]) -> Iterator[tuple[Path, tupl
 
 def read_log(path: Path) -> tuple[bytes | None, list[tuple[str, int, str]]]:
     """The bytes of a log (None: they are none of a log, or cannot be read), and its faults: code,
-    line, message.
+    line, message. No more than MOST_BYTES are kept in memory.
+
+        (None, [("WK105", 1, "broken symbolic link: No such file or directory")])
     """
     try:
         with files.open_regular(path) as file:  # a pipe with a log's name must not hold us
@@ -193,35 +204,26 @@ def read_log(path: Path) -> tuple[bytes | None, list[tuple[str, int, str]]]:
             return None, [("WK105", 1, f"broken symbolic link: {error.strerror}")]
         return None, [("WK101", 1, f"cannot read it: {error.strerror or error}")]
     if len(data) > MOST_BYTES:
-        return None, [
-            (
-                "WK103",
-                1,
-                (
-                    f"it is larger than {MOST_BYTES // 1024**2} MiB ({size:,} bytes), "
-                    "so it was not read"
-                ),
-            )
-        ]
-    if (at := data.find(b"\0")) >= 0:
-        return None, [
-            ("WK102", data.count(b"\n", 0, at) + 1, "it contains a zero byte, so it is not text")
-        ]
+        most = f"{MOST_BYTES // 1024**2} MiB"
+        message = f"it is larger than {most} ({size:,} bytes), so it was not read"
+        return None, [("WK103", 1, message)]
+    zero = data.find(b"\0")
+    if zero >= 0:
+        line = data.count(b"\n", 0, zero) + 1
+        return None, [("WK102", line, "it contains a zero byte, so it is not text")]
     try:
         data.decode()
     except UnicodeDecodeError as error:
-        return data, [
-            (
-                "WK102",
-                data.count(b"\n", 0, error.start) + 1,
-                f"byte 0x{data[error.start]:02x} is not valid UTF-8",
-            )
-        ]
+        line = data.count(b"\n", 0, error.start) + 1
+        message = f"byte 0x{data[error.start]:02x} is not valid UTF-8"
+        return data, [("WK102", line, message)]
     return data, []
 
 
 def check(path: Path, loaded: Loaded) -> list[Finding]:
-    """What is wrong at or below `path`, judged with all that lies beside it."""
+    """What is wrong at or below `path`, judged with all that lies beside it: a link between two
+    logs needs both. With a `path` outside the root, everything.
+    """
     findings = lint(str(loaded.root), loaded.files)
     wanted, root = _absolute(path), _absolute(loaded.root)
     if not wanted.is_relative_to(root):
@@ -238,7 +240,7 @@ class Fixed(msgspec.Struct, frozen=True):
 
 def fix(loaded: Loaded, findings: list[Finding]) -> Fixed:
     """Write what is safe to fix, file by file; a file that has changed since it was read is left as
-    it is.
+    it is. `loaded` is what the findings were made of.
 
     Findings without edits need a person, and are passed over.
     """

@@ -70,21 +70,28 @@ class Indexes:
         self._descriptions = descriptions
 
     def enter(self, logs: list[LogUpdate]) -> None:
-        """Bring up the pages beside these logs."""
+        """Bring up the pages beside these logs. A page that cannot be written is reported, and does
+        not keep the other one from being written.
+        """
         self._files.guard("the timelines", lambda: self._enter_timelines(logs))
         self._files.guard("experiments.md", lambda: self._enter_table(logs))
 
     # ── timelines
 
     def _enter_timelines(self, logs: list[LogUpdate]) -> None:
-        """Name each log in the timeline of its folder, once; a folder without one gets one."""
+        """Name each log in the timeline of its folder, once; a folder without one gets one. A log
+        that was named before is passed over, so that a person may take its line out. So is one
+        without a date in its name.
+        """
         folders: dict[Path, list[LogUpdate]] = {}
         for log in logs:
             path = self._files.path_of(log.file.path)
             if _ENTERED not in log.written.fields and DATED.fullmatch(path.name):
                 folders.setdefault(path.parent, []).append(log)
         for folder, new in folders.items():
-            group = "" if folder == self._files.folder else folder.name
+            group = ""
+            if folder != self._files.folder:
+                group = folder.name
             names = [self._files.path_of(log.file.path).name for log in new]
             timeline = folder / "timeline.md"
             if not timeline.exists():
@@ -97,7 +104,10 @@ class Indexes:
     # ── the table
 
     def _enter_table(self, logs: list[LogUpdate]) -> None:
-        """Bring up the rows of these runs in the table that compares them."""
+        """Bring up the rows of these runs in the table that compares them. What was written into a
+        cell is kept in the log's `extra`: only such a cell may be replaced later, all others are a
+        person's.
+        """
         path = self._files.folder / "experiments.md"
         rows = self._rows_of(logs, path.parent)
         if not rows:
@@ -143,7 +153,9 @@ class Indexes:
         return rows
 
     def _rows_of_people(self) -> list[Entry]:
-        """A row for each experiment whose log was there before: the table begins with them."""
+        """A row for each experiment whose log was there before: the table begins with them, the
+        oldest first.
+        """
         entries = []
         for file in load(self._files.folder).files:
             log = read.read(file)
@@ -178,13 +190,15 @@ class Indexes:
 
 
 def _dated_besides(folder: Path, names: Iterable[str]) -> list[str]:
-    """The names of a folder's dated logs but these, in their order."""
+    """The names of a folder's dated logs but these, in their order. `2026-03-11_r8.md` is dated."""
     dated = {path.name for path in folder.glob("*.md") if DATED.fullmatch(path.name)}
     return sorted(dated - set(names))
 
 
 def _with_names(text: str, *, names: Iterable[str], group: str) -> str:
-    """The timeline with each of these logs named once."""
+    """The timeline with each of these logs named once. `group` is the folder's name, "" for
+    `run_logs/` itself; a name without a day that exists is left out.
+    """
     stamps = [(name, stamp(name[:10])) for name in names]
     dated = [(name, at.day) for name, at in stamps if at is not None and at.day is not None]
     return with_entries(text, dated, group)
@@ -216,7 +230,9 @@ def _with_table(
 def _joined(
     written: Mapping[str, Mapping[str, set[str]]], cells: Mapping[str, Mapping[str, str]]
 ) -> dict[str, dict[str, set[str]]]:
-    """What the machine had written before, and has just written, by row and column."""
+    """What the machine had written before, and has just written, by row and column: the values that
+    it may replace.
+    """
     joined: dict[str, dict[str, set[str]]] = {}
     for run, columns_before in written.items():
         joined[run] = {column: set(values) for column, values in columns_before.items()}
@@ -227,7 +243,9 @@ def _joined(
 
 
 def _cells_written(written: Written) -> dict[str, set[str]]:
-    """What the machine wrote into a row's cells before, by column: only that it may replace."""
+    """What the machine wrote into a row's cells before, by column: only that it may replace. The
+    field `table.val_loss` is of the column `val_loss`.
+    """
     cells: dict[str, set[str]] = {}
     for name, values in written.fields.items():
         if name.startswith(_CELL):
@@ -237,9 +255,11 @@ def _cells_written(written: Written) -> dict[str, set[str]]:
 
 def _entry_of_person(log: Log, file: File) -> Entry:
     """The row of a log that a person wrote; its title is `Run log — description`, with any dash
-    between them.
+    between them. No title, or one without a dash: no description.
     """
-    title = log.document.title.text if log.document.title else ""
+    title = ""
+    if log.document.title:
+        title = log.document.title.text
     _, *rest = re.split(r" [—–-] ", title, maxsplit=1)
     cells = {"description": "".join(rest), "val_loss": _loss_in(log)}
     link = "/".join(file.parts).replace(" ", "%20")
@@ -271,7 +291,9 @@ def _val_loss_of(judged: Judged | None) -> str:
 
 
 def _status_of(judged: Judged | None) -> str:
-    """How a run stands, in the table's words: `running`, `completed`, or its outcome."""
+    """How a run stands, in the table's words: `running` before its verdict, `completed` where it
+    left what it promised, else its outcome, such as `failed`.
+    """
     if judged is None:
         return "running"
     if judged.outcome in WELL:

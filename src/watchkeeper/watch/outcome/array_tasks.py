@@ -55,7 +55,9 @@ def longest_s(experiment: Path, attempt: Attempt) -> float | None:
 
 
 def _tasks_of(experiment: Path, attempt: Attempt, numbers: list[int]) -> dict[int, Task]:
-    """Number → the task, of those that an attempt had."""
+    """Number → the task, of those that an attempt had. Each task has the folder `task-NUMBER` in
+    the attempt's, with claims and exit records as a single job has them.
+    """
     folder = attempt_folder(experiment, attempt.key, attempt.number)
     said: dict[int, str] = {}
     if attempt.seen is not None:
@@ -67,16 +69,20 @@ def _tasks_of(experiment: Path, attempt: Attempt, numbers: list[int]) -> dict[in
 
 
 def _task(folder: Path, attempt: Attempt, number: int, said: str) -> Task:
+    """One task, from its folder. `said`: the scheduler's last word on it, "" for none."""
     claims = executions(folder)
     record = last_end(folder)
     state = _state(said, claims, record, is_active=attempt.active)
+    progress = ""
+    if state == "RUNNING":
+        progress = progress_of(folder)
     return Task(
         number=number,
         attempt=attempt.number,
         job_id=f"{number_of(attempt.job_id)}_{number}",
         state=state,
         elapsed_s=_elapsed_s(claims, record),
-        progress=progress_of(folder) if state == "RUNNING" else "",
+        progress=progress,
     )
 
 
@@ -100,8 +106,14 @@ def _state(said: str, claims: list[Claim], record: ExitRecord | None, *, is_acti
 
 
 def _elapsed_s(claims: list[Claim], record: ExitRecord | None) -> float | None:
-    if record is None or record.ended is None or not claims or claims[-1].time is None:
+    """Seconds from the last claim to the end; None: one of the two was not written down, or the
+    clock was set back between them.
+    """
+    began = None
+    if claims:
+        began = claims[-1].time
+    if began is None or record is None or record.ended is None:
         return None
-    if record.ended < claims[-1].time:
+    if record.ended < began:
         return None  # a clock was set back meanwhile
-    return (record.ended - claims[-1].time).total_seconds()
+    return (record.ended - began).total_seconds()

@@ -135,7 +135,9 @@ def command(  # noqa: PLR0917 - one for each option
         syncer = Syncer(server, find_token(token_file), _wandb(cluster), timeout_s=timeout_s)
         if not as_json:
             _show_versions(syncer)
-        given = [owner] if owner else list(paths)
+        given = list(paths)
+        if owner is not None:
+            given = [owner]
         for number, result in enumerate(results):
             result.send(syncer, given, is_public=number > 0, is_shown=not as_json)
     removed = 0
@@ -180,7 +182,11 @@ class Result:
 
 
 def _wandb(cluster: str | None) -> Wandb:
-    """`wandb` here, or on a cluster: over its `ssh`, or where this is its login node, here."""
+    """`wandb` here, or on a cluster: over its `ssh`, or where this is its login node, here.
+
+    Raises:
+        UsageError: the settings name no such cluster.
+    """
     if cluster is None:
         return local_wandb()
     profile = profile_of(load(Path.cwd(), acts=False), cluster)
@@ -191,7 +197,7 @@ def _wandb(cluster: str | None) -> Wandb:
 
 
 def _files(paths: Sequence[Path]) -> list[Path]:
-    """The `.wandb` files that the paths mean, each once."""
+    """The `.wandb` files that the paths mean, each once, though several paths lead to it."""
     files = [path for given in paths for path in files_of(given)]
     return list({path.resolve(): path for path in files}.values())
 
@@ -202,7 +208,9 @@ def _show_kept(kept: Kept) -> None:
     if is_quiet():
         return
     for owner in kept.owners:
-        place = "its run log" if owner.folder in kept.shown else "its journal"
+        place = "its journal"
+        if owner.folder in kept.shown:
+            place = "its run log"
         click.echo(printable(f"  the page is in {place}: {owner.words}"))
 
 
@@ -268,7 +276,11 @@ def _check_target(entity: str, project: str) -> None:
 
 
 def _check_generic(plans: Sequence[SyncPlan], *, allowed: bool, may_ask: bool) -> None:
-    """Ask about each project with a generic name; refuse without a terminal."""
+    """Ask about each project with a generic name, such as `test`; refuse without a terminal.
+
+    Raises:
+        UsageError: the answer is no, or nobody can be asked.
+    """
     if allowed:
         return
     for project in (plan.project for plan in plans):
@@ -292,7 +304,7 @@ def _confirm(plans: Sequence[SyncPlan], *, yes: bool, may_ask: bool) -> None:
         return
     count = max(len(plan.ready) for plan in plans)
     places = " and ".join(f"{plan.entity}/{plan.project}" for plan in plans)
-    question = f"Send {count} run{'' if count == 1 else 's'} to {places}?"
+    question = f"Send {_run_count(count)} to {places}?"
     if may_ask and sys.stdin.isatty() and click.confirm(question):
         return
     raise UsageError("nothing was sent", hint="pass --yes to send, --dry-run to see the plan")
@@ -323,7 +335,9 @@ def _show_versions(syncer: Syncer) -> None:
     if is_quiet():
         return
     server = syncer.server_version
-    says = f"the server is W&B {server}" if server else "the server does not say its version"
+    says = "the server does not say its version"
+    if server:
+        says = f"the server is W&B {server}"
     click.echo(printable(f"With wandb {syncer.wandb_version}; {says}"))
 
 
@@ -342,7 +356,16 @@ def _plan_line(run: RunPlan) -> str:
 
 def _counted(rows: int) -> str:
     """`1 row`, `2,000 rows`."""
-    return f"{rows:,} row{'' if rows == 1 else 's'}"
+    if rows == 1:
+        return "1 row"
+    return f"{rows:,} rows"
+
+
+def _run_count(count: int) -> str:
+    """`1 run`, `2 runs`."""
+    if count == 1:
+        return "1 run"
+    return f"{count} runs"
 
 
 def _line(sent: Sent) -> str:
@@ -356,12 +379,14 @@ def _line(sent: Sent) -> str:
         if sent.rows == 1:
             has = "the server has its row"
         return f"{sent.run_id}: synced, {has}\n  {sent.url}"
-    word = "NOT synced" if sent.outcome == "failed" else "not known"
+    word = "not known"
+    if sent.outcome == "failed":
+        word = "NOT synced"
     return f"{sent.run_id}: {word}: {sent.why}"
 
 
 def _staged(plan: SyncPlan) -> list[staging.Staging]:
-    """Each folder of staged copies once, though several runs share it."""
+    """Each folder of W&B's staged copies of artifacts once, though several runs share it."""
     return list({one.folder: one for run in plan.runs for one in run.staging}.values())
 
 
@@ -401,7 +426,9 @@ def _exit_code(results: Sequence[Result], problems: Sequence[Problem], *, is_dry
 
 
 def _counts(results: Sequence[Result]) -> dict[str, int]:
-    """Outcome → runs; a second, public copy of a run is counted as another one."""
+    """Outcome → runs; a second, public copy of a run is counted as another one: `{"synced": 2,
+    "failed": 0, "unknown": 0, "not sent": 1}`.
+    """
     outcomes = [one.outcome for result in results for one in result.sent]
     return {
         "synced": outcomes.count("synced"),
@@ -415,7 +442,7 @@ def _summary(results: Sequence[Result], *, is_dry: bool) -> str:
     """`2 synced, 1 failed.`; of a plan alone, how many runs would be sent."""
     if is_dry:
         count = len({run.run_id for result in results for run in result.plan.ready})
-        return f"{count} run{'' if count == 1 else 's'} would be sent; nothing was."
+        return f"{_run_count(count)} would be sent; nothing was."
     counts = _counts(results)
     parts = [f"{count} {name}" for name, count in counts.items() if count]
     return ", ".join(parts) + "."
@@ -433,6 +460,9 @@ def _data(
     if len(results) > 1:
         public_project = results[1].plan.project
         public_runs = _rows(results[1])
+    wandb_version = server_version = ""
+    if syncer is not None:
+        wandb_version, server_version = syncer.wandb_version, syncer.server_version
     return SyncData(
         server=server.url,
         entity=plan.entity,
@@ -442,8 +472,8 @@ def _data(
         removed_bytes=removed,
         public_project=public_project,
         public_runs=public_runs,
-        wandb_version=syncer.wandb_version if syncer else "",
-        server_version=syncer.server_version if syncer else "",
+        wandb_version=wandb_version,
+        server_version=server_version,
     )
 
 

@@ -30,33 +30,44 @@ def answers(experiment: Experiment, said: Said) -> Said | None:
 
 
 def _ask_mode(experiment: Experiment, said: Said) -> str:
+    """The kind of the runs, one of MODES; "": it was said before, or Enter left it open."""
     if said.mode:
         return ""
-    default = "experiment" if experiment.summary else ""
+    default = ""
+    if experiment.summary:
+        default = "experiment"
     return _mode(default)
 
 
 def _ask_objective(experiment: Experiment, said: Said) -> str:
+    """What the runs are to test; "": it was said before, or stands in the summary."""
     if said.objective or experiment.question:
         return ""
     return _line("What are these runs to verify or test?")
 
 
 def _ask_dataset(experiment: Experiment, said: Said) -> str:
+    """The dataset that the runs use; "": it was said before, or stands in the summary."""
     if said.dataset or experiment.dataset:
         return ""
     return _line("Which dataset do they use?")
 
 
 def _ask_group(experiment: Experiment, said: Said) -> str:
+    """The folder of `run_logs/` for their logs. Several runs are offered a folder named like the
+    experiment, a single one `run_logs/` itself.
+    """
     if said.group:
         return ""
     runs = {item.run for item in experiment.items}
-    default = experiment.name if len(runs) > 1 else ""
+    default = ""
+    if len(runs) > 1:
+        default = experiment.name
     return _group(default)
 
 
 def _mode(default: str) -> str:
+    """Ask for a mode until the answer is one, or Enter. `default` is what Enter is said to mean."""
     while True:
         words = _line(f"What kind of runs are these: {MODES}?", default or "pending")
         if not words or MODE.fullmatch(words):
@@ -65,6 +76,7 @@ def _mode(default: str) -> str:
 
 
 def _group(default: str) -> str:
+    """Ask for a folder of `run_logs/`. `default`: its name, "" for `run_logs/` itself."""
     if default:
         where = f"run_logs/{default}"
     else:
@@ -73,6 +85,9 @@ def _group(default: str) -> str:
 
 
 def _line(question: str, default: str = "pending") -> str:
+    """The answer on one line, without what cannot be printed; "" for Enter. `default` is only
+    shown: whoever asked puts it in.
+    """
     words = click.prompt(
         f"{question} (Enter: {default})",
         default="",

@@ -43,7 +43,7 @@ class ScriptCommand(click.Command):
     """A command whose last arguments, after `--`, are those of a script."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """As click does, with what stands after `--` set aside."""
+        """As click does, with what stands after `--` set aside for `arguments_of`."""
         ctx.meta[_ARGUMENTS] = None
         if "--" in args:
             index = args.index("--")
@@ -83,13 +83,15 @@ class ScriptOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def head(self) -> list[str]:
-        """The `#SBATCH` options of a Python file."""
+        """The `#SBATCH` options of a Python file: `["--time=1:00:00", "--gpus=1"]`."""
         options = {"time": self.time, "gpus": self.gpus, "mem": self.mem}
         return [f"--{name}={value}" for name, value in options.items() if value]
 
     @property
     def given(self) -> list[str]:
-        """The options that were given, as they are typed."""
+        """The options that were given, as they are typed. `--time` is not among them: an experiment
+        has one of that name, too.
+        """
         names = [f"--{name}" for name in self.__struct_fields__ if getattr(self, name)]
         return [name for name in names if name != "--time"]
 
@@ -163,7 +165,9 @@ def take_options(options: dict[str, Any], time: str) -> ScriptOptions:
 
 
 def is_folder_named(paths: Sequence[Path]) -> bool:
-    """Whether the command is about an experiment's folder."""
+    """Whether the command is about an experiment's folder: one path, which is a folder, or is not
+    there and does not look like a script.
+    """
     (first, *others) = paths
     if others:
         return False
@@ -223,8 +227,14 @@ def calls_of(
 
 
 def _checked_outputs(patterns: tuple[str, ...]) -> tuple[str, ...]:
+    """The patterns of `--output`, as they are.
+
+    Raises:
+        UsageError: one is empty, holds `**`, or begins with `~` or `$`.
+    """
     for pattern in patterns:
-        if fault := path_fault(pattern):
+        fault = path_fault(pattern)
+        if fault:
             raise UsageError(
                 f"--output {pattern}: {fault}",
                 hint="write a path relative to this folder, or an absolute one",
@@ -235,6 +245,12 @@ def _checked_outputs(patterns: tuple[str, ...]) -> tuple[str, ...]:
 def _call_of(
     path: Path, options: ScriptOptions, args: tuple[str, ...], needs: tuple[str, ...]
 ) -> ScriptCall:
+    """One script as it was named. A Python file gets a batch script around it, with the Python that
+    is active and the options that only such a file takes.
+
+    Raises:
+        UsageError: an option does not fit the file.
+    """
     batch = ""
     if path.suffix == PYTHON:
         batch = batch_of(path, _python(), options.head)
@@ -256,6 +272,11 @@ def _call_of(
 
 
 def _check_head(batch: str) -> None:
+    """Refuse a batch script whose `#SBATCH` lines cannot be read, such as `--time=soon`.
+
+    Raises:
+        UsageError: with the first fault.
+    """
     errors = [one for one in read_head(batch.encode()).problems if one.severity == "error"]
     if errors:
         raise UsageError(errors[0].message, hint=errors[0].hint)
@@ -264,7 +285,8 @@ def _check_head(batch: str) -> None:
 def _python() -> str:
     """The Python that is active where the command was typed; ours where there is none."""
     for name in _PYTHONS:
-        if path := shutil.which(name):
+        path = shutil.which(name)
+        if path is not None:
             return _named_by(path) or path
     return sys.executable
 
@@ -287,6 +309,11 @@ def _named_by(path: str) -> str:
 def _refuse_script_options(
     folder: Path, options: ScriptOptions, args: tuple[str, ...] | None
 ) -> None:
+    """Refuse options of scripts beside an experiment's folder. `args` None: no `--` was typed.
+
+    Raises:
+        UsageError: one was given.
+    """
     given = options.given
     if args is not None:
         given.append("--")
@@ -327,7 +354,9 @@ def _needs(folder: Path, options: ScriptOptions) -> tuple[str, ...]:
 
 
 def remarks(experiment: Experiment, target: Target, plan: Plan) -> Iterator[Problem]:
-    """A note on each script that is under way or done, and on what changed since."""
+    """A note on each script that is under way or done, and on what changed since. None on one that
+    the experiment does not have any more.
+    """
     state = fold(journal.read(experiment.folder / layout.JOURNAL).events)
     decisions = {decision.key: decision for decision in plan.decisions}
     items = {item.key: item for item in experiment.items}
@@ -340,6 +369,7 @@ def remarks(experiment: Experiment, target: Target, plan: Plan) -> Iterator[Prob
 def _remarks_on(
     experiment: Experiment, item: RunItem, decision: Decision, state: State
 ) -> Iterator[Problem]:
+    """The notes on one run; none before its first attempt."""
     latest = state.run(item.key).latest
     if latest is None:
         return
@@ -355,6 +385,7 @@ def _remarks_on(
 
 
 def _note(key: str, message: str, hint: str = "") -> Problem:
+    """A note: a finding that needs nothing done."""
     return Problem(where=key, message=message, hint=hint, severity="note", code="bad-script")
 
 

@@ -51,7 +51,12 @@ def source_of(place: Path, run: Path | None, key: str) -> Source:
 
 
 def _of_run(folder: Path, key: str) -> Source:
-    """The one checkpoint of a run."""
+    """The one checkpoint of a run: of the recorded run in `folder`, or with a `key` of that run of
+    the experiment in it.
+
+    Raises:
+        UsageError: it left none, or several; or the experiment has no such run.
+    """
     if not key:
         recorded = dict(_recorded(folder))
         place = _only(list(recorded), str(folder))
@@ -63,7 +68,12 @@ def _of_run(folder: Path, key: str) -> Source:
 
 
 def _made_by(place: Path, folder: Path, key: str) -> Source:
-    """The checkpoint at `place`, by the word of whoever names its run."""
+    """The checkpoint at `place`, by the word of whoever names its run. The journal need not know of
+    it: a copy may lie anywhere.
+
+    Raises:
+        UsageError: `folder` is no run, or is an experiment and no `key` is given.
+    """
     if not (folder / layout.JOURNAL).is_dir():
         raise UsageError(f"{folder} has no journal", hint="name a recorded run or an experiment")
     if key:
@@ -74,7 +84,11 @@ def _made_by(place: Path, folder: Path, key: str) -> Source:
 
 
 def _attempt(folder: Path, key: str) -> Attempt:
-    """The newest attempt at a run that ended well."""
+    """The newest attempt at a run that ended well.
+
+    Raises:
+        UsageError: there is no such run, or none of its attempts ended well.
+    """
     state = fold(journal.read(folder / layout.JOURNAL).events)
     if key not in state.runs:
         known = ", ".join(list(state.runs)[:_MOST_NAMED])
@@ -89,10 +103,12 @@ def _attempt(folder: Path, key: str) -> Attempt:
 
 
 def _is_well(attempt: Attempt) -> bool:
+    """Whether an attempt left what it promised, by its verdict."""
     return attempt.judged is not None and attempt.judged.outcome in WELL
 
 
 def _kept(attempt: Attempt) -> list[str]:
+    """The paths of the checkpoints that an attempt left, as the journal has them; [] for none."""
     if attempt.judged is None or attempt.judged.learned is None:
         return []
     return list(attempt.judged.learned.kept)
@@ -119,7 +135,10 @@ def _only(places: list[Path], run: str) -> Path:
 
 
 def _recorded(folder: Path) -> Iterator[tuple[Path, Checkpoint]]:
-    """The checkpoints of a recorded run, each with what was last said of it."""
+    """The checkpoints that the recorded run in a folder named, in the order of its events: one that
+    was named twice stands there twice, its last word behind. None where the folder is no recorded
+    run.
+    """
     if not (folder / layout.JOURNAL).is_dir():
         return
     for event in of_kind(journal.read(folder / layout.JOURNAL).events, Checkpoint):
@@ -127,16 +146,26 @@ def _recorded(folder: Path) -> Iterator[tuple[Path, Checkpoint]]:
 
 
 def _of_recording(place: Path, folder: Path, event: Checkpoint | None) -> Source:
+    """The source of a checkpoint of the recorded run in `folder`; `event` None: its journal does
+    not name the checkpoint.
+    """
+    path, training_step = "", None
+    if event is not None:
+        path, training_step = event.path, event.training_step
     return Source(
         root=place,
         folder=folder,
-        path=event.path if event is not None else "",
+        path=path,
         recorded=(folder,),
-        training_step=event.training_step if event is not None else None,
+        training_step=training_step,
     )
 
 
 def _of_attempt(place: Path, folder: Path, attempt: Attempt, path: str) -> Source:
+    """The source of a checkpoint that an experiment's attempt left, with its evaluations. `path` is
+    the checkpoint's in the journal. `recorded` names the folders that its training, and then its
+    evaluations, recorded into, of those that did.
+    """
     state = fold(journal.read(folder / layout.JOURNAL).events)
     evaluations = list(_evaluations(state, attempt, place.name))
     made = [(attempt.key, attempt.number)]
@@ -160,34 +189,39 @@ def _evaluations(state: State, made: Attempt, name: str) -> Iterator[Attempt]:
     it read has the fingerprint that the training's verdict has.
     """
     assert made.judged is not None
-    own = {
-        (subject, print_)
-        for subject, print_ in made.judged.fingerprints.items()
-        if PurePosixPath(subject).name == name
-    }
+    own: set[tuple[str, str]] = set()
+    for subject, fingerprint in made.judged.fingerprints.items():
+        if PurePosixPath(subject).name == name:
+            own.add((subject, fingerprint))
     for run in state.runs.values():
         attempt = _newest_well(run)
         if attempt is None or attempt.phase != "evaluation" or attempt.judged is None:
             continue
-        inputs = dict(attempt.intended.inputs) if attempt.intended is not None else {}
+        inputs: dict[str, str] = {}
+        if attempt.intended is not None:
+            inputs = dict(attempt.intended.inputs)
         if not own.isdisjoint((inputs | attempt.judged.inputs).items()):
             yield attempt
 
 
 def _newest_well(run: RunState) -> Attempt | None:
+    """The newest attempt that ended well; None: there is none."""
     good = [one for one in run.attempts.values() if _is_well(one)]
     return max(good, key=lambda one: one.number, default=None)
 
 
 def _training_step(place: Path, recorded: tuple[Path, ...], attempt: Attempt) -> int | None:
     """The training step of a checkpoint: as its run recorded it, else the run's last for the newest
-    one.
+    one. None: the step of an older one was not recorded.
     """
     for folder in recorded:
         for path, event in _recorded(folder):
-            if path.resolve() == place.resolve() and event.training_step is not None:
+            is_it = path.resolve() == place.resolve()
+            if is_it and event.training_step is not None:
                 return event.training_step
-    learned = attempt.judged.learned if attempt.judged is not None else None
+    learned = None
+    if attempt.judged is not None:
+        learned = attempt.judged.learned
     if learned is not None and PurePosixPath(learned.checkpoint).name == place.name:
         return learned.final_step
     return None

@@ -45,7 +45,14 @@ class _Wish(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def perform(paths: tuple[Path, ...], as_json: bool, **wish: Any) -> int:
-    """Do what `ls` is asked for; the arguments are its options."""
+    """Do what `ls` is asked for; the arguments are its options.
+
+    With experiments below `paths` (none: this folder) and no filter it shows the overview that the
+    pages have; else a table of runs.
+
+    Raises:
+        UsageError: nothing was recorded there, or a filter names what no run has.
+    """
     wanted = _Wish(**wish)
     now = datetime.now().astimezone()
     line = ReadingLine(is_shown=sys.stdout.isatty() and not as_json)
@@ -84,6 +91,7 @@ def perform(paths: tuple[Path, ...], as_json: bool, **wish: Any) -> int:
 
 
 def _with_overview(data: LsData, page: Overview) -> LsData:
+    """The answer for programs with the parts of the overview."""
     return msgspec.structs.replace(
         data,
         needs=page.needs,
@@ -96,7 +104,9 @@ def _with_overview(data: LsData, page: Overview) -> LsData:
 
 
 def _overview(listing: Listing, paths: tuple[Path, ...], wish: _Wish) -> Overview | None:
-    """The overview, if there are experiments and no runs are wanted; None: runs are listed."""
+    """The overview, if there are experiments and no runs are wanted; None: runs are listed. Says
+    the problems that only the overview found.
+    """
     if not listing.experiments or not wish.is_plain:
         return None
     from watchkeeper.query.views.overview import overview_of  # not for recorded runs alone
@@ -120,6 +130,11 @@ def _tell(problems: list[Problem]) -> None:
 
 
 def _refuse_nothing(listing: Listing, paths: tuple[Path, ...]) -> None:
+    """Refuse to list nothing at all, and say where runs come from, or which run the folder lies in.
+
+    Raises:
+        UsageError: there is no run and no experiment.
+    """
     if not listing.runs and not listing.experiments:
         from watchkeeper.query.catalogue.enclosing import enclosing_place  # of an error only
 
@@ -132,7 +147,13 @@ def _refuse_nothing(listing: Listing, paths: tuple[Path, ...]) -> None:
 
 
 def _chosen(runs: list[Run], wish: _Wish, now: datetime) -> list[Run]:
-    """The runs that were asked for."""
+    """The runs that were asked for: in one of the states, with all of the tags, by one of the
+    users, begun since then, and with every condition met. A run whose start is unknown was not
+    begun since any time.
+
+    Raises:
+        UsageError: a condition or a time cannot be read, or no run has what a condition names.
+    """
     conditions = [filters.parse_condition(text) for text in wish.where]
     for condition in conditions:
         filters.check_name(condition.name, runs, "--where")
@@ -151,7 +172,12 @@ def _chosen(runs: list[Run], wish: _Wish, now: datetime) -> list[Run]:
 
 
 def _ordered(chosen: list[Run], runs: list[Run], wish: _Wish) -> filters.Order:
-    """The chosen runs in the order that was asked for; a name is looked for in all of them."""
+    """The chosen runs in the order that was asked for, newest first by default; a name is looked
+    for in all of them. `-val_loss` is `val_loss` backwards, and `--reverse` turns it round again.
+
+    Raises:
+        UsageError: no run has what the order names.
+    """
     name = wish.sort
     reverse = wish.reverse
     if name.startswith("-"):
@@ -168,7 +194,9 @@ def _ordered(chosen: list[Run], runs: list[Run], wish: _Wish) -> filters.Order:
 
 
 def _summary(order: filters.Order, listing: Listing, wish: _Wish) -> str:
-    """How many runs there are, in which order and in which states."""
+    """How many runs there are, in which order and in which states. It begins with `3 runs, newest
+    first`, or with a filter `3 of 40 runs, newest first`.
+    """
     count = f"{len(order.runs):,} runs"
     if len(order.runs) == 1:
         count = "1 run"

@@ -98,6 +98,12 @@ def perform(experiment: Path, wanted: Chosen, *, as_json: bool) -> int:
 
 
 def _show_experiment(folder: Path, wanted: Chosen, *, as_json: bool) -> int:
+    """Show where an experiment stands, with the work that was chosen; its exit code.
+
+    Raises:
+        UsageError: what was chosen is not there, or a setting is wrong.
+        ExperimentError: the folder holds no experiment.
+    """
     found = experiments.read(folder)
     settings = load(found.folder, acts=False, cluster=wanted.cluster)
     selection = Selection(gate=settings.gate, rules=Rules.of(settings))
@@ -126,22 +132,29 @@ def _show_experiment(folder: Path, wanted: Chosen, *, as_json: bool) -> int:
 
 
 def _other_metrics(page: ExperimentPage, metric: str) -> str:
-    """The metrics of the evaluations that are not shown, "" for none.
+    """The metrics of the evaluations that are not shown, with commas between; "" for none. `metric`
+    is the one that is wanted, "": the first.
 
     Raises:
         UsageError: no evaluation has the metric that is wanted.
     """
     names = [column.name for column in page.metrics]
     if metric and metric not in names:
-        known = listed(names) if names else "none yet"
+        known = "none yet"
+        if names:
+            known = listed(names)
         raise UsageError(f"no evaluation has the metric {metric!r}", hint=f"they have {known}")
     shown = metric or next(iter(names), "")
     others = [name for name in names if name != shown]
-    return listed(others) if others else ""
+    if not others:
+        return ""
+    return listed(others)
 
 
 def _chosen(standing: Standing, selection: Selection) -> Standing:
-    """The standing of what was asked for. What the rest does is not lost: it is left out."""
+    """The standing of what was asked for. What the rest does is not lost: it is left out. `active`
+    counts again what of the chosen work runs.
+    """
     if selection.runs is None and selection.evals is None:
         return standing
     rows = [row for row in standing.rows if selection.has(row.phase, row.run, row.key)]
@@ -150,6 +163,9 @@ def _chosen(standing: Standing, selection: Selection) -> Standing:
 
 
 def _exit_code(experiment: Experiment, standing: Standing) -> int:
+    """EXIT_DETACHED while something chosen is running; else by the rows, and by errors of the
+    summary.
+    """
     if standing.active:
         return EXIT_DETACHED
     errors = any(problem.severity == "error" for problem in experiment.problems)
@@ -157,6 +173,7 @@ def _exit_code(experiment: Experiment, standing: Standing) -> int:
 
 
 def _answer(site: Site, standing: Standing, code: int) -> int:
+    """Print the answer for programs, which holds all that the tables show; its exit code."""
     folder = str(site.looked.experiment.folder)
     chosen = site.of_rows(standing.rows)
     watcher = watcher_of(site.looked.experiment.folder, standing.read)
@@ -188,7 +205,7 @@ def _answer(site: Site, standing: Standing, code: int) -> int:
 
 
 def _took(site: Site, keys: Collection[str]) -> list[ComputeRow]:
-    """What the attempts at this work took."""
+    """What the ended attempts at this work took. `keys` name the work."""
     rows = compute.read(site.looked.experiment, site.looked.state)
     return [row for row in rows if row.key in keys]
 
@@ -198,7 +215,8 @@ def _echo_sizing(site: Site, keys: Collection[str]) -> None:
     state = site.looked.state
     sizes = sizing_table(sizings(state, _took(site, keys)), whole=True)
     click.echo(f"\n{sizes or 'no job that has ended asked for time, memory or GPUs'}")
-    if words := bad_node_words(bad_nodes(state, keys)):
+    words = bad_node_words(bad_nodes(state, keys))
+    if words:
         click.echo(f"\n{words}")
 
 
@@ -227,6 +245,7 @@ def _recorded(folder: Path) -> Recording | None:
 
 
 def _show_recorded(recording: Recording, *, as_json: bool) -> int:
+    """Show the recorded runs at or below a folder; their exit code."""
     runs = [facts_of(run) for run in newest_first(recording)]
     counts = Counter(run["state"] for run in runs)
     summary = ", ".join(f"{count} {state}" for state, count in counts.items())
@@ -238,7 +257,10 @@ def _show_recorded(recording: Recording, *, as_json: bool) -> int:
             runs=[RecordedRun(**run | {"run_id": run["run_id"] or None}) for run in runs]
         )
         return answer(code, summary=summary, counts=counts, problems=_ends(runs), data=data)
-    click.echo(summary if is_quiet() else recorded_table(runs))
+    shown = summary
+    if not is_quiet():
+        shown = recorded_table(runs)
+    click.echo(shown)
     return code
 
 
@@ -271,14 +293,19 @@ _FIRST = (*_BAD_ENDS, "not ended", "running")
 
 def _ends(runs: list[dict[str, Any]]) -> list[Problem]:
     """A problem for each run that ended badly."""
-    return [
-        Problem(where=run["folder"], message=f"the run {run['state']}", code=f"run-{run['state']}")
-        for run in runs
-        if run["state"] in _BAD_ENDS
-    ]
+    problems: list[Problem] = []
+    for run in runs:
+        state = run["state"]
+        if state in _BAD_ENDS:
+            message = f"the run {state}"
+            problems.append(Problem(where=run["folder"], message=message, code=f"run-{state}"))
+    return problems
 
 
 def _exit_code_of_recorded(states: set[str], recording: Recording) -> int:
+    """EXIT_DETACHED while one is running; then EXIT_FAILED where one ended badly or could not be
+    read; EXIT_UNKNOWN where one stopped and did not say how.
+    """
     if "running" in states:
         return EXIT_DETACHED
     if states & set(_BAD_ENDS) or recording.problems:

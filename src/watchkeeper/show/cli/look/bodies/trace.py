@@ -23,9 +23,13 @@ from watchkeeper.show.text import number, printable, table
 
 @collector_paused()
 def perform(place: Path, key: str, as_json: bool) -> int:
-    """Do what `trace` is asked for; the arguments are its options."""
+    """Do what `trace` is asked for; the arguments are its options. EXIT_FAILED: a link has changed
+    or is missing.
+    """
     found = _trace_of(place, key)
-    code = EXIT_OK if found.sound else EXIT_FAILED
+    code = EXIT_FAILED
+    if found.sound:
+        code = EXIT_OK
     if as_json:
         return answer(
             code,
@@ -40,11 +44,14 @@ def perform(place: Path, key: str, as_json: bool) -> int:
                 expected=found.expected,
             ),
         )
-    lines = [
-        ["← " if at else "  ", link.what, link.name, link.holds, _words(link)]
-        for at, link in enumerate(found.links)
-    ]
-    say(table(["what", "which", "today", "evidence"], [[a + b, *rest] for a, b, *rest in lines]))
+    lines: list[list[str]] = []
+    for at, link in enumerate(found.links):
+        # What a link rests on stands below it, with an arrow.
+        arrow = "  "
+        if at:
+            arrow = "← "
+        lines.append([arrow + link.what, link.name, link.holds, _words(link)])
+    say(table(["what", "which", "today", "evidence"], lines))
     echo_expectations(found.expected)
     say("")
     click.echo(_summary(found))
@@ -96,35 +103,49 @@ ANSWERS = (TraceData,)
 
 
 def _broken(found: Trace) -> list[Link]:
+    """The links that do not hold today. One of which nothing is known is not among them."""
     return [link for link in found.links if link.holds in ("changed", "missing")]
 
 
 def _problem(link: Link) -> Problem:
     """A broken link as a problem."""
-    message = f"the {link.what} {'is missing' if link.holds == 'missing' else 'has changed'}"
+    message = f"the {link.what} has changed"
+    if link.holds == "missing":
+        message = f"the {link.what} is missing"
     if link.why:
         message += f": {link.why}"
     return Problem(where=link.name, message=message, code=f"link-{link.holds}")
 
 
 def _words(link: Link) -> str:
+    """The evidence of a link in one line."""
     return "; ".join(_parts(link))
 
 
 def _parts(link: Link) -> Iterator[str]:
+    """The evidence of a link: why it holds or not, its figures, and its facts; of a hash the first
+    16 letters.
+    """
     if link.why:
         yield link.why
     if link.metrics:
         yield ", ".join(f"{name} {number(value)}" for name, value in link.metrics.items())
     for name, text in link.facts.items():
-        yield f"{name} {text[:16] if name in ('sha256', 'fingerprint') else text}"
+        if name in ("sha256", "fingerprint"):
+            yield f"{name} {text[:16]}"
+        else:
+            yield f"{name} {text}"
 
 
 def _summary(found: Trace) -> str:
+    """Whether the chain holds, in one line. Where it does not, the links that are broken are named,
+    as in `Broken: checkpoint out/epoch_0 (changed)`.
+    """
     broken = _broken(found)
     open_ = sum(link.holds == "unknown" for link in found.links)
     if broken:
-        return printable(
-            "Broken: " + "; ".join(f"{link.what} {link.name} ({link.holds})" for link in broken)
-        )
-    return "Every link holds" + (f", but for {open_} of which nothing can tell." if open_ else ".")
+        named = [f"{link.what} {link.name} ({link.holds})" for link in broken]
+        return printable(f"Broken: {'; '.join(named)}")
+    if open_:
+        return f"Every link holds, but for {open_} of which nothing can tell."
+    return "Every link holds."
