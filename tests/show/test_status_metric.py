@@ -53,4 +53,4 @@ def test_recorded_runs_have_no_evaluations(tmp_path: Path) -> None:
     """The option is an experiment's, and says so."""
     record(tmp_path / "run", loss=0.5)
     refused = status(tmp_path / "run", "--metric", "loss")
-    assert refused.exit_code == 2 and "--metric and --cluster are for" in refused.output
+    assert refused.exit_code == 2 and "--metric, --cluster and --sizing are" in refused.output
