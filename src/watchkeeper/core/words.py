@@ -55,7 +55,7 @@ def words_of(events: Events) -> dict[str, Words]:
 
 
 def _notes_in(events: Iterable[AnyEvent | Unknown]) -> Iterator[Noted]:
-    """The notes among these events."""
+    """The notes among these events, in their order."""
     for event in events:
         if isinstance(event, Noted):
             yield event
@@ -76,17 +76,18 @@ def _tags_of(events: Events) -> dict[str, set[str]]:
     """The tags of each key: those that were given, and were not taken away by somebody who had read
     them.
     """
-    removals: list[tuple[str, str, Tagged]] = []
+    removals: dict[tuple[str, str], list[Tagged]] = {}
     for own in events.values():
         for event in own:
-            if isinstance(event, Tagged):
-                removals += [(event.key, tag, event) for tag in event.removed]
+            if not isinstance(event, Tagged):
+                continue
+            for tag in event.removed:
+                removals.setdefault((event.key, tag), []).append(event)
     tags: dict[str, set[str]] = {}
     for own in events.values():
         for key, tag, given in _given(own):
-            was_removed = any(
-                _had_read(by, given) for of, gone, by in removals if (of, gone) == (key, tag)
-            )
+            of_tag = removals.get((key, tag), [])
+            was_removed = any(_had_read(removal, given) for removal in of_tag)
             if not was_removed:
                 tags.setdefault(key, set()).add(tag)
     return tags
@@ -98,9 +99,11 @@ def _given(events: Iterable[AnyEvent | Unknown]) -> Iterator[tuple[str, str, Run
     """
     for event in events:
         if isinstance(event, RunStarted):
-            yield from (("", tag, event) for tag in event.tags)
+            for tag in event.tags:
+                yield "", tag, event
         elif isinstance(event, Tagged):
-            yield from ((event.key, tag, event) for tag in event.tags)
+            for tag in event.tags:
+                yield event.key, tag, event
 
 
 def _had_read(later: Tagged, earlier: RunStarted | Tagged) -> bool:
@@ -131,7 +134,7 @@ def note_fault(note: str) -> str:
 
 def on_one_line(text: str) -> str:
     """A note as it is kept: on one line, each row of spaces and line ends as one space, and without
-    what has the form of a secret.
+    what has the form of a secret. It may be "": `note_fault` says so.
     """
     return redaction.redact(" ".join(text.split()))
 

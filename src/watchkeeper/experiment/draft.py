@@ -22,10 +22,12 @@ _UNITS_S = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0}
 
 def estimate_s(text: str) -> float | None:
     """An estimate as people write it, in seconds: `0:15:00`, `1-00:00:00`, `2h`, `1 h 30 min`, `~45
-    minutes`; None for anything else. `1:30` is hours and minutes, as in sbatch's D-H:M.
+    minutes`; None for anything else, and for no time at all. `1:30` is hours and minutes, as in
+    sbatch's D-H:M.
     """
     plain = text.strip().lstrip("~≈").strip().lower()
-    if found := _CLOCK.fullmatch(plain):
+    found = _CLOCK.fullmatch(plain)
+    if found is not None:
         days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
         total = float(days * 86_400 + hours * 3_600 + minutes * 60 + seconds)
     elif plain and not _PART.sub("", plain).strip():
@@ -45,7 +47,9 @@ class EvalKey(msgspec.Struct, frozen=True):
     @property
     def key(self) -> str:
         """`run/task/epoch0`, or `run/task/base`."""
-        return f"{self.run}/{self.task}/" + ("base" if self.epoch is None else f"epoch{self.epoch}")
+        if self.epoch is None:
+            return f"{self.run}/{self.task}/base"
+        return f"{self.run}/{self.task}/epoch{self.epoch}"
 
     @property
     def cell(self) -> str:

@@ -106,6 +106,7 @@ def read(path: Path, data: bytes) -> Draft:
 
 
 def _read(path: Path, data: bytes) -> Draft:
+    """What `read` gives, read anew."""
     return _Reader(load(path, data)).draft()
 
 
@@ -117,6 +118,11 @@ class _Reader:
         self.faults = Faults()
 
     def draft(self) -> Draft:
+        """The whole draft. Its problems are in it, as far as something can be planned.
+
+        Raises:
+            ExperimentError: a fault leaves nothing to plan.
+        """
         top = self.fields(self.top, "the summary", _SUMMARY)
         experiment = self.fields(top.get("experiment"), "experiment", _EXPERIMENT)
         tools = self.fields(top.get("tools"), "tools", _TOOLS)
@@ -214,7 +220,9 @@ class _Reader:
         return 0
 
     def expect(self, item: Located | None) -> tuple[str, ...]:
-        """The criteria of `expect`: one, or a list of them."""
+        """The criteria of `expect`: one, or a list of them. One that cannot be read is a fault; so
+        nobody counts on a criterion that nothing holds the results to.
+        """
         if item is None or item.is_null:
             return ()
         texts = []
@@ -266,17 +274,23 @@ class _Reader:
         own = self.epochs_of(values.get("parameters"), f"{what}.parameters", is_local=True)
         if is_wrong or run_type is None or not name or own == 0:
             return name, place, None
-        trained = epochs if own is None else own
+        # What a run says of its own epochs counts before what is the same in all runs.
+        trained = own
+        if own is None:
+            trained = epochs
         if run_type != "fine-tuned":
             trained = None
+        estimate = None
         _, time = _mapping_of(values.get("compute")).get("time", (None, None))
+        if time is not None:
+            estimate = estimate_s(time.scalar() or "")
         run = DraftRun(
             name=name,
             type=run_type,
             where=place.where,
             epochs=tuple(range(trained or 0)),
             settings=_settings(values.get("parameters")),
-            estimate_s=estimate_s(time.scalar() or "") if time is not None else None,
+            estimate_s=estimate,
             script=self.path(values.get("script"), f"{what}.script"),
             args=self.texts(values.get("args"), f"{what}.args"),
             workdir=self.path(values.get("workdir"), f"{what}.workdir"),
@@ -297,7 +311,9 @@ class _Reader:
         return path
 
     def texts(self, item: Located | None, what: str) -> tuple[str, ...]:
-        """A list of words; numbers are taken as they are written."""
+        """A list of words; numbers are taken as they are written, `1e-3` as `1e-3`. An entry that
+        is neither is a fault.
+        """
         words: list[str] = []
         for entry in _list_of(item):
             word = entry.scalar()
@@ -308,7 +324,7 @@ class _Reader:
         return tuple(words)
 
     def patterns(self, item: Located | None, what: str) -> tuple[str, ...]:
-        """The patterns of files that a run must leave."""
+        """The patterns of files that a run must leave. A pattern that cannot be used is a fault."""
         patterns = self.texts(item, what)
         for pattern in patterns:
             if fault := promise.path_fault(pattern):
@@ -393,8 +409,9 @@ class _Reader:
                 tasks.pop(name, None)
                 self.faults.leave_out("task", name, first_places[name].where)
             else:
-                script = values.get("script")
-                tasks[name] = "" if script is None else script.text() or ""
+                tasks[name] = ""
+                if "script" in values:
+                    tasks[name] = values["script"].text() or ""
         return tasks
 
     def row(
@@ -431,7 +448,9 @@ class _Reader:
             return self.no_epochs(item, run, what)
         places = _list_of(item)
         if not places:
-            value = "and there is none" if item is None else f"not {shown(item)}"
+            value = "and there is none"
+            if item is not None:
+                value = f"not {shown(item)}"
             message = (
                 f"{what}.epochs must be a list of epochs of the fine-tuned run {run.name!r}, "
                 f"{value}"
@@ -575,7 +594,7 @@ def _text_of(item: Located | None) -> str:
 
 
 def _training_data(data: Located | None) -> Mapping[str, Located]:
-    """`data.training`, which names the training data."""
+    """`data.training`, which names the training data, as key → value; {} where it is no mapping."""
     _, training = _mapping_of(data).get("training", (None, None))
     return {key: value for key, (_, value) in _mapping_of(training).items()}
 
@@ -596,6 +615,7 @@ def _settings(item: Located | None) -> str:
     """`lora_rank 8, learning_rate 1.0e-05`: a run's parameters as they are written."""
     settings: list[str] = []
     for key, (_, value) in _mapping_of(item).items():
-        if text := _text_of(value):
+        text = _text_of(value)
+        if text:
             settings.append(f"{key} {text}")
     return ", ".join(settings)

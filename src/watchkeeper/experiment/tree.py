@@ -82,7 +82,9 @@ def near_misses(folder: Path) -> Iterator[Problem]:
         plain = _SEPARATORS.sub("_", name.casefold())
         if plain in SUMMARIES or plain in _SHORT_NAMES:
             suffix = plain.rpartition(".")[2]
-            right = SUMMARY_MD if suffix == "md" else SUMMARY_YAML
+            right = SUMMARY_YAML
+            if suffix == "md":
+                right = SUMMARY_MD
             yield Problem(
                 where=_shown(folder / name),
                 message="looks like a summary, and is not read under this name",
@@ -93,6 +95,7 @@ def near_misses(folder: Path) -> Iterator[Problem]:
 
 
 def _looks_like_run(path: str) -> bool:
+    """Whether a folder holds a training's script, or evaluations."""
     return _is_file(f"{path}/{FINETUNE}") or _is_folder(f"{path}/eval")
 
 
@@ -102,6 +105,7 @@ def _is_file(path: str | Path) -> bool:
 
 
 def _is_folder(path: str | Path) -> bool:
+    """Whether it is a folder; False, rather than an error, where that may not be looked up."""
     return os.path.isdir(path)  # noqa: PTH112 - as above
 
 
@@ -129,10 +133,13 @@ def run_folder(name: str, folders: Collection[str], runs: Collection[str]) -> tu
 
 
 def fine_tune_script(folder: Path, run_folder: str) -> tuple[str, str]:
-    """The script, relative to the experiment ("" if there is none), and where it is expected."""
+    """The script of a run's training, relative to the experiment ("" if there is none), and where
+    it is expected: ("r8/finetune.slurm", "r8/finetune.slurm").
+    """
     expected = f"{run_folder}/{FINETUNE}"
-    script = expected if _is_file(f"{folder}/{expected}") else ""
-    return script, expected
+    if _is_file(f"{folder}/{expected}"):
+        return expected, expected
+    return "", expected
 
 
 def eval_script(folder: Path, run_folder: str, key: EvalKey) -> tuple[str, str]:
@@ -146,7 +153,8 @@ def eval_script(folder: Path, run_folder: str, key: EvalKey) -> tuple[str, str]:
     if key.epoch is None:
         names.append(key.task)
     for name in names:
-        if script := _cell_script(folder / run_folder / "eval" / name):
+        script = _cell_script(folder / run_folder / "eval" / name)
+        if script:
             return f"{run_folder}/eval/{name}/{script}", flat
     return "", flat
 
@@ -158,15 +166,12 @@ def _cell_script(folder: Path) -> str:
     if _is_file(folder / _CELL):
         return _CELL
     try:
-        names = [
-            name
-            for name in os.listdir(folder)
-            if name.endswith(_SUFFIX) and not name.startswith(".")
-        ]
+        names = os.listdir(folder)
     except OSError:
         return ""
-    if len(names) == 1 and _is_file(folder / names[0]):
-        return names[0]
+    scripts = [name for name in names if name.endswith(_SUFFIX) and not name.startswith(".")]
+    if len(scripts) == 1 and _is_file(folder / scripts[0]):
+        return scripts[0]
     return ""
 
 
@@ -198,7 +203,9 @@ def read(folder: Path) -> Draft:
                 )
             )
             continue
-        own = _cells(folder, name, problems) if _is_folder(path / "eval") else []
+        own: list[DraftCell] = []
+        if _is_folder(path / "eval"):
+            own = _cells(folder, name, problems)
         cells += own
         if _is_file(path / FINETUNE):
             runs.append(DraftRun(name=name, type="fine-tuned", where=str(path)))
@@ -275,8 +282,10 @@ def _cells(folder: Path, run: str, problems: list[Problem]) -> list[DraftCell]:
 
 
 def _order(key: EvalKey) -> tuple[object, int]:
-    epoch = -1 if key.epoch is None else key.epoch
-    return natural(key.task), epoch
+    """By task in natural order, then by epoch, the untrained model (-1) first."""
+    if key.epoch is None:
+        return natural(key.task), -1
+    return natural(key.task), key.epoch
 
 
 def _key(run: str, name: str) -> tuple[EvalKey | None, str]:

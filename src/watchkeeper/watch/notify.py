@@ -57,9 +57,13 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def of_event(event: AnyEvent | Unknown, experiment: str) -> list[Notification]:
-    """The notifications that an event is worth. Pure."""
+    """The notifications that an event is worth, none for most. Pure. A decision is not carried
+    along: it is about all of the work at once.
+    """
     what, lines = _words_of(event)
-    carried = None if isinstance(event, Decided | Unknown) else event
+    carried = None
+    if not isinstance(event, Decided | Unknown):
+        carried = event
     return [_notification(what, experiment, line, carried) for line in lines]
 
 
@@ -86,21 +90,28 @@ def _words_of(event: AnyEvent | Unknown) -> tuple[str, list[str]]:
 
 
 def _is_blocked(decision: Decision) -> bool:
-    """Whether it is blocked for a reason of its own."""
+    """Whether it is blocked by something else than a halt, of which there is a notification
+    already.
+    """
     return decision.action == "blocked" and decision.reason != HALTED
 
 
 def _blocked_line(decision: Decision) -> str:
+    """`r8/clean/epoch0: blocked: ` and why, with details where there are some."""
     return f"{decision.key}: blocked: {decision.reason}{_after_colon(decision.detail)}"
 
 
 def _after_colon(text: str) -> str:
+    """The text behind a colon; "" for ""."""
     if not text:
         return ""
     return f": {text}"
 
 
 def _notification(what: str, experiment: str, line: str, event: AnyEvent | None) -> Notification:
+    """A notification whose line has at most LINE_LIMIT letters, all of them printable: a phone's
+    screen shows it as it is.
+    """
     words = "".join(sign if sign.isprintable() else " " for sign in f"{experiment}: {line}")
     return Notification(what=what, experiment=experiment, line=words[:LINE_LIMIT], event=event)
 
@@ -158,6 +169,9 @@ class Notifier:
             self._fail("end", f"some were not sent in {seconds:g} s")
 
     def _work(self) -> None:
+        """Send what waits, in its order, until the end is asked for. A way that fails does not keep
+        the others from being tried.
+        """
         while (one := self._waiting.get()) is not None:
             for name, send in self._ways.items():
                 try:
@@ -168,6 +182,7 @@ class Notifier:
                     self._fail(name, f"{name} raised {type(error).__name__}")
 
     def _fail(self, name: str, words: str) -> None:
+        """Keep a failure for `failures`; of each `name` only the first."""
         if name not in self._said:
             self._said.add(name)
             self._failures.put(words)
@@ -198,6 +213,11 @@ def notifier_of(settings: Settings, experiment: str) -> Notifier:
 
 
 def _words(command: str | Sequence[str]) -> list[str]:
+    """The words of the command that `notify` sets.
+
+    Raises:
+        UsageError: it has a quote that is not closed.
+    """
     try:
         if isinstance(command, str):
             return shlex.split(command)
@@ -230,6 +250,10 @@ def _by_command(argv: list[str]) -> Send:
 
 
 def _by_apprise(urls: list[str]) -> Send:
+    """Notify the services behind these URLs. Messages name a URL by its place in the list, from 1:
+    it may hold a secret.
+    """
+
     def send(one: Notification) -> None:
         apprise = import_module("apprise")
         services = apprise.Apprise()

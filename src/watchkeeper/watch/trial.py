@@ -18,10 +18,13 @@ _LASTING: tuple[Cause, ...] = ("install", "config", "user error")
 
 def first_failures(attempts: Iterable[Attempt], left: int) -> tuple[Attempt, ...]:
     """The first jobs of a phase, where all of them ended within SOON_S by one cause that no retry
-    mends and none has ended well since; empty: the phase may work, or nobody knows yet.
+    heals and none has ended well since; empty: the phase may work, or that is not known yet.
 
     `attempts` are the phase's in this execution, `left` is how much of it is still to be submitted.
     Of fewer than FIRST_JOBS pieces of work in all, every job that has started counts.
+
+    Of a sweep of 20 whose first 3 jobs end after 5 s with `No module named 'torch'`, these are the
+    3.
     """
     started = [attempt for attempt in attempts if attempt.submissions]
     ended = [attempt for attempt in started if attempt.judged is not None]

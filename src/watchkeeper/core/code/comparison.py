@@ -69,6 +69,7 @@ class Comparison:
         self._inquiry.close()
 
     def _fault(self, status: Answer) -> str:
+        """Why git did not say whether files differ, in words."""
         if status.code == TOO_LATE:
             return f"git gave no answer within {LIMIT_S} s"
         if status.code == _NO_GIT:

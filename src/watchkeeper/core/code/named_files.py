@@ -38,6 +38,9 @@ def words(text: str) -> tuple[str, ...]:
 
 
 def _words(text: str) -> Iterator[str]:
+    """What `words` gives, one by one, with a newline behind each command. A command that a shell
+    could not part, as with a quote that is not closed, is parted at its spaces.
+    """
     values = variables(text)
     for _, line in commands(text):
         known = _VARIABLE.sub(lambda match: values.get(match[1] or match[2], match[0]), line)
@@ -62,11 +65,10 @@ def files_of(script: Path, suffixes: tuple[str, ...], workdir: Path | None = Non
             places.enter(word)
         before = word.lstrip("({")
         for value in _values(word):
-            if (
-                value.endswith(suffixes)
-                and not _UNKNOWN.search(value)
-                and (path := places.find(value)) is not None
-            ):
+            if not value.endswith(suffixes) or _UNKNOWN.search(value):
+                continue
+            path = places.find(value)
+            if path is not None:
                 files[path] = None
     return list(files)
 
@@ -84,7 +86,8 @@ def modules_of(script: Path, workdir: Path | None = None) -> list[Path]:
         elif before == "-m" and re.fullmatch(r"[A-Za-z_][\w.]*", word):
             inside = word.replace(".", "/")
             path = places.find(f"{inside}.py") or places.find(f"{inside}/__main__.py")
-            modules |= {path: None} if path is not None else {}
+            if path is not None:
+                modules[path] = None
         before = word.lstrip("({")
     return list(modules)
 
@@ -99,7 +102,9 @@ def text_of(path: Path) -> str:
 
 
 def _values(word: str) -> Iterator[str]:
-    """What a word may name: itself, or what stands behind its `=`."""
+    """What a word may name: itself, or what stands behind its `=`. Of `config=a.yaml;` these are
+    `config=a.yaml` and `a.yaml;`.
+    """
     yield word.strip(";&|()<>")
     if "=" in word:
         yield word.rpartition("=")[2]
@@ -113,11 +118,14 @@ class _Places:
         self._folders = [own]
 
     def enter(self, word: str) -> None:
-        """Follow a `cd`."""
+        """Follow a `cd`. Where it cannot be followed (`cd $DIR`, `cd ~/x`, `cd -`), the top of the
+        repository counts instead. No more than _MOST_FOLDERS are kept: later ones are passed over.
+        """
         if len(self._folders) >= _MOST_FOLDERS:
             return
         name, base = word.rstrip(";&"), self._folders[0]
-        if beside := _BESIDE.match(name):
+        beside = _BESIDE.match(name)
+        if beside is not None:
             name, base = f".{name[beside.end() :]}", self._own
         known = not (_UNKNOWN.search(name) or name.startswith(("~", "-")))
         if known:
@@ -127,7 +135,7 @@ class _Places:
         self._folders.insert(0, Path(os.path.normpath(folder)))
 
     def find(self, name: str) -> Path | None:
-        """The file of that name, in the last folder that has it."""
+        """The file of that name, in the last folder that has it; None: none has."""
         for folder in self._folders:
             path = folder / name
             try:

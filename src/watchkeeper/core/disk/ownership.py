@@ -69,6 +69,7 @@ def foreign_link(path: Path) -> Path | None:
 
 
 def _sudo_users(environment: Mapping[str, str]) -> list[int]:
+    """The user who typed the command, under sudo; [] for anybody but root."""
     uid = environment.get("SUDO_UID", "")
     if os.geteuid() == ROOT and uid.isascii() and uid.isdigit() and len(uid) < 11:
         return [int(uid)]
@@ -83,14 +84,12 @@ def _is_private_group(gid: int, uid: int) -> bool:
         group, owner = grp.getgrgid(gid), pwd.getpwuid(uid)
     except KeyError:
         return False
-    return (
-        owner.pw_gid == gid
-        and group.gr_name == owner.pw_name
-        and set(group.gr_mem) <= {owner.pw_name}
-    )
+    is_same_name = owner.pw_gid == gid and group.gr_name == owner.pw_name
+    return is_same_name and set(group.gr_mem) <= {owner.pw_name}
 
 
 def _user_name(uid: int) -> str:
+    """A user in words, by number where the system does not know the name."""
     try:
         return f"the user {pwd.getpwuid(uid).pw_name}"
     except KeyError:
@@ -98,6 +97,7 @@ def _user_name(uid: int) -> str:
 
 
 def _group_name(gid: int) -> str:
+    """A group's name; in words with its number where the system knows none."""
     try:
         return grp.getgrgid(gid).gr_name
     except KeyError:

@@ -69,7 +69,9 @@ def sensitive_fields(kind: type[msgspec.Struct]) -> Mapping[str, str]:
 
 @functools.cache
 def _privacy_of_struct(kind: type[msgspec.Struct]) -> Fields:
-    """How private each field of a struct is, by the type that it is declared with."""
+    """How private each field of a struct is, by the type that it is declared with. Kept: types do
+    not change.
+    """
     hints = get_type_hints(kind, include_extras=True)
     return Fields({name: _privacy_of_type(hints[name]) for name in kind.__struct_fields__})
 

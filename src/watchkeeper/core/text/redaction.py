@@ -226,14 +226,21 @@ def is_secret(name: str, value: object) -> bool:
     """Whether this value under this name is a secret, by the name. A number is one only under a
     password's name; nothing, true, false, an empty text and a token of a model's (`<|end|>`) are
     none. A list or a mapping under a secret's name is one as a whole.
+
+        hf_token  "hf_abc"       yes
+        hf_token  "$HF_TOKEN"    no: it says only where the value is
+        api_key   5              no
+        password  5              yes
     """
     if not is_name(name) or value is None or isinstance(value, bool):
         return False
     is_password = any(part in name.lower() for part in _PASSWORD)
     if isinstance(value, int | float):
         return is_password
+    if isinstance(value, bytes):
+        return value != b""
     if not isinstance(value, str):
-        return not isinstance(value, bytes) or value != b""
+        return True
     # `$TOKEN` says only where the value is.
     if value in ("", REDACTED) or value.startswith("$"):
         return False

@@ -49,8 +49,12 @@ def text_of(draft: Draft) -> str:
 
 def _epochs(draft: Draft) -> int:
     """How many epochs are trained, as far as runs and evaluations name them; 0: nobody does."""
-    epochs = [epoch for run in draft.runs for epoch in run.epochs]
-    epochs += [cell.key.epoch for cell in draft.cells if cell.key.epoch is not None]
+    epochs: list[int] = []
+    for run in draft.runs:
+        epochs += run.epochs
+    for cell in draft.cells:
+        if cell.key.epoch is not None:
+            epochs.append(cell.key.epoch)
     return max(epochs, default=-1) + 1
 
 

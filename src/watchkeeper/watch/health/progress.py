@@ -161,7 +161,7 @@ def figures_in_output(streams: Iterable[str]) -> Figures:
 
 
 def _loss(here: Position) -> float | None:
-    """The loss as a number; None where it is none that is finite, or none was told."""
+    """The loss as a number; None where it is none that is finite, or none was printed."""
     try:
         loss = float(here.loss or "nan")
     except ValueError:
@@ -192,7 +192,9 @@ def progress_of(attempt_folder: Path) -> str:
             elif isinstance(event, StepFinished):
                 step = ""
             elif isinstance(event, Progressed) and event.depth == 0:
-                loop = "" if event.ended else _words(event)
+                loop = ""
+                if not event.ended:
+                    loop = _words(event)
             elif isinstance(event, Stalled):
                 stall = f"STALLED since {event.since:%Y-%m-%d %H:%M:%S} UTC: {event.cause}"
             elif isinstance(event, Advanced):
@@ -283,9 +285,11 @@ def _where(positions: Iterable[Position]) -> str:
         words = f"epoch {last.epoch}, {words}"
     if last.total is not None:
         words += f"/{last.total:,}"
-    loss = last.loss or next((position.loss for position in known if position.loss), None)
-    if loss:
-        words += f", loss {loss}"
+    losses = [position.loss for position in known if position.loss]
+    if last.loss:
+        words += f", loss {last.loss}"
+    elif losses:
+        words += f", loss {losses[0]}"
     return words
 
 

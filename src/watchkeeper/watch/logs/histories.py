@@ -64,12 +64,16 @@ class Histories:
         self.news.add(run)
 
     def _answer(self, event: Answered) -> None:
-        """Keep what a person answered last: of two watchers, each may have asked."""
+        """Keep what a person answered last: of two watchers, each may have asked. The answers' own
+        times count.
+        """
         if self.answered is None or event.time >= self.answered.time:
             self.answered = event
 
     def expected(self, item: RunItem) -> str:
-        """Each criterion and what came of it, in the evaluations that the item's log shows."""
+        """Each criterion and what came of it, in the evaluations that the item's log shows: of a
+        training, in all of its evaluations. "": none was stated.
+        """
         keys = [item.key]
         if item.phase == "preparation":
             keys = [one.key for one in self._evaluations.get(item.run, ())]
@@ -84,7 +88,9 @@ class Histories:
         return key in self.by_key and bool(self.by_key[key].documented)
 
     def fields_before(self, key: str, file: LogFile | None) -> dict[str, str]:
-        """The fields last written into a log, without those that were open; file None: no log."""
+        """The fields last written into a log, without those that were open; file None: no log. A
+        field that was written several times has its last value.
+        """
         fields: dict[str, str] = {}
         if file is None or key not in self.by_key:
             return fields

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from functools import partial
 from pathlib import Path
 
@@ -199,8 +200,11 @@ def _with_names(text: str, *, names: Iterable[str], group: str) -> str:
     """The timeline with each of these logs named once. `group` is the folder's name, "" for
     `run_logs/` itself; a name without a day that exists is left out.
     """
-    stamps = [(name, stamp(name[:10])) for name in names]
-    dated = [(name, at.day) for name, at in stamps if at is not None and at.day is not None]
+    dated: list[tuple[str, date]] = []
+    for name in names:
+        at = stamp(name[:10])
+        if at is not None and at.day is not None:
+            dated.append((name, at.day))
     return with_entries(text, dated, group)
 
 

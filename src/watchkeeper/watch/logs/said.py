@@ -53,7 +53,11 @@ def check_said(said: Said, chosen: Collection[str]) -> None:
 
 
 def _check_texts(said: Said) -> None:
-    """Refuse texts of several lines: each becomes a field of one line."""
+    """Refuse texts of several lines: each becomes a field of one line.
+
+    Raises:
+        UsageError: one holds a line end or another control character.
+    """
     texts = [("--objective", said.objective), ("--dataset", said.dataset)]
     texts += [("--set", setting) for setting in said.settings]
     for option, text in texts:
@@ -62,7 +66,12 @@ def _check_texts(said: Said) -> None:
 
 
 def _check_continued(said: Said, path: Path, chosen: int) -> None:
-    """Refuse a log to continue that is not a run log, or not the log of one run."""
+    """Refuse a log to continue that is not a run log, or not the log of one run. `chosen`: how many
+    runs are.
+
+    Raises:
+        UsageError: it cannot be continued, or an option contradicts it.
+    """
     if chosen > 1:
         raise UsageError(
             f"--continue names the log of one run, and {chosen} are selected",
@@ -76,7 +85,9 @@ def _check_continued(said: Said, path: Path, chosen: int) -> None:
             )
     data, faults = read_log(path)
     if data is None or faults:
-        why = faults[0][2] if faults else "it cannot be read"
+        why = "it cannot be read"
+        if faults:
+            why = faults[0][2]
         raise UsageError(
             f"--continue {path}: {why}", hint="name a run log: run_logs/[group/]<date>_<task>.md"
         )

@@ -82,19 +82,26 @@ def read(attempts: Sequence[Tried], places: Sequence[Path]) -> Losses:
     for number, source in enumerate(sources):
         losses = of(source())
         if losses.train or losses.val:
-            losses.source = "W&B" if number == _WANDB else ""
+            if number == _WANDB:
+                losses.source = "W&B"
             break
     if losses.final_step is None:
         # rows without any loss still have steps
         losses.final_step = of(_recorded(attempts)).final_step
-    losses.total_steps = next(filter(None, map(_total, reversed(attempts))), None)
+    for attempt in reversed(attempts):
+        total = _total(attempt)
+        if total:
+            losses.total_steps = total
+            break
     return losses
 
 
 def of(executions: Sequence[Execution]) -> Losses:
     """The losses of executions, in the order in which they began: of the rows that count.
 
-    Steps that a later execution did again are in `repeats`, and their first losses in no curve.
+    Steps that a later execution did again are in `repeats`, and their first losses in no curve: of
+    one that logged steps 0 to 30 and a second that began at 20, the curve has 0 to 19 from the
+    first.
     """
     standing = executed.standing(executions)
     rows: list[Row] = []
@@ -214,12 +221,12 @@ def _segment(path: Path) -> Execution:
         row = row_of(training_step_of(entry, values), values)
         if row.step is not None:
             rows.append(row)
-    began, last = segment.begin.started, segment.last_time
-    return Execution(
-        rows=rows,
-        began=began.timestamp() if began else None,
-        ended=last.timestamp() if last else None,
-    )
+    began = ended = None
+    if segment.begin.started:
+        began = segment.begin.started.timestamp()
+    if segment.last_time:
+        ended = segment.last_time.timestamp()
+    return Execution(rows=rows, began=began, ended=ended)
 
 
 def _printed(attempts: Sequence[Tried]) -> list[Execution]:

@@ -46,13 +46,13 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def job_ids(experiment: Path, scheduler: Scheduler, attempts: Sequence[Attempt]) -> list[str]:
-    """The jobs of these attempts that this scheduler has."""
-    jobs = [(attempt, _job_to_follow(experiment, attempt)) for attempt in attempts]
-    return [
-        job_id
-        for attempt, job_id in jobs
-        if attempt.submissions[job_id].scheduler == scheduler.name
-    ]
+    """The jobs of these attempts that this scheduler has, as `look` would ask for them."""
+    job_ids: list[str] = []
+    for attempt in attempts:
+        job_id = _job_to_follow(experiment, attempt)
+        if attempt.submissions[job_id].scheduler == scheduler.name:
+            job_ids.append(job_id)
+    return job_ids
 
 
 def look(
@@ -65,11 +65,19 @@ def look(
     """Ask the scheduler about these attempts, once, by `ask`. A job that it does not know is what
     it was before, until `overdue` says that its absence counts.
 
+    `experiment` is its folder. A job that waits or runs, and of which the scheduler says what it
+    said before, is passed over without a look at its files.
+
     Raises:
         UnavailableError: it could not be asked.
     """
-    jobs = {a.id: _job_to_follow(experiment, a) for a in attempts}
-    asked = [jobs[a.id] for a in attempts if a.submissions[jobs[a.id]].scheduler == scheduler.name]
+    jobs: dict[AttemptId, str] = {}
+    asked: list[str] = []
+    for attempt in attempts:
+        job_id = _job_to_follow(experiment, attempt)
+        jobs[attempt.id] = job_id
+        if attempt.submissions[job_id].scheduler == scheduler.name:
+            asked.append(job_id)
     snapshot = ask(asked)
     states: dict[AttemptId, str] = {}
     changes: list[Change] = []
@@ -117,7 +125,9 @@ class _Sighting(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _is_as_before(attempt: Attempt, job_id: str, facts: SchedulerFacts) -> bool:
-    """Whether the scheduler says of a job that waits or runs what it said at the look before."""
+    """Whether the scheduler says of a job that waits or runs what it said at the look before: then
+    there is nothing to write down.
+    """
     seen = attempt.seen
     if seen is None or seen.job_id != job_id or seen.exit_record is not None:
         return False
@@ -147,18 +157,26 @@ def _owner_of_twin(facts: SchedulerFacts, folder: Path, job_id: str) -> str:
 def _sighting(
     attempt: Attempt, job_id: str, folder: Path, facts: SchedulerFacts, scheduler: Scheduler
 ) -> _Sighting:
-    record = _exit_record(folder, attempt) if _has_ended(facts) else None
+    """What is known of a job at this look: its facts, and its exit record once it may have ended. A
+    job that the scheduler has lost, and that gives a sign of life, runs.
+    """
+    record = None
+    if _has_ended(facts):
+        record = _exit_record(folder, attempt)
     is_blind = record is None and facts.state in BLIND
     if is_blind and is_alive(folder, scheduler.visibility_lag_s):
         facts = _lives(attempt, folder, facts)
+    state = facts.state
     end = end_of(facts, record)
+    if end is not None:
+        state = end.state
     return _Sighting(
         attempt=attempt,
         job_id=job_id,
         folder=folder,
         facts=facts,
         record=record,
-        state=end.state if end else facts.state,
+        state=state,
     )
 
 
@@ -199,8 +217,13 @@ def _is_news(sighting: _Sighting) -> bool:
 def _facts(
     attempt: Attempt, job_id: str, scheduler: Scheduler, snapshot: Snapshot
 ) -> SchedulerFacts:
+    """What the scheduler says of a job; UNKNOWN, with the reason, of a job that was submitted to
+    another scheduler, that this one does not know, or whose id it has given to another job since.
+    """
     where = attempt.submissions[job_id].scheduler
-    token = attempt.intended.token if attempt.intended else ""
+    token = ""
+    if attempt.intended is not None:
+        token = attempt.intended.token
     if where != scheduler.name:
         reason = f"it was submitted to {where}, and this is {scheduler.name}: look from there"
     elif job_id not in snapshot.facts:
@@ -229,11 +252,17 @@ def _lives(attempt: Attempt, folder: Path, facts: SchedulerFacts) -> SchedulerFa
 
 
 def _with_all_tasks(facts: SchedulerFacts, attempt: Attempt) -> SchedulerFacts:
-    """squeue forgets a task that has ended, while others go on: what was seen of it stands."""
+    """The facts of an array with all of its tasks: squeue forgets a task that has ended while
+    others run, and what was seen of it stands. Tasks 0 to 2 seen COMPLETED, and now `3-7 RUNNING`:
+    all eight. `reason` then counts the tasks, where one of them went wrong.
+    """
     if not facts.tasks:
         return facts
-    seen = arrays.by_task(attempt.facts.tasks) if attempt.facts else {}
-    ended = {number: state for number, state in seen.items() if state in TERMINAL}
+    ended: dict[int, str] = {}
+    if attempt.facts is not None:
+        for number, state in arrays.by_task(attempt.facts.tasks).items():
+            if state in TERMINAL:
+                ended[number] = state
     tasks = arrays.by_state(ended | arrays.by_task(facts.tasks))
     reason = facts.reason
     if not set(tasks) <= {"COMPLETED", "RUNNING", "PENDING", "COMPLETING"}:
@@ -242,8 +271,8 @@ def _with_all_tasks(facts: SchedulerFacts, attempt: Attempt) -> SchedulerFacts:
 
 
 def _whole_array(facts: SchedulerFacts, attempt: Attempt, folder: Path) -> SchedulerFacts:
-    """An array has ended when each of its tasks has: what the scheduler does not know of a task,
-    its exit record may.
+    """The facts of an array as a whole. It has ended when each of its tasks has: what the scheduler
+    does not know of a task, its exit record may. UNKNOWN, with the tasks' numbers: neither knows.
     """
     if not attempt.array or facts.state not in TERMINAL:
         return facts
@@ -268,8 +297,11 @@ def _recorded_states(folder: Path, numbers: list[int]) -> dict[int, str]:
     ends = read_task_ends(folder)
     for number in numbers:
         end = ends.get(number)
-        if end is not None:
-            states[number] = "FAILED" if end.exit_code else "COMPLETED"
+        if end is None:
+            continue
+        states[number] = "COMPLETED"
+        if end.exit_code:
+            states[number] = "FAILED"
     return states
 
 
@@ -286,6 +318,9 @@ def _unseen(sighting: _Sighting) -> list[SchedulerFacts]:
 
 
 def _unseen_restart(sighting: _Sighting) -> list[SchedulerFacts]:
+    """That a job waited, and maybe ran, since it was seen to run: it has a later start now, and a
+    second claim. [] where it is the same execution.
+    """
     seen, facts = sighting.attempt.facts, sighting.facts
     if seen is None or not seen.started or not facts.started:
         return []
@@ -300,17 +335,23 @@ def _unseen_restart(sighting: _Sighting) -> list[SchedulerFacts]:
 
 
 def _unseen_start(sighting: _Sighting) -> list[SchedulerFacts]:
+    """That a job ran which was seen to wait, and has ended since; [] where nothing shows that it
+    ever started. Its start is the scheduler's, else the claim's.
+    """
     facts = sighting.facts
     has_ended = sighting.state in TERMINAL or sighting.state == COMPLETING
     if not has_ended or not (facts.started or sighting.record):
         return []
     started = facts.started
-    if started is None and (claims := executions(sighting.folder)):
-        started = claims[-1].time
+    if started is None:
+        claims = executions(sighting.folder)
+        if claims:
+            started = claims[-1].time
     return [_running(facts, started)]
 
 
 def _running(facts: SchedulerFacts, started: datetime | None) -> SchedulerFacts:
+    """The facts of a job that ran and was not seen to. `started` None: since when is not known."""
     return SchedulerFacts(
         state="RUNNING", submitted=facts.submitted, started=started, node=facts.node
     )
@@ -326,6 +367,10 @@ def _change(
     inferred: bool = False,
     shell: Shell | None = None,
 ) -> Change:
+    """A change as it is written down. Of a job that ended otherwise than COMPLETED the end of its
+    output is read, through `shell` where that is not here: its last line, and the cause that it
+    shows. `inferred`: no look saw this state.
+    """
     attempt = sighting.attempt
     output = cause = ""
     if after in TERMINAL and after != "COMPLETED":
@@ -384,6 +429,7 @@ def _job_to_follow(experiment: Path, attempt: Attempt) -> str:
 
 
 def _owner(folder: Path) -> str:
+    """The job that made the last claim of an attempt; "" before there is one."""
     claims = executions(folder)
     if claims:
         return claims[-1].job_id
@@ -394,16 +440,26 @@ def _exit_record(folder: Path, attempt: Attempt) -> ExitRecord | None:
     """How the last execution ended; an earlier one's record says nothing of a job that was started
     again. Of an array, when each of its tasks has ended: with the code of the first that was not 0.
     """
-    if attempt.array and (ends := read_task_ends(folder)):
-        numbers = arrays.numbers_of(attempt.array)
-        ended = [record for number in numbers if (record := ends.get(number)) is not None]
-        if len(ended) < len(numbers):
+    ends: dict[int, ExitRecord | None] = {}
+    if attempt.array:
+        ends = read_task_ends(folder)
+    if not ends:
+        return last_end(folder)
+    ended: list[ExitRecord] = []
+    for number in arrays.numbers_of(attempt.array):
+        record = ends.get(number)
+        if record is None:
             return None
-        worst = next((record for record in ended if record.exit_code), ended[0])
-        return msgspec.structs.replace(worst, job_id=worst.job_id.partition("_")[0], execution=1)
-    return last_end(folder)
+        ended.append(record)
+    worst = next((record for record in ended if record.exit_code), ended[0])
+    # The record of a task names it, `17_3`: the whole array is job 17.
+    return msgspec.structs.replace(worst, job_id=worst.job_id.partition("_")[0], execution=1)
 
 
 def last_line(output: str) -> str:
-    """The last line that says anything, bounded; "" if none does."""
-    return next((line.strip()[:400] for line in reversed(output.split("\n")) if line.strip()), "")
+    """The last line that says anything, at most 400 letters of it; "" if none does."""
+    for line in reversed(output.split("\n")):
+        words = line.strip()
+        if words:
+            return words[:400]
+    return ""

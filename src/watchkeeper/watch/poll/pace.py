@@ -20,7 +20,8 @@ _TRACES = ("claim.", "exit.")
 
 def longer(pause_s: float, soonest_s: float) -> float:
     """The pause after this one between two looks at the jobs' own files, in seconds: where nothing
-    has moved for a while, a little later is soon enough.
+    has moved for a while, a little later is soon enough. From 0.02: 0.03, 0.045, …, up to 0.3, or
+    to `soonest_s` where that is longer.
     """
     return min(pause_s * _SLOWER, max(soonest_s, _LONGEST_PAUSE_S))
 
@@ -61,13 +62,16 @@ class Rota:
         self._turns = 0
 
     def next(self, attempts: Sequence[Attempt]) -> list[Attempt]:
-        """Some of the attempts; after enough turns, each of them."""
+        """Some of the attempts; after enough turns, each of them. Of 25 that run, and as many that
+        wait, there are at most 10 and 10, and each is looked at in every third turn.
+        """
         running = [attempt for attempt in attempts if attempt.state == "RUNNING"]
         others = [attempt for attempt in attempts if attempt.state != "RUNNING"]
         self._turns += 1
         return [*self._some(running), *self._some(others)]
 
     def _some(self, attempts: Sequence[Attempt]) -> Sequence[Attempt]:
+        """The group of these attempts whose turn it is; all of them where they are one group."""
         groups = -(-len(attempts) // MOST_EACH)
         if groups < 2:
             return attempts
@@ -76,17 +80,25 @@ class Rota:
 
 
 def traces(experiment: Path, attempts: Iterable[Attempt]) -> frozenset[str]:
-    """What the jobs' wrappers have left, a file for each start and each end. Asks no scheduler."""
+    """What the jobs' wrappers have left, a file for each start and each end, as whole paths:
+    `…/runs/r8/1/claim.1`. Asks no scheduler. A folder that cannot be read holds none.
+    """
     names: set[str] = set()
     for attempt in attempts:
         folder = attempt_folder(experiment, *attempt.id)
         if attempt.array:
-            names.update(str(path) for path in folder.glob("*/*") if path.name.startswith(_TRACES))
-        names.update(f"{folder}/{name}" for name in _names_in(folder) if name.startswith(_TRACES))
+            # Each task leaves its own, in a folder within the attempt's.
+            for path in folder.glob("*/*"):
+                if path.name.startswith(_TRACES):
+                    names.add(str(path))
+        for name in _names_in(folder):
+            if name.startswith(_TRACES):
+                names.add(f"{folder}/{name}")
     return frozenset(names)
 
 
 def _names_in(folder: Path) -> list[str]:
+    """The names in a folder; [] where it is not there, or cannot be read."""
     try:
         return os.listdir(folder)
     except OSError:

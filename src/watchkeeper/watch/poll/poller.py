@@ -128,7 +128,9 @@ class Poller:
         self._judged = state
 
     def _look(self, running: list[Attempt]) -> bool:
-        """Ask the scheduler, and write down what changed; False: it did not answer."""
+        """Ask the scheduler, and write down what changed; False: it did not answer. `running` are
+        the attempts that may run. With them those are asked for that were judged without their end.
+        """
         lost = _lost(self._logbook.state)
         is_stirring = self._sees_news(a for a in running if a.state == "RUNNING")
         is_stirring, self._has_stirred = is_stirring or self._has_stirred, False
@@ -153,7 +155,9 @@ class Poller:
         return True
 
     def _take(self, look: monitor.Look, running: list[Attempt], lost: list[Attempt]) -> None:
-        """Write down what the scheduler answered; of the lost only those that it has news of."""
+        """Write down what the scheduler answered; of the lost only those that it has news of. The
+        clock of a job's absence starts anew once the scheduler knows the job again.
+        """
         self._absent_since = {
             name: at for name, at in self._absent_since.items() if name in self._absent_now
         }
@@ -197,14 +201,16 @@ class Poller:
 
     def _absence_counts(self, name: AttemptId) -> bool:
         """Whether the scheduler has not known a job for longer than anything may stay invisible
-        there.
+        there. Asking begins the time.
         """
         self._absent_now.add(name)
         now = self._logbook.monotonic()
         return now - self._absent_since.setdefault(name, now) >= self._scheduler.visibility_lag_s
 
     def _announce_others(self, active: Iterable[Attempt]) -> None:
-        """Show in our logs what another process submitted: they render a leader's own events."""
+        """Show in our logs what another process submitted: they render a leader's own events. What
+        any leader has written of a job is shown already.
+        """
         leaders = [writer for writer in self._logbook.fold.writers.values() if writer.leases]
         for attempt in active:
             for job_id, submitted in attempt.submissions.items():
@@ -213,7 +219,9 @@ class Poller:
                     self._logbook.write(Submitted, **_fields(submitted, by=submitted.writer))
 
     def _record(self, phase: Phase, look: monitor.Look, running: Iterable[Attempt]) -> None:
-        """Write down what changed, or that nothing did for an hour."""
+        """Write down what changed in a phase, or that nothing did for an hour. Nothing is written
+        where the look had none of the phase's jobs.
+        """
         ids = [attempt.id for attempt in running if attempt.phase == phase]
         mine = {name: look.states[name] for name in ids if name in look.states}
         if not mine:
@@ -241,7 +249,9 @@ class Poller:
         return f"watchkeeper status {shlex.quote(str(self._experiment.folder))}"
 
     def _judge(self, attempt: Attempt) -> None:
-        """Write the verdict on an attempt, if it has ended."""
+        """Write the verdict on an attempt, if it has ended: by how it ended and by what it left. An
+        attempt that was closed before a job began it is `not run`.
+        """
         facts = attempt.facts
         end = self._end_of(attempt, facts)
         if end is None:
@@ -253,8 +263,12 @@ class Poller:
             self._write_not_run(attempt)
             return
         item = self._items.get(attempt.key)
-        findings = self._book.look_at(item, self._logbook.state) if item else []
-        output = ""
+        findings: list[Finding] = []
+        if item is not None:
+            findings = self._book.look_at(item, self._logbook.state)
+        reason = output = ""
+        if facts is not None:
+            reason = facts.reason
         if facts is not None and end.state != "COMPLETED":
             streams = facts.error_output or facts.output
             output = remote_files.last_output(streams, remote_shell(self._scheduler))
@@ -264,9 +278,11 @@ class Poller:
             monitor.last_line(output),
             _unchanged(attempt, findings),
             array=bool(attempt.array),
-            cause=named(end, output, reason=facts.reason if facts else ""),
+            cause=named(end, output, reason=reason),
         )
-        state = "INVALID" if verdict.outcome == "invalid" else end.state
+        state = end.state
+        if verdict.outcome == "invalid":
+            state = "INVALID"
         self.watched[attempt.phase][attempt.key, attempt.number] = state
         self._logbook.write(
             Judged,
@@ -293,6 +309,7 @@ class Poller:
         return self._overdue(name, facts.state, facts.reason)
 
     def _write_not_run(self, attempt: Attempt) -> None:
+        """Write that no job of the attempt will ever run."""
         self.watched[attempt.phase][attempt.key, attempt.number] = "NOT_RUN"
         self._logbook.write(
             Judged,
@@ -314,12 +331,11 @@ class Poller:
         """The passports of the checkpoints that it read, which they got after it was submitted."""
         if item is None or attempt.intended is None:
             return {}
-        passports = self._book.passports(item)
-        return {
-            subject: sha256
-            for subject, sha256 in passports.items()
-            if subject not in attempt.intended.passports
-        }
+        passports: dict[str, str] = {}
+        for subject, sha256 in self._book.passports(item).items():
+            if subject not in attempt.intended.passports:
+                passports[subject] = sha256
+        return passports
 
     def _learned(
         self,
@@ -351,11 +367,15 @@ class Poller:
         return learned.of(self._experiment.folder, tried, findings, job, read_hashes(folder))
 
     def _wandb_dir_of(self, attempt: Attempt) -> str:
-        """WANDB_DIR where the attempt was submitted, which its job takes over; "" for none."""
+        """WANDB_DIR where the attempt was submitted, which its job takes over; "" where it was not
+        set, or is not known.
+        """
         if attempt.intended is None:
             return ""
         environment = environment_of(self._experiment.folder, attempt.intended)
-        return environment.variables.get("WANDB_DIR", "") if environment else ""
+        if environment is None:
+            return ""
+        return environment.variables.get("WANDB_DIR", "")
 
     def _same_work(self, attempt: Attempt, facts: SchedulerFacts | None) -> list[Tried]:
         """The attempts at the work of this one, itself the last: those before it, as far as nothing
@@ -372,16 +392,25 @@ class Poller:
         return tries
 
     def _tried(self, attempt: Attempt, facts: SchedulerFacts | None) -> Tried:
+        """An attempt as the curves of its losses need it. `facts` name its output files; None: they
+        are not known.
+        """
         folder = attempt_folder(self._experiment.folder, *attempt.id)
-        if facts:
+        outputs: dict[str, None] = {}
+        if facts is not None:
+            # Both may go to one file, which is read once.
             outputs = dict.fromkeys(filter(None, (facts.output, facts.error_output)))
-        else:
-            outputs = {}
+        began = 0.0
+        if attempt.intended is not None:
+            began = attempt.intended.time.timestamp()
+        known = None
+        if attempt.judged is not None:
+            known = attempt.judged.learned
         return Tried(
             recorder=read_link(folder),
             outputs=tuple(map(Path, map(as_path, outputs))),
-            began=attempt.intended.time.timestamp() if attempt.intended is not None else 0.0,
-            learned=attempt.judged.learned if attempt.judged is not None else None,
+            began=began,
+            learned=known,
         )
 
     def _used(
@@ -397,7 +426,8 @@ class Poller:
 
     def _overdue(self, name: AttemptId, state: str, reason: str) -> End | None:
         """The end of a job that stayed UNKNOWN beyond the deadline; None while it has time. Who is
-        silent may know it: the deadline begins when all answer.
+        silent may know it: the deadline begins when all answer. `state` and `reason` are the
+        scheduler's.
         """
         if state != UNKNOWN or self._part_silent_since is not None:
             self._unknown_since.pop(name, None)
@@ -436,6 +466,7 @@ class Poller:
             )
 
     def _answer(self) -> None:
+        """Write that the scheduler answers again, and how long it did not, where that was so."""
         if self._silent_since is not None:
             length = duration_words(self._logbook.monotonic() - self._silent_since)
             self._silent_since = None
@@ -445,12 +476,14 @@ class Poller:
 
 
 def _lost(state: State) -> list[Attempt]:
-    """Those that were judged without their end: evidence of it may come after the verdict."""
+    """The attempts that were judged without their end: evidence may come after the verdict."""
     return [attempt for attempt in state.yielding if attempt.submissions]
 
 
 def _running(active: Iterable[Attempt]) -> list[Attempt]:
-    """Those of the active attempts whose job may still run."""
+    """Those of the active attempts whose job may still run: all that were not yet seen to have
+    ended.
+    """
     return [a for a in active if a.seen is None or a.seen.state not in TERMINAL]
 
 
@@ -463,12 +496,15 @@ def _is_same_work(before: Intended | None, later: Intended | None) -> bool:
 
 def _unchanged(attempt: Attempt, findings: Iterable[Finding]) -> list[str]:
     """The results that lie there as they did before the attempt: it did not make them."""
-    before = attempt.intended.inputs if attempt.intended else {}
-    return [
-        finding.subject
-        for finding in findings
-        if finding.subject in before and before[finding.subject] == written(finding)
-    ]
+    if attempt.intended is None:
+        return []
+    before = attempt.intended.inputs
+    unchanged: list[str] = []
+    for finding in findings:
+        subject = finding.subject
+        if subject in before and before[subject] == written(finding):
+            unchanged.append(subject)
+    return unchanged
 
 
 def elapsed_s(facts: SchedulerFacts | None) -> float | None:

@@ -25,21 +25,22 @@ class Releases:
 
     def make(self) -> None:
         """Release what has ended since the last time. Call it when what this process wrote to the
-        journal is on the disk.
+        journal is on the disk. A scheduler that keeps no records has nothing to release. What
+        cannot be released now is tried again at the next change.
         """
         state = self._logbook.state
         if not isinstance(self._scheduler, KeepsRecords) or state is self._made_for:
             return
         self._made_for = state
-        ended = {token: attempt for token, attempt in self._ended(state)}
+        ended = dict(self._ended(state))
         if not ended:
             return
         with contextlib.suppress(OSError):
             self._sync_others(ended.values())
             kept = self._scheduler.release(ended.keys())
-            self._released.update(
-                attempt.id for token, attempt in ended.items() if token not in kept
-            )
+            for token, attempt in ended.items():
+                if token not in kept:
+                    self._released.add(attempt.id)
 
     def _ended(self, state: State) -> Iterator[tuple[str, Attempt]]:
         """The token of each attempt with a verdict that stands, of those not released yet."""

@@ -47,7 +47,9 @@ def end_of(facts: SchedulerFacts | None, record: ExitRecord | None) -> End | Non
         return _recorded_end(record, facts)
     if facts is None or facts.state not in TERMINAL:
         return None
-    why = "" if facts.reason == "None" else facts.reason
+    why = facts.reason
+    if why == "None":  # Slurm's word for no reason
+        why = ""
     if record is not None:
         return End(state=facts.state, exit_code=record.exit_code, why=why)
     return End(state=facts.state, exit_code=facts.exit_code, why=_with_meaning(facts, why))
@@ -102,7 +104,9 @@ def _recorded_end(record: ExitRecord, facts: SchedulerFacts | None) -> End:
     """The end by the exit record, with what the scheduler says instead: `by its exit record; the
     scheduler says NODE_FAIL (node01 down)`.
     """
-    state = "FAILED" if record.exit_code else "COMPLETED"
+    state = "COMPLETED"
+    if record.exit_code:
+        state = "FAILED"
     said, reason = UNKNOWN, ""
     if facts is not None:
         said, reason = facts.state, facts.reason
