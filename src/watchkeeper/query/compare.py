@@ -128,7 +128,9 @@ class _Finds:
         Raises:
             UsageError: it does; the message lists the keys.
         """
-        if self.evals is None or any(fnmatchcase(key, self.evals) for key in self.evaluations):
+        if self.evals is None:
+            return
+        if any(fnmatchcase(key, self.evals) for key in self.evaluations):
             return
         if not self.evaluations:
             message = "--evals chooses among the evaluations of experiments, and there is none"
@@ -153,6 +155,11 @@ def compared(
     paths name is one side. `runs` is a glob over names, `base` a name; `evals` is one over the keys
     of evaluations: the figures of the others are left out.
 
+        compared([Path("night")], runs="h16*", base="h16_lr1e-3")
+
+    Of several experiments, a run's name begins with its experiment's: `night/h16_lr1e-3`. Without
+    `base`, the first run is the base.
+
     Raises:
         UsageError: a path is neither, nothing is left to compare, there is no such base, or `evals`
             matches no evaluation of an experiment.
@@ -163,7 +170,10 @@ def compared(
         if len(paths) > 1 and is_experiment(path):
             sides = _prefixed(sides, path.resolve().name)
         finds.add(sides)
-        finds.repository = finds.repository or (path if path.is_dir() else path.parent)
+        if finds.repository is None:
+            finds.repository = path
+            if not path.is_dir():
+                finds.repository = path.parent
     finds.check_evals()
     sides = compare.in_one_spelling(_distinct(finds.sides))
     if not sides:
@@ -187,6 +197,9 @@ def chosen_sides(
 ) -> list[Side]:
     """The sides of these runs, in their order. `metrics` are the last figures of recorded runs, by
     folder. What is no run, or cannot be read, is added to `problems`.
+
+    A run whose figures are not among `metrics` is read row by row. Where the runs are of several
+    experiments, each is named after its own as well.
     """
     reader = _ChosenReader(metrics, problems)
     sides: list[Side] = []
@@ -202,7 +215,8 @@ def chosen_sides(
             continue
         sides.append(msgspec.structs.replace(side, id=one.id))
     problems += reader.rankings.problems
-    if len({side.where for side in sides if side.key}) > 1:
+    experiments_of_sides = {side.where for side in sides if side.key}
+    if len(experiments_of_sides) > 1:
         sides = [_with_place(side) for side in sides]
     return compare.in_one_spelling(_distinct(sides))
 
@@ -238,6 +252,7 @@ class _ChosenReader:
         raise UsageError("no run was recorded here")
 
     def _rules(self, folder: Path) -> Mapping[str, str]:
+        """Which figures are the better ones of the runs in a folder: metric → end."""
         return self.rankings.of(folder).rules[0]
 
     def _in_experiment(self, folder: Path) -> Mapping[str, Side]:
@@ -248,6 +263,7 @@ class _ChosenReader:
         return self._experiments[folder]
 
     def _recorded(self, folder: Path) -> Side | None:
+        """The side of a recorded run; None where no run was recorded in the folder."""
         events = all_of(journal.read(folder / layout.JOURNAL).events)
         side = _recorded(folder, events, self._rules(folder), self._metrics.get(folder))
         if side is None:
@@ -260,6 +276,9 @@ def _as_submitted(
 ) -> Side:
     """The side of a recorded run, with what its job was submitted with, where it was a job's.
     `known`: experiment → its submissions, as far as they were read.
+
+    The start of a run that a job recorded names the folder of its attempt:
+    `/work/night/.watchkeeper/runs/r8/2`. The journal of that experiment has the submission.
     """
     started = training_start(events)
     if started is None or not started.attempt:
@@ -278,6 +297,9 @@ def _as_submitted(
 
 
 def _submissions_in(experiment: Path) -> Sequence[Intended]:
+    """The submissions in an experiment's journal; () where it cannot be read, so that of its runs
+    only what they recorded themselves is known.
+    """
     try:
         events = all_of(journal.read(experiment / layout.JOURNAL).events)
     except WatchkeeperError:
@@ -286,6 +308,9 @@ def _submissions_in(experiment: Path) -> Sequence[Intended]:
 
 
 def _with_submission(side: Side, experiment: Path, intended: Intended) -> Side:
+    """The side with the script, code, changes and environment that its job was submitted with,
+    which the experiment keeps.
+    """
     return msgspec.structs.replace(
         side,
         diff=intended.diff_sha256,
@@ -310,17 +335,30 @@ def _prefixed(sides: Sequence[Side], experiment: str) -> list[Side]:
 
 
 def _leaders(sides: Sequence[Side]) -> dict[str, str]:
-    leaders = {metric: compare.leader(metric, sides) for metric in compare.metrics_of(sides)}
-    return {metric: run for metric, run in leaders.items() if run}
+    """Metric → the name of the run that leads; without the metrics that none leads."""
+    leaders: dict[str, str] = {}
+    for metric in compare.metrics_of(sides):
+        leader = compare.leader(metric, sides)
+        if leader:
+            leaders[metric] = leader
+    return leaders
 
 
 def _of(path: Path, reader: flatten.Reader, finds: _Finds) -> list[Side]:
+    """The sides that one path names. What it is, is tried in this order: an experiment, a recorded
+    run, a run of an experiment, and what holds run logs or recorded runs.
+
+    Raises:
+        UsageError: it is none of these.
+    """
     if is_experiment(path):
         return _of_experiment(path, reader, finds)
     events = all_of(journal.read(path / layout.JOURNAL).events)
-    if (recorded := _recorded(path, events, finds.rules_in(path))) is not None:
+    recorded = _recorded(path, events, finds.rules_in(path))
+    if recorded is not None:
         return [_with_wandb(recorded, events, finds)]
-    if (side := _within_experiment(path, reader, finds)) is not None:
+    side = _within_experiment(path, reader, finds)
+    if side is not None:
         return [side]
     if not path.exists():
         raise UsageError(
@@ -359,7 +397,9 @@ def _within_experiment(path: Path, reader: flatten.Reader, finds: _Finds) -> Sid
 
 
 def _recorded_below(path: Path, finds: _Finds) -> list[Side]:
-    """The recorded runs below a folder, by name."""
+    """The recorded runs below a folder, by name. Of those that have not changed since they were
+    compared last, the figures are taken from the user's cache.
+    """
     folders, problems = run_folders(path)
     finds.problems += problems
     memory = FiguresMemory(path)
@@ -387,17 +427,24 @@ def _identity_of(run: Path) -> Identity:
 def _of_logs(path: Path, finds: _Finds) -> list[Side]:
     """The run logs at a path; where there are none, the recorded runs below it, or those that W&B
     kept there.
+
+    Raises:
+        UsageError: there is none of all this.
     """
     try:
         roots = run_log_folder.roots(path)
     except UsageError as error:
-        if sides := _recorded_below(path, finds) or _kept_by_wandb(path, finds):
+        sides = _recorded_below(path, finds) or _kept_by_wandb(path, finds)
+        if sides:
             return sides
         hint = f"an experiment has a summary or a journal; {error.hint}"
         raise UsageError(
             f"{path} is no experiment, no recorded run, and has no run logs", hint=hint
         ) from error
-    return [side for root in roots for side in _logs_below(root, path, finds)]
+    found: list[Side] = []
+    for root in roots:
+        found += _logs_below(root, path, finds)
+    return found
 
 
 def _kept_by_wandb(path: Path, finds: _Finds) -> list[Side]:
@@ -565,6 +612,9 @@ def _files(intended: Intended) -> dict[str, str]:
 
 
 def _script(experiment: Path, sha256: str) -> str:
+    """A hash of a kept script without the line that names its job: scripts that differ in that line
+    alone are the same. "" where the script was not kept.
+    """
     data = read_kept(experiment / layout.OBJECTS, sha256)
     if data is not None:
         return hashlib.sha256(_JOB_NAME.sub(b"", data)).hexdigest()
@@ -630,21 +680,29 @@ def _last_figures(run: Path) -> dict[str, Number]:
 
 
 def _distinct(sides: Sequence[Side]) -> list[Side]:
-    """The sides under unique names: a repeated name gets its place added, then a number."""
+    """The sides under unique names: a repeated name gets its place added, `r8 (out)`, and after
+    that a number, `r8 (out, 2)`.
+    """
     by_name: dict[str, Side] = {}
     for side in sides:
-        if side.name not in by_name:
-            name = side.name
-        else:
+        name = side.name
+        if name in by_name:
             name = f"{side.name} ({side.where})"
         number = 2
         while name in by_name:
-            name, number = f"{side.name} ({side.where}, {number})", number + 1
+            name = f"{side.name} ({side.where}, {number})"
+            number += 1
         by_name[name] = msgspec.structs.replace(side, name=name)
     return list(by_name.values())
 
 
 def _named(sides: Sequence[Side], base: str | None) -> Side:
+    """The run that is the base: by its whole name, else by the last part of it, so that `r8` means
+    `night/r8`. None means the first one.
+
+    Raises:
+        UsageError: no run is called that, or several are.
+    """
     if base is None:
         return sides[0]
     exact = [side for side in sides if side.name == base]
@@ -661,22 +719,28 @@ def _named(sides: Sequence[Side], base: str | None) -> Side:
 
 
 def _differences(base: Side, sides: Sequence[Side], repository: Path | None) -> Iterator[Against]:
+    """How each other run differs from the base. `repository` is a folder in which git counts the
+    commits between the two; None: there is none. Of more than forty commits no more are counted,
+    since each takes git's time.
+    """
     counted: dict[str, int | None] = {base.commit: 0}
     for side in sides:
         if side.name == base.name:
             continue
-        if (
-            side.commit not in counted
-            and base.commit
-            and repository is not None
-            and len(counted) <= MOST_RANGES
-        ):
+        is_new = side.commit not in counted and len(counted) <= MOST_RANGES
+        if is_new and base.commit and repository is not None:
             counted[side.commit] = _between(repository, base.commit, side.commit)
         yield compare.against(base, side, counted.get(side.commit))
 
 
 def _between(folder: Path, old: str, new: str) -> int | None:
-    on = git.commits_between(folder, old, new)
-    if on == 0 and (back := git.commits_between(folder, new, old)):
-        return -back
-    return on
+    """How many commits the new one is ahead of the old one; below 0: it is behind. None: git cannot
+    tell.
+    """
+    ahead = git.commits_between(folder, old, new)
+    if ahead != 0:
+        return ahead
+    behind = git.commits_between(folder, new, old)
+    if behind:
+        return -behind
+    return 0

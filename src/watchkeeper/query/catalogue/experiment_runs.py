@@ -125,7 +125,8 @@ class ExperimentRun(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """The standing of a run without an attempt at a training: a control, whose base model is
         only evaluated, and that has begun; or one that has not.
         """
-        if self.training is not None and not self.training.control:
+        training = self.training
+        if training is not None and not training.control:
             return "not run"
         if any(self.state.run(item.key).latest for item in self.items):
             return "control"
@@ -142,14 +143,15 @@ class ExperimentRun(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             if is_evaluation and not fnmatchcase(item.key, evals or "*"):
                 continue
             latest = self.state.run(item.key).latest
-            if latest is None or latest.judged is None:
+            if latest is None:
                 continue
-            if latest.judged.outcome not in WELL:
+            judged = latest.judged
+            if judged is None or judged.outcome not in WELL:
                 continue
             epoch = ""
             if item.epoch is not None:
                 epoch = str(item.epoch)
-            for name, figure in latest.judged.metrics.items():
+            for name, figure in judged.metrics.items():
                 # How many samples there were says nothing about how good the run is.
                 if name != "samples":
                     yield f"{item.task} {name}".lstrip(), epoch, figure
@@ -184,7 +186,8 @@ def settings_of(
     if intended is not None:
         configs = intended.configs
         given = arguments.settings_of(intended.args)
-    files, unread = [], []
+    files: list[tuple[str, dict[str, str]]] = []
+    unread: list[str] = []
     for name, sha256 in configs.items():
         base = name.rpartition("/")[2]
         settings = _kept_settings(experiment.folder, base, sha256, reader)

@@ -158,7 +158,9 @@ def _submission(attempt: Attempt, read: Journal) -> tuple[datetime | None, str]:
 
 
 def _state(attempt: Attempt | None) -> str:
-    """The state of an attempt as `ls` says it; None: there was none."""
+    """The state of an attempt as `ls` says it: `waiting`, `running`, `unknown`, or its outcome, as
+    `finished`. None: there was none.
+    """
     if attempt is None:
         return "waiting"
     if attempt.judged is not None:
@@ -171,7 +173,9 @@ def _state(attempt: Attempt | None) -> str:
 
 
 def _losses(run: ExperimentRun) -> Mapping[str, Figure]:
-    """The last losses of its training, by its verdict."""
+    """The last losses of its training, by its verdict: `train_loss` and `val_loss`, those that are
+    known. {} before it has ended.
+    """
     learned = run.learned
     if learned is None:
         return {}
@@ -201,7 +205,7 @@ def _results(run: ExperimentRun) -> Mapping[str, Figure]:
 
 
 def _figures(item: RunItem, judged: Judged) -> Mapping[str, Figure]:
-    """The figures of one evaluation."""
+    """The figures of one evaluation, `TASK METRIC`; the step of each is the evaluation's epoch."""
     figures = {}
     for metric, value in judged.metrics.items():
         if metric != "samples":
@@ -212,9 +216,12 @@ def _figures(item: RunItem, judged: Judged) -> Mapping[str, Figure]:
 
 def _verdict(attempt: Attempt | None) -> Judged | None:
     """The verdict on an evaluation that left a good result; None for any other."""
-    if attempt is None or attempt.judged is None or attempt.judged.outcome not in WELL:
+    if attempt is None:
         return None
-    return attempt.judged
+    judged = attempt.judged
+    if judged is None or judged.outcome not in WELL:
+        return None
+    return judged
 
 
 def _over_epochs(values: list[tuple[int | None, float]]) -> Figure:

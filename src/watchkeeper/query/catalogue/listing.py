@@ -193,7 +193,9 @@ class _Reader:
 
 
 def _first_figures(figures: dict[str, Figure], ranking: Ranking) -> dict[str, Figure]:
-    """The losses, and the first others whose better end is known."""
+    """The losses, and the first others whose better end is known: of up to 32 figures all; of more
+    each loss, and others until 32 are kept.
+    """
     if len(figures) <= _FEW_FIGURES:
         return figures
     kept: dict[str, Figure] = {}
@@ -205,7 +207,7 @@ def _first_figures(figures: dict[str, Figure], ranking: Ranking) -> dict[str, Fi
 
 
 def _id_of(path: str, roots: Sequence[Root]) -> str:
-    """The id of a place: by the root that it is, or lies in."""
+    """The id of a place: by the root that it is, or lies in. "": it lies in none."""
     for root in roots:
         if path == root.real:
             return root.id_of("")
@@ -232,7 +234,12 @@ def _jobs_of(place: Place, typed: str, below: str, name: str, listing: Listing) 
 
 
 def with_recorders(runs: Sequence[Run]) -> list[Run]:
-    """The runs, where what the recorder of a job left belongs to the job's own line."""
+    """The runs, where what the recorder of a job left belongs to the job's own line.
+
+        a job `r8`, and the recorded run out/r8 that its attempt left → the job, with rows and curve
+
+    Both name the folder of the attempt. A recorded run without its job in the list stays.
+    """
     attempts = {run.attempt for run in runs if run.key and run.attempt}
     recorded: dict[str, list[Run]] = {}
     kept = []
@@ -264,7 +271,9 @@ def _with_recorded(job: Run, recorded: Run) -> Run:
 
 
 def _typed(path: Path, below: str) -> str:
-    """The folder as the user would type it."""
+    """The folder as the user would type it: of `r8` below `night` that is `night/r8`, below `.` it
+    is `r8`.
+    """
     if not below:
         return str(path)
     if str(path) == ".":
@@ -273,7 +282,9 @@ def _typed(path: Path, below: str) -> str:
 
 
 def _entry(place: Place, index: Index, problems: list[Problem]) -> Entry | None:
-    """What a place's files say of its recorded run; None where there is none."""
+    """What a place's files say of its recorded run; None where there is none. What is wrong with
+    them is added to `problems`, and such a run is read anew each time.
+    """
     if place.is_experiment and not place.has_rows:
         return None
     known = index.get(place)
@@ -290,6 +301,12 @@ def _entry(place: Place, index: Index, problems: list[Problem]) -> Entry | None:
 
 
 def _run(entry: Entry, path: str, below: str) -> Run:
+    """An entry as it is listed: `path` as a command takes it, `below` as a table shows it. The
+    attempt's folder is without links, since a job and its recorder may name it in two ways.
+    """
+    attempt = ""
+    if entry.attempt:
+        attempt = os.path.realpath(entry.attempt)
     return Run(
         path=path,
         below=below,
@@ -310,12 +327,14 @@ def _run(entry: Entry, path: str, below: str) -> Run:
         spark=entry.spark,
         tags=entry.tags,
         notes=entry.notes,
-        attempt=os.path.realpath(entry.attempt) if entry.attempt else "",
+        attempt=attempt,
     )
 
 
 def varying(runs: Sequence[Run]) -> list[str]:
-    """The settings that are not the same in all runs, those of most runs first."""
+    """The settings that are not the same in all runs, those of most runs first. A setting that only
+    some of the runs have is not the same; runs without any configuration do not count.
+    """
     counts: dict[str, int] = {}
     values: dict[str, set[str]] = {}
     for run in runs:
@@ -346,6 +365,7 @@ def newest_first(runs: Sequence[Run]) -> list[Run]:
 
 
 def _start(run: Run) -> datetime:
+    """When a run began that has begun."""
     assert run.started is not None
     return run.started
 
