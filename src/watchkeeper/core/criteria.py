@@ -176,6 +176,8 @@ def foreseen(criteria: Collection[tuple[str, Criterion]], events: Events) -> lis
     """The standings as they would be if these criteria, each with its source, were stated now:
     those that are stated already, and then the new ones. A new one counts only while no evaluation
     was submitted.
+
+    A criterion is (`--expect`, the criterion) here, or has the summary's name as its source.
     """
     submissions = [one for one in of_kind(events, Intended) if one.phase == "evaluation"]
     new = unstated([one for _, one in criteria], events)
@@ -194,7 +196,7 @@ class Ledger:
         self._standings: list[Standing] | None = []  # None: to be made again
 
     def feed(self, event: AnyEvent | Unknown) -> None:
-        """One more event, of any kind."""
+        """One more event, of any kind. The kinds that say nothing of criteria are not kept."""
         if isinstance(event, _JUDGED_BY):
             self._events.setdefault(event.writer, []).append(event)
             self._is_any = self._is_any or isinstance(event, Expected)

@@ -158,8 +158,8 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     next: tuple[str, ...] | None = None
 
     def __str__(self) -> str:
+        """In one line: `warning: train.sh:3: it names no output (add --output)`."""
+        hint = ""
         if self.hint:
             hint = f" ({self.hint})"
-        else:
-            hint = ""
         return f"{self.severity}: {self.where}: {self.message}{hint}"

@@ -25,7 +25,7 @@ _MAX_PART_BYTES = 200
 
 
 def random_text(length: int) -> str:
-    """`length` random characters, 5 bits each."""
+    """`length` random characters, 5 bits each: 10 of them are 50 bits."""
     return "".join(secrets.choice(_ALPHABET) for _ in range(length))
 
 
@@ -83,7 +83,8 @@ def name_fault(name: str) -> str:
     """Why `name` cannot name a run or a task ("" if it can).
 
     Names become folders and parts of keys: one path component, no control characters. Spaces,
-    quotes and any script's letters are fine, since no shell ever reads them.
+    quotes and any script's letters are fine, since no shell ever reads them: `r8 (long)` can,
+    `a/b`, `..` and ` r8` cannot.
     """
     if not name:
         return "it is empty"
@@ -91,8 +92,9 @@ def name_fault(name: str) -> str:
         return "it must be the name of one folder, without '/' and not '..'"
     if name != name.strip():
         return "it begins or ends with a space"
-    if any(unicodedata.category(character).startswith(("C", "Zl", "Zp")) for character in name):
-        return "it holds a newline or another control character"
+    for character in name:
+        if unicodedata.category(character).startswith(("C", "Zl", "Zp")):
+            return "it holds a newline or another control character"
     if name.startswith(".tmp-") or name == ".watchkeeper":
         return "that name is Watchkeeper's own"
     if len(_encode_part(name).encode()) > _MAX_PART_BYTES:

@@ -85,6 +85,7 @@ def local_zone() -> str:
 
 
 def _user() -> str:
+    """The name of the user; the number where the system knows no name."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
@@ -161,6 +162,9 @@ class Writer:
             return event
 
     def _open(self) -> None:
+        """Write the first event of the file: who writes, and what of the other files was read by
+        then.
+        """
         me = processes.this_process()
         read = self._read or Journal(self._folder)
         self.write(
@@ -264,6 +268,9 @@ class _Tail:
         """What its first line says, where that is of a newer schema: nothing else is read of it."""
 
     def refresh(self) -> tuple[list[AnyEvent | Unknown], list[Problem]]:
+        """The events that were added since the last call, and the problems met. A file that has not
+        grown is not opened. One that cannot be read is a problem, and no event.
+        """
         new: list[AnyEvent | Unknown] = []
         problems: list[Problem] = []
         try:
@@ -363,15 +370,15 @@ class _Tail:
         ]
 
     def _decode(self, line: bytes) -> tuple[AnyEvent | Unknown | None, list[Problem]]:
+        """The event on a line, None: it holds none of this writer's; and the problems with it."""
         problems: list[Problem] = []
         event: AnyEvent | Unknown | None = None
         try:
             event = decode(line)
         except DamagedLineError as error:
             problems.append(self._damaged(str(error)))
-        if event is None and line.startswith(
-            b"\0"
-        ):  # a node's death can leave a hole of NULs in front of a good line
+        # A node's death can leave a hole of NULs in front of a good line.
+        if event is None and line.startswith(b"\0"):
             with contextlib.suppress(DamagedLineError):
                 event = decode(line.lstrip(b"\0"))
         if event is not None and event.writer != self.writer:
@@ -395,6 +402,7 @@ class _Tail:
         ]
 
     def _damaged(self, why: str) -> Problem:
+        """The problem of a line that holds no event of this writer's."""
         where = f"{self.path}:{self.lines}"
         return Problem(
             where=where,
@@ -404,6 +412,9 @@ class _Tail:
         )
 
     def _gap(self, event: AnyEvent | Unknown, new: list[AnyEvent | Unknown]) -> list[Problem]:
+        """The problem of an event whose number is not the next one; [] where it is. `new` are the
+        events before it that were just read.
+        """
         expected = self._next_seq(new)
         if event.seq == expected:
             return []
@@ -496,6 +507,7 @@ class Journal:
 
 
 def _newer_journal(path: Path, opening: Opening) -> NewerJournalError:
+    """The error of a journal that a later version wrote, with how to get that version."""
     release = _RELEASE.fullmatch(opening.software)
     writer = opening.software[:60] or "a later version"
     if release is not None:
@@ -601,6 +613,7 @@ def _added_events(journal: Journal) -> Iterator[Problem]:
 
 
 def _file_of(journal: Journal, writer: str) -> str:
+    """The path of a writer's file, as text."""
     return str(journal.folder / f"{writer}{SUFFIX}")
 
 

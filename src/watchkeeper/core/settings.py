@@ -46,6 +46,7 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     resume_variable: str = ""
 
     def __post_init__(self) -> None:
+        """Refuse a `resume_variable` that no shell takes as a variable."""
         if self.resume_variable and not re.fullmatch(
             r"[A-Za-z_][A-Za-z0-9_]*", self.resume_variable
         ):
@@ -96,6 +97,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     metrics: dict[str, str] = {}
 
     def __post_init__(self) -> None:
+        """Refuse numbers that no setting can have: negative ones, and no slots at all."""
         for name in (
             "poll_s",
             "stagger_s",

@@ -102,6 +102,7 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def _jobs_in(self) -> Counter[Path]:
+        """Folder → how many jobs of the experiment work in it."""
         return Counter(self.workdir_of(item) for item in self.items if item.script)
 
     def checkpoints_of(self, run: str) -> tuple[Promise, ...]:
@@ -114,6 +115,9 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def _by_run(self) -> Mapping[str, tuple[Promise, ...]]:
+        """Run → the checkpoints that its training reaches. Those of epochs that its configuration
+        never comes to are not among them.
+        """
         promises: dict[str, tuple[Promise, ...]] = {}
         for subject, promise in self.checkpoints.items():
             run = subject.rpartition("/")[0]
@@ -148,6 +152,13 @@ def read(folder: Path) -> Experiment:
 
 
 def _read(folder: Path) -> Experiment:
+    """The experiment in a folder: from its YAML summary; else from its Markdown one; else from
+    scripts that were submitted as they lie, or from the folder tree. A YAML summary beside a
+    Markdown one counts, and notes say where they differ.
+
+    Raises:
+        ExperimentError: there is no folder, or nothing in it can be planned.
+    """
     typed = folder
     folder = folder.resolve() if ".." in folder.parts else folder.absolute()
     if not os.path.lexists(folder):
@@ -275,6 +286,7 @@ def _differences(draft: Draft, name: str, path: Path, data: bytes) -> tuple[Prob
 
 
 def _keys_of(draft: Draft) -> list[str]:
+    """The keys of a draft's evaluations, in its order."""
     return [cell.key.key for cell in draft.cells]
 
 
@@ -459,6 +471,9 @@ class _Scripts:
         self._problems = problems
 
     def fine_tune(self, run: DraftRun) -> RunItem:
+        """The work of a run: its script and arguments, without secrets; or a control, which has no
+        job. A script that is not there is a problem, and "" in the work.
+        """
         if not run.has_job:
             return RunItem(key=run.name, phase="preparation", run=run.name, control=True)
         if run.script:
@@ -489,6 +504,9 @@ class _Scripts:
         return ""
 
     def evaluation(self, cell: DraftCell, control: bool) -> RunItem:
+        """The work of one evaluation. A script that is not there is a problem, and "" in the work.
+        `control`: its run is one.
+        """
         key = cell.key
         hint = "write the script, or take the evaluation out of the matrix"
         script = self._find(
@@ -516,6 +534,10 @@ class _Scripts:
         what: str,
         script_of: Callable[[Path, str], tuple[str, str]],
     ) -> str:
+        """The script of a run's work, relative to the experiment; "": there is none, which is
+        reported. `where`, `hint` and `what` are for that report; `script_of` looks in the run's
+        folder, and says where it expects the script.
+        """
         place = self._folders.get(run)
         if place is None:
             return ""  # reported once, for the run

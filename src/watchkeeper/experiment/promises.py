@@ -112,6 +112,9 @@ def _is_never_trained(cell: DraftCell, run: DraftRun, epochs: int) -> bool:
 
 
 def _other_epochs(run: DraftRun, epochs: int, config: str) -> Problem:
+    """The warning that the summary and the configuration `config` name different numbers of
+    epochs.
+    """
     message = (
         f"run {run.name!r} trains {len(run.epochs)} epochs by the summary, and {epochs} by its "
         "configuration"
@@ -123,6 +126,7 @@ def _other_epochs(run: DraftRun, epochs: int, config: str) -> Problem:
 
 
 def _never_runs(cell: DraftCell, epochs: int, config: str) -> Problem:
+    """The warning that an evaluation needs a checkpoint which the training never makes."""
     message = f"{cell.key.key} can never run: the training ends with epoch {epochs - 1} ({config})"
     hint = "epochs count from 0: train more, or take it out of the matrix"
     return Problem(
@@ -257,6 +261,9 @@ class _Results:
     def _promise(
         self, cell: DraftCell, patterns: tuple[str, ...], expected: Expected | None
     ) -> Promise:
+        """What an evaluation promises: a result in one of the places that these patterns name.
+        `expected` None: nothing is known of what it has to hold.
+        """
         key = cell.key
         values = base.result_values(self._plan.places[key.run], key.run, key.task, key.epoch)
         places = dict.fromkeys(base.fill(pattern, values) for pattern in patterns)
@@ -290,6 +297,9 @@ class _Results:
         return tool_calls.names_epoch(script, cell.key.epoch)
 
     def _shared_logs(self, unowned: list[str]) -> Problem:
+        """The warning that evaluations share a folder of logs in which nobody can say whose a log
+        is. `unowned` are their keys, one at least.
+        """
         judged = "they are judged by their exit code"
         if self._keeps_logs_apart:
             judged = "only logs in eval/<task>_epoch<N>/logs/ count"
@@ -331,6 +341,7 @@ def _check_distinct(promises: Mapping[str, Promise], where: str, what: str, miss
 
 
 def _places(promises: Mapping[str, Promise]) -> Iterator[tuple[str, str]]:
+    """(subject, pattern) of each place that is promised."""
     for subject, promise in promises.items():
         for pattern in promise.patterns:
             yield subject, pattern

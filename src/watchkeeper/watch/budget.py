@@ -34,7 +34,8 @@ class Used(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse(text: str) -> Budget:
-    """Read `gpu=40h,jobs=200`.
+    """Read `gpu=40h,jobs=200`: 144,000 GPU-seconds, and 200 jobs. What it does not name is not
+    limited.
 
     Raises:
         UsageError: it is not of this form; the message names the part as it was typed.
@@ -51,6 +52,11 @@ def parse(text: str) -> Budget:
 
 
 def _seconds(value: str | None) -> float | None:
+    """GPU-seconds from GPU-hours, `2.5h`; None: no limit was named.
+
+    Raises:
+        UsageError: it is no number of hours.
+    """
     if value is None:
         return None
     if _GPU.fullmatch(value) is None:
@@ -61,6 +67,11 @@ def _seconds(value: str | None) -> float | None:
 
 
 def _number(value: str | None) -> int | None:
+    """A number of jobs; None: no limit was named.
+
+    Raises:
+        UsageError: it is no whole number.
+    """
     if value is None:
         return None
     if _JOBS.fullmatch(value) is None:
@@ -92,7 +103,7 @@ def describe(budget: Budget, used: Used) -> str:
 
 
 def _guesses(used: Used) -> list[str]:
-    """Which GPU-hours are no measured ones."""
+    """Which GPU-hours are not measured, and what stands for them; [] where all are."""
     words: list[str] = []
     if used.by_limit:
         words.append(
@@ -106,14 +117,17 @@ def _guesses(used: Used) -> list[str]:
 
 
 def _some(names: tuple[str, ...]) -> str:
+    """The first names, and how many more there are: `r1, r2, r3, r4, r5 and 7 more`."""
     more = len(names) - _MOST_NAMES
     words = ", ".join(names[:_MOST_NAMES])
-    return f"{words} and {more} more" if more > 0 else words
+    if more > 0:
+        words += f" and {more} more"
+    return words
 
 
 def _hours(seconds: float) -> str:
     """`12.4`, `40`, `0.03`; never rounded to 0 where there is some."""
     hours = seconds / _HOUR_S
-    return (
-        f"{hours:.2f}".rstrip("0").rstrip(".") if hours < 10 else f"{hours:.1f}".removesuffix(".0")
-    )
+    if hours < 10:
+        return f"{hours:.2f}".rstrip("0").rstrip(".")
+    return f"{hours:.1f}".removesuffix(".0")

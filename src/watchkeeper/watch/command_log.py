@@ -100,6 +100,7 @@ class CommandLog:
             self._guard(self._bring_up)
 
     def _guard(self, work: Callable[[], None]) -> None:
+        """Do `work`; what it raises is the log's `fault`, and does not reach the command."""
         try:
             work()
         except (StorageError, OSError) as error:
@@ -108,6 +109,9 @@ class CommandLog:
             self.fault = f"{type(error).__name__}: {error}"
 
     def _make(self) -> None:
+        """Make the log, under the first name that is free. Nothing is made where no folder was
+        found for it, nor for a command that is a job: that one's log is its watcher's.
+        """
         started, _ = self._events()
         if self._root is None or started is None or started.attempt:
             return  # the run log of a job is its watcher's
@@ -134,6 +138,7 @@ class CommandLog:
             yield self._root / f"{day}_{task}-{number}.md"
 
     def _bring_up(self) -> None:
+        """Write what is new into the log. One that changes meanwhile is read again, a few times."""
         assert self.path is not None
         page = self._page()
         for _ in range(_TRIES):
@@ -148,6 +153,7 @@ class CommandLog:
         self.fault = f"{self.path} changes all the time, and is left as it is"
 
     def _page(self) -> Page:
+        """The whole page of the log, as it would be written now."""
         started, ended = self._events()
         assert started is not None
         history = History()
@@ -167,6 +173,9 @@ class CommandLog:
         return (with_code(started, events) if started else None), ended
 
     def _about(self) -> About:
+        """What the page says beside the events: the command as it was typed, without secrets, and
+        its script, if it names one.
+        """
         assert self._root is not None
         top = self._root.parent
         words = redact_words(self._command.words)
@@ -272,6 +281,7 @@ class CommandLog:
         facts: SchedulerFacts,
         record: ExitRecord | None = None,
     ) -> Change:
+        """A change of the command's state, as a poll would have seen it of a job."""
         return Change(
             key=self._command.name,
             phase="preparation",
@@ -299,16 +309,23 @@ class _LeftLog(CommandLog):
         self._guard(self._complete)
 
     def _complete(self) -> None:
+        """Write that the recording broke off into a log that its own process cannot complete any
+        more.
+        """
         self._written = _written_by(print_page(self._page()))  # as it was made
         self._is_over = True
         self._bring_up()
 
     def _events(self) -> tuple[RunStarted | None, RunEnded | None]:
+        """The start of the run. Its end was never written."""
         return self._started, None
 
     def _history(
         self, started: RunStarted, ended: RunEnded | None
     ) -> Iterator[Intended | Sight | Judged | Synced | Published]:
+        """The events of a run whose process is gone: as of any other, and at the end a verdict that
+        its outcome is unknown.
+        """
         yield from super()._history(started, ended)
         if self._is_over:
             yield Judged(
@@ -341,6 +358,9 @@ class _EndedLog(CommandLog):
         self._guard(self._show_pages)
 
     def _show_pages(self) -> None:
+        """Write the pages that were published of the run into its log, which is complete
+        otherwise.
+        """
         self._written = _written_by(print_page(self._page()))  # as it was at the end
         events = journal.read(self._run / layout.JOURNAL).events
         self._shared = [*of_kind(events, Synced), *of_kind(events, Published)]
@@ -349,6 +369,9 @@ class _EndedLog(CommandLog):
     def _history(
         self, started: RunStarted, ended: RunEnded | None
     ) -> Iterator[Intended | Sight | Judged | Synced | Published]:
+        """The events of the run, and those of its publication, as if the one attempt of a job had
+        them.
+        """
         yield from super()._history(started, ended)
         for event in self._shared:
             yield msgspec.structs.replace(event, key=self._command.name, attempt=1)

@@ -108,7 +108,9 @@ def _id_of(event: Halted) -> EventId:
 
 
 def _output_of(attempt: Attempt) -> str:
-    """The file into which the job printed its error; "": nobody said."""
+    """The file into which the job printed its error, or all that it printed; "": the scheduler did
+    not name one.
+    """
     if attempt.seen is None:
         return ""
     return attempt.seen.facts.error_output or attempt.seen.facts.output

@@ -108,6 +108,9 @@ class Phases:
     def _write_decisions_of(
         self, phase: Phase, decisions: tuple[Decision, ...], plan: Plan
     ) -> None:
+        """Write the decisions on a phase that are news; all of them, with what was planned, when it
+        begins in the logs.
+        """
         opens = phase not in self._opened and self._may_open(phase, decisions)
         if opens:
             self._open(phase, plan)
@@ -131,6 +134,7 @@ class Phases:
         return not self._was_watched(decision)
 
     def _was_watched(self, decision: Decision) -> bool:
+        """Whether a job of this piece of work was watched in this execution."""
         watched = self._poller.watched[decision.phase]
         attempts = self._logbook.state.run(decision.key).attempts
         return any((decision.key, number) in watched for number in attempts)
@@ -145,6 +149,9 @@ class Phases:
         return "wait" not in actions or bool(actions & {"submit", "retry", "active"})
 
     def _open(self, phase: Phase, plan: Plan) -> None:
+        """Begin a phase in the logs. Before evaluations that is also what was verified of the
+        trainings.
+        """
         self._write_planned(phase, ())
         if phase != "evaluation":
             return
@@ -156,6 +163,9 @@ class Phases:
     def _write_planned(
         self, phase: Phase | None, notes: tuple[str, ...], *, keeps_halts: bool = False
     ) -> None:
+        """Write what is planned for a phase (None: for all of it), and begin to measure how long it
+        takes.
+        """
         self._opened[phase] = self._monotonic()
         experiment = self._experiment
         self._logbook.write(
@@ -205,6 +215,9 @@ class Phases:
         return rest_of(decisions, watched, self._logbook.state)
 
     def _conclude(self, phase: Phase | None, counts: dict[str, int], rest: Rest) -> None:
+        """Write that a phase (None: all of it) has ended: how its jobs ended, and how many seconds
+        it took. One that never began in the logs began with the execution.
+        """
         now = self._monotonic()
         began = self._opened.get(phase, self._opened.get(None, now))
         self._logbook.write(

@@ -76,6 +76,7 @@ class WatchPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _first(setting: float | None, default: float) -> float:
+    """The setting; where it was not set (None), the default."""
     if setting is None:
         return default
     return setting

@@ -92,6 +92,10 @@ class Submissions:
         self._logbook.sync()
 
     def _resolve_attempt(self, attempt: Attempt) -> None:
+        """Find out what came of a submission that is in doubt. Its job is adopted; the attempt is
+        held while another process has it, or the scheduler cannot be asked; where no job is shown,
+        `_doubt` decides.
+        """
         intended = attempt.intended
         if intended is None:
             return
@@ -164,6 +168,9 @@ class Submissions:
             self._submit(decision, stagger)
 
     def _has_room(self, decision: Decision) -> bool:
+        """Whether one more job may be submitted: by the cap that a person set (0: none), then by
+        the site.
+        """
         cap = self._policy.cap
         if cap and len(self._logbook.state.active) >= cap:
             return False
@@ -195,6 +202,9 @@ class Submissions:
         return self._policy.stagger_s
 
     def _submit(self, decision: Decision, stagger_s: float) -> None:
+        """Submit one piece of work. Where another process holds it, or the scheduler takes nothing
+        now, it is left for a later turn. What was written is on the disk when this returns.
+        """
         try:
             event = self._hand_over(decision, stagger_s)
         except HeldByAnotherError:
@@ -211,6 +221,9 @@ class Submissions:
         self._submitted()
 
     def _hand_over(self, decision: Decision, stagger_s: float) -> AnyEvent:
+        """Hand one piece of work to the submitter, with all that the attempt has to remember; the
+        event that says what came of it. `stagger_s`: seconds between the starts of two jobs.
+        """
         item = self._items[decision.key]
         state = self._logbook.state
         inputs = self._book.inputs(item, made_later=bool(decision.after))
@@ -254,6 +267,9 @@ class Submissions:
         return ""
 
     def _allow(self, item: RunItem, attempt: int, standing: gate.Standing) -> None:
+        """Write, once, that an attempt may use a checkpoint without a valid sign-off, since a
+        person allowed that.
+        """
         name = (item.key, attempt, standing.root)
         if name in self._allowed:
             return

@@ -45,7 +45,9 @@ def first_failures(attempts: Iterable[Attempt], left: int) -> tuple[Attempt, ...
 
 def error_of(why: str) -> str:
     """Of a verdict's reasons, the one that says what went wrong; "" for none. Reasons stand with `;
-    ` between them: of `exit code 1; No module named 'foo'` it is the second.
+    ` between them.
+
+    Of `exit code 1; No module named 'foo'` it is the second.
     """
     reasons = [reason for reason in why.split("; ") if not reason.startswith("exit code ")]
     return next(iter(reasons), "")
@@ -63,8 +65,10 @@ def _ended_well(attempt: Attempt) -> bool:
 
 def _sign(judged: Judged | None) -> tuple[str, str] | None:
     """What two jobs have in common that ended by one cause: the cause, and the error without what
-    names a run. `no such file: /e/r8/a.yaml` and `no such file: /e/r16/a.yaml` have one sign. None:
-    the next job may fare better, since this one worked for a while, or failed by chance.
+    names a run. None: the next job may fare better, since this one worked for a while, or failed by
+    chance.
+
+    `no such file: /e/r8/a.yaml` and `no such file: /e/r16/a.yaml` have one sign.
     """
     if judged is None or judged.outcome != "failed" or judged.cause not in _LASTING:
         return None

@@ -71,6 +71,9 @@ def follow(path: Path, wanted: Collection[int] = ()) -> Followed:
 
 
 def _follow(path: Path, wanted: Collection[int] = ()) -> _Known:
+    """The hash of a journal's file, and its chain; `wanted`: after how many events the chain is
+    asked for. A torn last line counts for the hash alone.
+    """
     walk = _Walk(path.stem, wanted)
     digest = hashlib.sha256()
     with open_regular(path) as file:
@@ -138,12 +141,19 @@ class _Walk:
             self._after[self._chain.events] = self._chain.value
 
     def _take_opening(self, event: dict[str, object]) -> None:
+        """Take the secret and the software from the first event of a file, where that is an
+        opening.
+        """
         if self._chain.events or event["kind"] != "opened":
             return
         self._secret = links.read_hex(event.get("secret"), SECRET_BYTES)
         self._software = str(event.get("software", ""))
 
     def _take_seal(self, number: int, event: dict[str, object]) -> None:
+        """Compare the chain that a seal states with the events before it. Where they differ, one of
+        the events since the seal before was changed, and the walk continues with what the seal
+        states.
+        """
         chain = event.get("chain")
         if event["kind"] not in _CLOSE or not chain:
             return

@@ -66,6 +66,6 @@ class Chain:
         self._value = read_hex(value, sha256().digest_size) or self._value
 
     def add(self, event_hash: bytes) -> None:
-        """Follow it over one more event, of this hash."""
+        """Follow it over one more event, of this hash: 32 bytes, as `hash_event` gives them."""
         self._value = sha256(_LINK + self._value + event_hash).digest()
         self.events += 1

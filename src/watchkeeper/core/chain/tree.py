@@ -44,12 +44,14 @@ def new_secret() -> bytes:
 
 
 def event_salt(secret: bytes, writer: str, seq: int) -> bytes:
-    """The salt of a writer's event number `seq`."""
+    """The salt of a writer's event number `seq`: 16 bytes, which open this event and no other."""
     return part_salt(secret, f"{writer}/{seq}")
 
 
 def part_salt(salt: bytes, part: str | int) -> bytes:
-    """The salt of a part: of an object by its name, of a list by its number from 0."""
+    """The salt of a part: of an object by its name, of a list by its number from 0. Whoever has the
+    salt of the whole can make those of its parts; not the other way round.
+    """
     return sha256(_SALT + salt + str(part).encode()).digest()[:SALT_BYTES]
 
 
@@ -76,6 +78,7 @@ def hash_value(value: Any, salt: bytes) -> bytes:
 
 
 def _hash_object(value: Mapping[str, Any], seed: bytes) -> bytes:
+    """The hash of an object that is not empty. `seed`: what the salts of its parts begin with."""
     pieces = [_OBJECT]
     for name, encoded, framed in _in_order(tuple(value)):
         salt = sha256(seed + encoded).digest()[:SALT_BYTES]
@@ -84,6 +87,7 @@ def _hash_object(value: Mapping[str, Any], seed: bytes) -> bytes:
 
 
 def _hash_list(value: Sequence[Any], seed: bytes) -> bytes:
+    """The hash of a list that is not empty. `seed`: what the salts of its parts begin with."""
     pieces = [_LIST]
     for at, part in enumerate(value):
         salt = sha256(b"%b%d" % (seed, at)).digest()[:SALT_BYTES]
@@ -104,7 +108,9 @@ def _in_order(names: tuple[str, ...]) -> list[tuple[str, bytes, bytes]]:
 
 
 def join_object(parts: Mapping[str, bytes]) -> bytes:
-    """The hash of an object from those of its parts."""
+    """The hash of an object from those of its parts, name → 32 bytes: whoever sees some of its
+    parts only can still compute it.
+    """
     pieces = [_OBJECT]
     for name, _, framed in _in_order(tuple(parts)):
         pieces += (framed, parts[name])

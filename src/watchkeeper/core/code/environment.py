@@ -51,7 +51,9 @@ def of_submitter(variables: Mapping[str, str] = os.environ) -> Environment:
 
 
 def of_process(variables: Mapping[str, str] = os.environ) -> Environment:
-    """This process's, without what cannot be read."""
+    """This process's environment, without what cannot be read. `on_path` is None: no other program
+    is started.
+    """
     here = Python(
         executable=sys.executable,
         version=sys.version.split()[0],
@@ -75,38 +77,50 @@ def _known_packages(folders: tuple[str, ...]) -> dict[str, str]:
 
 
 def _on_path(variables: Mapping[str, str]) -> Python | None:
+    """The first Python of the PATH; None: there is none, or it is this process's own. Its packages
+    are those of the folders beside it. Its version is "" where these do not agree on one.
+    """
     import shutil
 
     path = variables.get("PATH", "")
     python = shutil.which("python", path=path) or shutil.which("python3", path=path)
     if python is None or Path(python).parent == Path(sys.executable).parent:
         return None
-    prefix = Path(
-        python
-    ).parent.parent  # not resolved: a virtual environment's python is a link out of it
-    folders = sorted(
-        [*prefix.glob("lib/python3*/site-packages"), *prefix.glob("lib/python3*/dist-packages")]
-    )
-    named = [match[1] for folder in folders if (match := _VERSION.search(str(folder)))]
-    return Python(
-        executable=python,
-        version=named[-1] if len(set(named)) == 1 else "",
-        packages=_packages(folders),
-    )
+    # Not resolved: the python of a virtual environment is a link out of it.
+    prefix = Path(python).parent.parent
+    folders = [*prefix.glob("lib/python3*/site-packages")]
+    folders += prefix.glob("lib/python3*/dist-packages")
+    folders.sort()
+    versions: set[str] = set()
+    for folder in folders:
+        match = _VERSION.search(str(folder))
+        if match is not None:
+            versions.add(match[1])
+    version = ""
+    if len(versions) == 1:
+        version = versions.pop()
+    return Python(executable=python, version=version, packages=_packages(folders))
 
 
 def _packages(folders: Iterable[Path]) -> dict[str, str]:
+    """The packages in these folders, name → version, by name; `ruamel_yaml` is `ruamel-yaml`. Of
+    two folders that have one the first counts, as for Python itself.
+    """
     packages: dict[str, str] = {}
     for folder in folders:
         for name in _names(folder):
-            if match := _INSTALLED.fullmatch(name):
+            match = _INSTALLED.fullmatch(name)
+            if match is not None:
                 packages.setdefault(match["name"].casefold().replace("_", "-"), match["version"])
     return dict(sorted(packages.items()))
 
 
 def _names(folder: Path) -> Iterator[str]:
+    """The names of the folders that describe a package; none where the folder cannot be read."""
     try:
         with os.scandir(folder) as entries:
-            yield from (entry.name for entry in entries if entry.name.endswith("-info"))
+            for entry in entries:
+                if entry.name.endswith("-info"):
+                    yield entry.name
     except OSError:
         return

@@ -80,6 +80,9 @@ def _commit_of(shared: Path, ref: str) -> str:
 
 
 def _packed(shared: Path, ref: str) -> str:
+    """The commit of a branch as the file of packed references names it; "": it does not. Source of
+    the format: gitrepository-layout(5), a line `COMMIT refs/heads/main` each.
+    """
     try:
         data = read_whole(shared / "packed-refs", MOST_BYTES)
     except FileNotFoundError:
@@ -110,4 +113,7 @@ def _link_of(value: str) -> str:
 
 
 def _text(path: Path) -> str:
+    """The text of a small file of git's, without the line end. Bytes that are no UTF-8 stay as they
+    are.
+    """
     return read_whole(path).decode("utf-8", "surrogateescape").strip()

@@ -117,6 +117,10 @@ class Inquiry:
         return (status.st_dev, status.st_ino) == self._pipe
 
     def _script(self, questions: Sequence[Question]) -> str:
+        """The shell script that asks all questions, one after the other. Behind each answer it
+        prints a line with a mark and git's exit code. `timeout` ends a question that takes too
+        long, where the system has it.
+        """
         asked = [
             f"$limit git -C {shlex.quote(str(question.folder))} {shlex.join(question.words)}; "
             f"printf '\\n{self._mark} %d\\n' $?"
@@ -126,6 +130,7 @@ class Inquiry:
         return "\n".join([limit, "(", *asked, ") </dev/null &"])
 
     def _parsed(self) -> list[Answer]:
+        """The answers as far as they were printed; TOO_LATE for each of the others."""
         found: list[Answer] = []
         rest = bytes(self._output)
         while len(found) < self._count:

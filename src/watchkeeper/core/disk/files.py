@@ -56,6 +56,7 @@ _pid = os.getpid()  # asking the kernel at every append would be a tenth of its 
 
 
 def _in_child() -> None:
+    """Note the new process after a fork: a file of the parent's is not the child's to write."""
     global _pid  # noqa: PLW0603 - the one thing that a fork changes
     _pid = os.getpid()
 
@@ -64,6 +65,9 @@ os.register_at_fork(after_in_child=_in_child)
 
 
 def _failed(action: str, path: Path, error: OSError) -> StorageError:
+    """The error of an operation on a file, with what to do about it where that is known. `action`
+    is a verb: "read", "write".
+    """
     hints = {
         errno.ENOSPC: "the disk is full: make room, then type the same command again",
         errno.EDQUOT: "your quota is used up: make room, then type the same command again",
@@ -107,6 +111,11 @@ def open_regular(path: str | os.PathLike[str]) -> BufferedReader:
 
 
 def _open_regular(path: str | os.PathLike[str]) -> BufferedReader:
+    """Open a file to read. A pipe or a device is refused without waiting for it.
+
+    Raises:
+        OSError: it cannot be opened, or is not a regular file (EINVAL; EISDIR: a folder).
+    """
     fd = above_stdio(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC))
     try:
         mode = os.fstat(fd).st_mode
@@ -130,6 +139,11 @@ def read_regular(path: str | os.PathLike[str], most: int) -> bytes:
 
 
 def _read_regular(path: str | os.PathLike[str], most: int) -> bytes:
+    """The first `most` bytes of a file, at most.
+
+    Raises:
+        OSError: as in `_open_regular`, or it cannot be read.
+    """
     with _open_regular(path) as file:
         return read_most(file, most)
 
@@ -181,6 +195,11 @@ def read_start_if_any(path: Path, most: int) -> bytes | None:
 
 
 def _if_any(path: Path, read: Callable[[], bytes]) -> bytes | None:
+    """What `read` reads; None: there is nothing that may be read.
+
+    Raises:
+        StorageError: the disk refused it, which may pass.
+    """
     try:
         return read()
     except OSError as error:
@@ -213,6 +232,9 @@ def fsync_folder(folder: Path) -> None:
 
 
 def _fsync_folder(folder: Path) -> None:
+    """Bring the names in a folder to the disk. Filesystems that cannot fsync a folder are
+    ignored.
+    """
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(fd)
@@ -258,6 +280,7 @@ def _make_folders(folder: Path, changed: list[Path]) -> None:
 
 
 def _sync_folders(folders: list[Path]) -> None:
+    """Bring the names in these folders to the disk, the last one first."""
     for folder in reversed(folders):
         with contextlib.suppress(PermissionError):  # one that may be entered, and not listed
             fsync_folder(folder)
@@ -285,6 +308,7 @@ def _drop(temporary: Path) -> None:
 
 
 def _write_at(fd: int, data: bytes, offset: int) -> None:
+    """Write all of the data at a place in a file, in as many calls as that takes."""
     view = memoryview(data)
     while view:
         written = os.pwrite(fd, view, offset)
@@ -292,6 +316,9 @@ def _write_at(fd: int, data: bytes, offset: int) -> None:
 
 
 def _write_whole(path: Path, data: bytes, mode: int, durable: bool) -> None:
+    """Make a file with this content, which must not be there yet. `durable`: it is on the disk when
+    this returns.
+    """
     fd = open_to_write(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
         view = memoryview(data)
@@ -319,6 +346,9 @@ def replace(path: Path, data: bytes, *, durable: bool = True, mode: int = 0o666)
 
 
 def _replace(path: Path, data: bytes, mode: int, durable: bool) -> None:
+    """Put a file with this content in place of another, or where none is: whoever reads the name
+    has the old file or the new one, and never a part.
+    """
     temporary = _temporary_of(path)
     try:
         _write_whole(temporary, data, mode, durable)
@@ -350,6 +380,12 @@ def replace_unchanged(path: Path, old: bytes, new: bytes) -> bool:
 
 
 def _replace_unchanged(path: Path, old: bytes, new: bytes) -> bool:
+    """Replace a file that still holds `old`, and keep its owner and mode; False: it holds something
+    else now, and is left.
+
+    Raises:
+        OSError: it is read-only, or cannot be written.
+    """
     temporary = _temporary_of(path)
     try:
         kept = path.stat()
@@ -386,6 +422,10 @@ def create(path: Path, data: bytes, *, mode: int = 0o666) -> bool:
 
 
 def _create(path: Path, data: bytes, mode: int) -> bool:
+    """Make a file that must not be there; whether the one that is there now holds this data. A hard
+    link of a complete file decides, and reading it back says whose it is: NFS may report a link
+    that it has just made as one that was there.
+    """
     temporary = _temporary_of(path)
     try:
         _write_whole(temporary, data, mode, durable=True)
@@ -412,6 +452,7 @@ def put_new(path: Path, data: bytes) -> bool:
 
 
 def _put_new(path: Path, data: bytes) -> bool:
+    """Put a new file there, unless something has the name; whether it was made."""
     temporary = _temporary_of(path)
     try:
         _write_whole(temporary, data, 0o666, durable=False)
@@ -471,6 +512,9 @@ def name_also(path: Path, file: Path, *, durable: bool = True) -> None:
 
 
 def _name_also(path: Path, file: Path) -> None:
+    """Give a file a second name, in place of whatever has it. Where the filesystem knows no hard
+    links, the file is renamed.
+    """
     temporary = _temporary_of(path)
     try:
         os.link(file, temporary)
@@ -482,9 +526,8 @@ def _name_also(path: Path, file: Path) -> None:
     try:
         os.replace(temporary, path)
     finally:
-        _drop(
-            temporary
-        )  # renaming one name of a file to another of its names does nothing, says POSIX
+        # Renaming one name of a file to another of its names does nothing, says POSIX.
+        _drop(temporary)
 
 
 def name_free(path: Path, file: Path, *, durable: bool = True) -> bool:
@@ -584,13 +627,26 @@ class AppendFile:
                     raise _failed("append to", self.path, error) from error
 
     def _is_mine(self) -> bool:
+        """Whether this process opened the file: a child after a fork did not."""
         return self._owner == _pid
 
     def _check_owner(self) -> None:
+        """Refuse to write for a process that did not open the file.
+
+        Raises:
+            NotAWriterError: another process did, or it is closed.
+        """
         if not self._is_mine():
             raise NotAWriterError(f"{self.path} belongs to another process, or is closed")
 
     def _put(self, data: bytes) -> None:
+        """Write at the end of what this process has written. The file is opened with the first
+        data. What fails in a way that may pass is tried once more.
+
+        Raises:
+            NotAWriterError: the file is another process's.
+            StorageError: the disk refused it.
+        """
         if self._owner != _pid:
             self._check_owner()
         at = self.size_bytes
@@ -620,6 +676,9 @@ class AppendFile:
         say("append to", self.path, first)
 
     def _open(self) -> None:
+        """Open the file; a new one is made with its folders. Their names are brought to the disk
+        with the next sync.
+        """
         if self._exclusive:
             _make_folders(self.path.parent, self._unsynced)
         self._fd = open_to_write(self.path, os.O_WRONLY | os.O_CREAT | self._exclusive)
@@ -638,6 +697,7 @@ class AppendFile:
                 self._fd = fd
 
     def _sync(self) -> None:
+        """Bring what was written to the disk, and the names on the way to it."""
         try:
             os.fsync(self._fd)
         except OSError as error:

@@ -20,7 +20,9 @@ class Filesystem(NamedTuple):
 
 
 def filesystem_of(path: Path, mountinfo: Path = Path("/proc/self/mountinfo")) -> Filesystem:
-    """The filesystem that holds the path; both words are "" where the system does not tell."""
+    """The filesystem that holds the path; both words are "" where the system does not tell. Of
+    `/mnt/a/x`, with `/` and `/mnt/a` mounted, that is the one at `/mnt/a`. Links are followed.
+    """
     try:
         lines = mountinfo.read_text("utf-8", "surrogateescape").splitlines()
         real = path.resolve()
@@ -40,4 +42,5 @@ def filesystem_of(path: Path, mountinfo: Path = Path("/proc/self/mountinfo")) ->
 
 
 def _unescaped(text: str) -> str:
+    r"""A path of mountinfo as it is: `\040` there is a space. Source: proc(5)."""
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match.group(1), 8)), text)

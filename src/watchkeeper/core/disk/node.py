@@ -48,15 +48,14 @@ def folder(name: str) -> Path:
 
 
 def is_ours(choice: Path) -> bool:
-    """Whether the folder is there, made if need be, and ours alone: others may write beside it."""
+    """Whether the folder is there, made if need be, and ours alone: a link, another user's folder,
+    and one into which others may write are not.
+    """
     with contextlib.suppress(OSError):
         with contextlib.suppress(FileExistsError):
             choice.mkdir(mode=0o700)
         status = choice.lstat()
-        return (
-            choice.is_dir()
-            and not choice.is_symlink()
-            and status.st_uid == os.getuid()
-            and not status.st_mode & 0o022
-        )
+        is_folder = choice.is_dir() and not choice.is_symlink()
+        is_closed = not status.st_mode & 0o022
+        return is_folder and is_closed and status.st_uid == os.getuid()
     return False

@@ -144,10 +144,12 @@ class SpillingFile(AppendFile):
             super().close()
 
     def _open(self) -> None:
+        """As any file that is appended to; which disk it lies on is remembered."""
         super()._open()
         self._device = os.fstat(self._fd).st_dev
 
     def _put_from_now_on(self, data: bytes) -> None:
+        """Write on the node's own disk from now on, since the file's filesystem hangs."""
         # Without room on the node, or without threads at the interpreter's end: it stays as it is.
         self.put = self._put
         if self._is_mine() and self._fd >= 0:
@@ -157,12 +159,14 @@ class SpillingFile(AppendFile):
         self.put(data)
 
     def _put_aside(self, data: bytes) -> None:
+        """Write on the node's own disk, at the offsets that the data will have in the file."""
         self._check_owner()
         assert self._spill is not None
         self._spill.put(data, self.size_bytes)
         self.size_bytes += len(data)
 
     def _settle(self) -> None:
+        """Bring over what is still on the node's own disk, and end that."""
         spill = self._spill
         if spill is not None and self._is_mine():
             spill.finish()
@@ -270,6 +274,9 @@ class _Spill:
             )
 
     def _run(self) -> None:
+        """Bring over what was written aside, again and again, until the filesystem is calm or the
+        file is closed. What fails is tried again; after the close a few times only.
+        """
         faults = 0
         while not self._closing.is_set() or faults < PATIENCE:
             try:
@@ -352,6 +359,10 @@ def read_word(path: Path) -> Word:
 
 
 def _recover(path: Path) -> Path | None:
+    """Bring over what a dead process left aside, as its word at `path` says; where it is now, or
+    None: the process lives, or is another node's. Bringing over twice is bringing over once. Where
+    the file has other bytes there by now, a file beside it takes them.
+    """
     word = read_word(path)
     # Another boot of this host ended every process of the one before.
     if word.owner.host != processes.host() or processes.is_alive(word.owner):

@@ -107,6 +107,7 @@ class Follower:
         return self._rest.decode("utf-8", "replace")
 
     def _read(self, start: int, end: int) -> tuple[int, bytes]:
+        """The bytes of the file from `start` to `end`, and `start`."""
         with open_regular(self.path) as file:
             file.seek(start)
             return start, file.read(end - start)

@@ -113,11 +113,16 @@ class Drawer(Generic[Value]):
         keep(self._path_of(place), data)
 
     def _head_of(self, place: str | os.PathLike[str]) -> list[Any]:
+        """What a kept file must begin with: its form, the version that wrote it, and what it is of.
+        One with another beginning is not read.
+        """
         return [self._form, SOFTWARE, os.fspath(place)]
 
     def _path_of(self, place: str | os.PathLike[str]) -> Path:
+        """Where what is kept of a place lies, whether or not it is there."""
         return folder() / self._folder_name / f"{name_of(place)}.{self._suffix}"
 
 
 def _digest(data: bytes | memoryview) -> bytes:
+    """A hash that shows damage. It is no defence: whoever can write there is this user."""
     return hashlib.blake2b(data, digest_size=_DIGEST_BYTES).digest()

@@ -24,7 +24,7 @@ def all_of(events: Events) -> list[AnyEvent | Unknown]:
 
 
 def of_kind(events: Events, kind: type[E]) -> list[E]:
-    """The events of one kind, writer by writer."""
+    """The events of one kind, writer by writer, those of each writer in their order."""
     return [event for event in all_of(events) if isinstance(event, kind)]
 
 

@@ -140,6 +140,9 @@ class _Decoders(dict[bytes, Callable[[bytes], AnyEvent]]):
     """
 
     def __missing__(self, kind: bytes) -> Callable[[bytes], AnyEvent]:
+        """The decoder of a kind that comes up for the first time; for an unknown kind one that
+        tries all, which is not kept.
+        """
         if kind not in _KINDS_IN_BYTES:
             return _decoder_of_all().decode
         decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_KINDS_IN_BYTES[kind])
@@ -149,6 +152,7 @@ class _Decoders(dict[bytes, Callable[[bytes], AnyEvent]]):
 
 @functools.cache
 def _decoder_of_all() -> msgspec.json.Decoder[AnyEvent]:
+    """A decoder of every kind that is known."""
     return msgspec.json.Decoder(AnyEvent)
 
 

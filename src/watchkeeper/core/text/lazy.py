@@ -27,6 +27,9 @@ class _Pattern:
         self._flags = flags
 
     def __getattr__(self, name: str) -> Any:
+        """Compile at the first use of a method, and keep the method: later uses do not come
+        here.
+        """
         compiled: re.Pattern[Any] = re.compile(self._words, self._flags)
         method = getattr(compiled, name)
         setattr(self, name, method)

@@ -46,7 +46,9 @@ def _byte(match: re.Match[str]) -> str:
 
 
 def in_all(value: T) -> T:
-    """The struct with every text in it as `as_text` gives it, keys of mappings included."""
+    """The struct with every text in it as `as_text` gives it, keys of mappings included. Its type
+    stays.
+    """
     return msgspec.convert(plain(value), type(value))
 
 

@@ -68,6 +68,7 @@ def scripts_in(folder: Path) -> list[DraftRun]:
 
 
 def _names_in(folder: Path) -> Sequence[str]:
+    """The names of a folder's scripts, in natural order; () where the folder cannot be read."""
     try:
         names = os.listdir(folder)
     except OSError:

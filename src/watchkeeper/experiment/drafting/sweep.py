@@ -115,12 +115,20 @@ def _run_with_arguments(name: str, script: str, values: Mapping[str, str]) -> Dr
 
 
 def _tool_of_evaluations(tasks: Mapping[str, str]) -> str:
+    """The tool that all of these scripts call: `inspect-ai`, or `script` where one calls something
+    else, or there is none. `tasks`: name → text of the script.
+    """
     if tasks and all(_INSPECT.search(text) for text in tasks.values()):
         return "inspect-ai"
     return "script"
 
 
 def _read(path: Path) -> str:
+    """The text of a template.
+
+    Raises:
+        UsageError: it cannot be read, or is not UTF-8.
+    """
     try:
         return read_whole(path).decode()
     except (OSError, UnicodeDecodeError) as error:

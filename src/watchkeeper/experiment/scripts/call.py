@@ -67,6 +67,7 @@ def slug(args: Sequence[str]) -> str:
 
 
 def _digest(words: Sequence[str], length: int) -> str:
+    """The first letters of a SHA-256 over words: it tells one list of arguments from another."""
     data = b"\0".join(os.fsencode(word) for word in words)
     return hashlib.sha256(data).hexdigest()[:length]
 

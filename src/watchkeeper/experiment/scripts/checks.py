@@ -39,6 +39,11 @@ def folder_of(paths: Sequence[Path]) -> Path:
 
 
 def _check(path: Path) -> None:
+    """Refuse what cannot be a script, before anything is written.
+
+    Raises:
+        UsageError: it is not there, not a file, empty, too large, or no text for a shell.
+    """
     try:
         status = path.stat()
     except FileNotFoundError:
@@ -66,6 +71,11 @@ def _check(path: Path) -> None:
 
 
 def _check_text(path: Path) -> None:
+    """Refuse a script that a shell could not read.
+
+    Raises:
+        UsageError: it has a zero byte, or, unless it is Python, Windows line ends.
+    """
     try:
         data = files.read_whole(path)
     except OSError as error:
@@ -83,6 +93,7 @@ def _check_text(path: Path) -> None:
 
 
 def _unreadable(path: Path, error: OSError) -> UsageError:
+    """The error of a script that cannot be read."""
     return UsageError(
         f"{path} cannot be read: {error.strerror or error}", hint="check its owner and mode"
     )

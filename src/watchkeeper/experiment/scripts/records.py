@@ -93,6 +93,7 @@ def read_all(folder: Path) -> tuple[list[ScriptRun], list[Problem]]:
 
 
 def _unreadable(path: Path, error: Exception) -> Problem:
+    """A record that cannot be read, as a problem: its run is left out, and the others are read."""
     message = f"this record of a submitted script cannot be read: {error}"
     hint = "submit the script again under another name: --name NAME"
     return Problem(where=str(path), message=message, hint=hint, code="bad-script")

@@ -68,10 +68,16 @@ class Register:
         return newest
 
     def _same_work(self, call: ScriptCall) -> list[ScriptRun]:
+        """The runs that were submitted with the same script, arguments and folder, the first one
+        first.
+        """
         same = [run for run in self._runs.values() if run.identity == call.identity]
         return sorted(same, key=lambda run: run.number)
 
     def _next_key(self, call: ScriptCall, first: ScriptRun, number: int) -> str:
+        """A key for the same work once more: its name, if that is free, else with a number,
+        `train-2`.
+        """
         if call.name and call.name not in self._runs:
             return call.name
         return f"{call.name or first.key}-{number}"
@@ -97,6 +103,13 @@ class Register:
         return None
 
     def _create(self, call: ScriptCall, key: str, number: int, request: str) -> ScriptRun:
+        """Record a script as a run with this key. Where another process has just recorded the key,
+        that record counts.
+
+        Raises:
+            UsageError: the key cannot name a run, or the run would wait for itself; or the other
+                record is of other work.
+        """
         if fault := name_fault(key):
             raise UsageError(
                 f"{call.path.name} cannot be the run {key!r}: {fault}",
@@ -154,6 +167,11 @@ def _check_same(option: str, given: tuple[str, ...], recorded: tuple[str, ...], 
 
 
 def _check_request(request: str) -> None:
+    """Refuse an id of a request that could not be kept.
+
+    Raises:
+        UsageError: it is too long, or holds what cannot be printed.
+    """
     if len(request) > _MOST_REQUEST or not request.isprintable():
         raise UsageError(
             f"--request must be one line of at most {_MOST_REQUEST} characters",
@@ -182,6 +200,7 @@ def _existing(path: Path, run: ScriptRun) -> ScriptRun:
 
 
 def _relative(folder: Path, path: Path) -> str:
+    """The path from the folder; the whole one where it lies elsewhere."""
     if path.is_relative_to(folder):
         return str(path.relative_to(folder))
     return str(path)

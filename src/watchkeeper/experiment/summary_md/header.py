@@ -74,6 +74,7 @@ def _read_tool(page: Page, values: list[tuple[int, str]], known: tuple[str, ...]
 
 
 def _first_word(value: str) -> str:
+    """The first word of a value, in small letters: of `Inspect_AI (0.3)` it is `inspect-ai`."""
     return re.split(r"[\s(,]", value.lower().replace("_", "-"))[0]
 
 

@@ -41,6 +41,7 @@ def read_tasks(page: Page) -> dict[str, str]:
 
 
 def _script_of(row: Row, column: int | None) -> str:
+    """The script that a row names; "" for none. `column` None: the table has no such column."""
     if column is None or key_of(row.cells[column]) in NOTHING:
         return ""
     return row.cells[column]

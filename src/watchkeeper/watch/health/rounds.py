@@ -151,12 +151,19 @@ class Rounds:
         """
         assert attempt.seen is not None
         facts, at, now = attempt.seen.facts, self._monotonic(), self._wall()
-        started = facts.started.timestamp() if facts.started else None
+        started = None
+        if facts.started:
+            started = facts.started.timestamp()
+        ends_in_s = None
+        if facts.ends_by:
+            ends_in_s = facts.ends_by.timestamp() - now
         job = self._watched.get(name)
         execution = (attempt.seen.job_id, started)
         if job is None or job.job != execution:
             # After a requeue nothing that was said before counts.
-            said = _said_of(attempt, facts.started) if job is None else None
+            said = None
+            if job is None:
+                said = _said_of(attempt, facts.started)
             job = self._watched[name] = self._begin(attempt, execution, said, at, now)
         reading = job.vitals.read(
             at,
@@ -164,7 +171,7 @@ class Rounds:
             output=facts.output,
             error=facts.error_output,
             ran_s=at - job.began,
-            ends_in_s=facts.ends_by.timestamp() - now if facts.ends_by else None,
+            ends_in_s=ends_in_s,
             home=self._folder,
             far=seen,
         )
@@ -227,6 +234,9 @@ class Rounds:
             notes.append(verdict.note)
         if news.full and reading.full:
             notes.append(reading.full)
+        report = ""
+        if reading.stall is not None:
+            report = reading.stall.report
         return {
             "health": verdict.health,
             "why": verdict.why,
@@ -240,13 +250,15 @@ class Rounds:
             "alarm": _alarm(job.health_said, verdict.health),
             "fits": _fits(job, verdict),
             "note": "; ".join(notes),
-            "report": reading.stall.report if reading.stall is not None else "",
+            "report": report,
             "used": job.vitals.used(),
         }
 
     def _evidence(self, job: _Watched, reading: Reading) -> tuple[Evidence, ...]:
         """What the verdict rests on: the job's files, and the time that its limit leaves."""
-        loss_before = job.said.loss if job.said is not None else None
+        loss_before = None
+        if job.said is not None:
+            loss_before = job.said.loss
         evidence: tuple[Evidence, ...] = job.vitals.evidence(loss_before)
         if reading.ends_in_s is None:
             return evidence
@@ -337,15 +349,18 @@ def _alarm(before: Health, now: Health) -> Literal["", "raised", "over"]:
     stalled → stalled       ""
     stalled → advancing     `over`
     """
+    if now == before:
+        return ""
     if now in ALARMS:
-        return "raised" if now != before else ""
-    return "over" if before in ALARMS else ""
+        return "raised"
+    if before in ALARMS:
+        return "over"
+    return ""
 
 
 def _fits(job: _Watched, verdict: Verdict) -> bool | None:
-    """Whether the job fits into its time limit: a "no" stands until a "yes" is measured.
-
-    None: it cannot be told, as the pace or the limit is not known.
+    """Whether the job fits into its time limit: a "no" stands until a "yes" is measured. None: the
+    pace or the limit is not known.
     """
     if verdict.fits is None and job.said is not None and job.said.fits is False:
         return False
@@ -353,7 +368,9 @@ def _fits(job: _Watched, verdict: Verdict) -> bool | None:
 
 
 def _is_followed(attempt: Attempt) -> bool:
-    """One that runs, and has an output of its own: an array's tasks have one each."""
+    """Whether a job is looked after here: one that runs, and has a single output. An array's tasks
+    have one each, and no health.
+    """
     if attempt.state != "RUNNING" or attempt.seen is None:
         return False
     return not attempt.array
@@ -367,8 +384,8 @@ def _was_said(job: _Watched, error: str) -> bool:
 
 
 def _figure(loss: str | None) -> Number | None:
-    """A printed loss as an event holds it: a number, or `NaN` as text; None: it is none, or not
-    told.
+    """A printed loss as an event holds it: a number, or `NaN` as text; None: it is no number, or
+    none was printed.
     """
     if loss is None:
         return None

@@ -193,8 +193,11 @@ class Recorded:
             before = step
             if not leads:
                 continue
+            # A row without a loss, as of a validation, leaves the last one as it is.
+            last_loss = self.position.loss
             loss = loss_of(newest, TRAIN_LOSS)
-            last_loss = self.position.loss if loss is None else str(loss)
+            if loss is not None:
+                last_loss = str(loss)
             self.position = Position(step=step, total=self._planned.total, loss=last_loss)
 
     def _take_status(self) -> None:
@@ -219,7 +222,9 @@ class Recorded:
         here = self.position
         if step is not None and (here.step is None or step >= here.step):
             here = msgspec.structs.replace(here, step=int(step))
-        loss = here.loss if written.loss is None else str(written.loss)
+        loss = here.loss
+        if written.loss is not None:
+            loss = str(written.loss)
         if total is not None:
             self._planned.total = int(total)
         self.position = msgspec.structs.replace(here, total=self._planned.total, loss=loss)
@@ -296,6 +301,9 @@ class Vitals:
             self._read_stream(path, far, printed, has_faults=path == (error or output))
         recorded = self._recorded
         if recorded is None:
+            folder = home
+            if streams:
+                folder = Path(streams[0]).parent
             return Reading(
                 at=at,
                 ran_s=ran_s,
@@ -307,7 +315,7 @@ class Vitals:
                 checkpoints=printed.checkpoints,
                 faults=tuple(printed.faults),
                 ends_in_s=ends_in_s,
-                full=self._full(Path(streams[0]).parent if streams else home),
+                full=self._full(folder),
             )
         recorded.look()
         advanced, checkpoints = printed.advances, printed.checkpoints
@@ -383,7 +391,11 @@ class Vitals:
             if grown.modified is None:
                 continue
             words = _position_words(self._position_of(path), loss_before)
-            what = words or ("printed" if grown.size else "empty")
+            what = "empty"
+            if words:
+                what = words
+            elif grown.size:
+                what = "printed"
             parts.append(
                 Evidence(
                     source=path, what=what, size_bytes=grown.size, modified=_time(grown.modified)
@@ -425,7 +437,9 @@ class Vitals:
             return self._recorded.position
         known = [self._position_of(path) for path in streams]
         steps = [place for place in known if place.step is not None]
-        newest = steps[-1] if steps else Position()
+        newest = Position()
+        if steps:
+            newest = steps[-1]
         loss = None
         for place in (*reversed(steps), *known):
             if place.loss is not None:
@@ -465,6 +479,9 @@ class Vitals:
         return faults
 
     def _full(self, folder: Path) -> str:
+        """What is to be said of a disk that is full; "": it is not, or cannot be looked at.
+        `folder` is any folder on it. What is free is kept for `used`.
+        """
         try:
             disk = os.statvfs(folder)
         except OSError:
@@ -472,14 +489,18 @@ class Vitals:
         free, total = disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
         self._free = (str(folder), free, total)
         # A filesystem with f_files = 0 does not count files.
-        free_files = disk.f_favail if disk.f_files else None
+        free_files = None
+        if disk.f_files:
+            free_files = disk.f_favail
         if is_disk_full(free, total, free_files):
             return f"the disk of {folder} is full: {gib(free)} free of {gib(total)}"
         return ""
 
 
 def _grown(follower: Follower, path: str, far: Mapping[str, Seen | None]) -> Grown:
-    """What a file has grown by; of one that is not here, what was seen of it there."""
+    """What a file has grown by since the look before; of one that is not here, what was seen of it
+    there. `far` maps such files to what was seen (None: the file is not there).
+    """
     if path not in far:
         return follower.look()
     seen = far[path]
@@ -489,7 +510,9 @@ def _grown(follower: Follower, path: str, far: Mapping[str, Seen | None]) -> Gro
 
 
 def _used_words(sample: Sample) -> list[str]:
-    """Memory, GPUs and kills for memory, one text each."""
+    """Memory, GPUs and kills for memory, one text each, as a sidecar's sample has them; [] where it
+    has none of these. A kill may have been of another job's process on the same node.
+    """
     texts: list[str] = []
     if sample.rss_bytes is not None:
         texts.append(f"{gib(sample.rss_bytes)} of memory")
@@ -507,7 +530,9 @@ def _position_words(position: Position, loss_before: object) -> str:
     if position.step is not None:
         if position.epoch is not None:
             parts.append(f"epoch {position.epoch}")
-        total = f"/{position.total:,}" if position.total is not None else ""
+        total = ""
+        if position.total is not None:
+            total = f"/{position.total:,}"
         parts.append(f"step {position.step:,}{total}")
     if position.loss is not None:
         before = ""
@@ -527,7 +552,7 @@ def _train(rows: Sequence[Mapping[str, Any]]) -> bool:
 
 
 def _row(line: str) -> Mapping[str, Any]:
-    """The fields of a line; none of one that is no row."""
+    """The fields of a line; none of one that is no row, as a torn one."""
     return decode_fields(line.encode()) or {}
 
 

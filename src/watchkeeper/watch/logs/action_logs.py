@@ -38,7 +38,9 @@ def choose_name(phase: Phase, tool: str, folder: Path) -> str:
 
 
 def expected(events: Events) -> dict[str, bytes]:
-    """Every log's bytes, from the journal alone."""
+    """Every log's bytes, from the journal alone: name → bytes. What a live log holds is a beginning
+    of these.
+    """
     return _rendered_by(Renderer(first_zone(events)), events)
 
 
@@ -66,10 +68,13 @@ def set_aside(path: Path, text: bytes) -> Path | None:
     there, or a file that holds only what the journal says, or a part of it. A link is moved itself,
     and what it leads to stays as it is.
     """
-    if is_free(path) or (
-        is_plain(path) and text.startswith(files.read_regular(path, len(text) + 1))
-    ):
+    if is_free(path):
         return None
+    if is_plain(path):
+        # One byte more than the journal explains is enough to see that somebody wrote into it.
+        held = files.read_regular(path, len(text) + 1)
+        if text.startswith(held):
+            return None
     return files.keep_aside(path)
 
 
@@ -98,7 +103,8 @@ class LiveLogs:
         aside: list[Path] = []
         for name, text in _rendered_by(self._renderer, events).items():
             kept = self._bring_up(name, text)
-            aside += [kept] if kept else []
+            if kept is not None:
+                aside.append(kept)
         for name in self._renderer.names:
             path = self._folder / name
             if name not in self._sizes and not is_free(path) and _size(path) != 0:
@@ -124,12 +130,16 @@ class LiveLogs:
                 size = self._sizes.get(name, 0)
                 if _size(self._folder / name) != size:
                     return self.take_over(events)
-                begin = "\n" if size else ""
+                begin = ""
+                if size:
+                    begin = "\n"
                 self._append(name, (begin + render_all(blocks)).encode(), size)
         return []
 
     def _append(self, name: str, data: bytes, at: int) -> None:
-        """Append to a log at a place, which cuts off what a dead watcher wrote half."""
+        """Append to a log at a place in bytes, which cuts off what a dead watcher wrote half. No
+        data: the file is made, and is empty.
+        """
         file = AppendFile(self._folder / name, resume_at=at)
         if data:
             file.append(data)

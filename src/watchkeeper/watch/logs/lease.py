@@ -110,6 +110,7 @@ class Lease:
         return now - self._watched[2] > STALE_AFTER_S
 
     def _is_made(self, number: int) -> bool:
+        """Whether the lease of this number was taken, by whomever."""
         return (self._folder / f"{number}.json").exists()
 
     def _last_number(self) -> int:

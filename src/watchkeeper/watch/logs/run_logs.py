@@ -133,7 +133,9 @@ class RunBook:
         return any(_same_file(self._files.path_of(file.path), log) for file in history.files())
 
     def _is_chosen(self, key: str) -> bool:
-        """Whether what was said on the command line holds for a key."""
+        """Whether what was said on the command line holds for a key: `--runs` chooses by the names
+        of runs, and without it all are meant.
+        """
         if self._said.runs is None:
             return True
         item = self._items.get(key)
@@ -151,7 +153,9 @@ class RunBook:
 
     @property
     def folders(self) -> list[Path]:
-        """Where the run logs of this experiment lie."""
+        """Where the run logs of this experiment lie: each folder once, sorted; [] before there is a
+        log.
+        """
         return sorted({path.parent for path in self._histories.logs})
 
     def log_of(self, key: str) -> str:
@@ -159,20 +163,27 @@ class RunBook:
         it has none.
         """
         documented = self._histories.of(key).documented
-        return documented[-1].path if documented else ""
+        if not documented:
+            return ""
+        return documented[-1].path
 
     def unheeded(self) -> list[Problem]:
         """List what the command line says of runs whose log is there already, and which that log
         will not show.
         """
         said = self._said
+        group = task = ""
+        if said.group:
+            group = _safe(said.group)
+        if said.task:
+            task = _safe(said.task)
         options = {
             "--objective": said.objective,
             "--mode": said.mode,
             "--dataset": said.dataset,
             "--set": ", ".join(said.settings),
-            "--group": _safe(said.group) if said.group else "",
-            "--task": _safe(said.task) if said.task else "",
+            "--group": group,
+            "--task": task,
         }
         problems: list[Problem] = []
         for key, history in self._histories.by_key.items():
@@ -269,7 +280,9 @@ class RunBook:
                 return
 
     def _names(self, day: date, task: str) -> Iterator[Path]:
-        """The names for a new log, best first."""
+        """The names for a new log, best first: `2026-03-11_r8.md`, then `2026-03-11_r8-2.md` and so
+        on, in the folder of the group.
+        """
         folder = self._files.folder
         group = self._descriptions.group
         if group:
@@ -334,21 +347,28 @@ class RunBook:
         if self._others is None:
             self._others = {}
             root = self._files.folder
-            paths = sorted(root.rglob("*.md"), reverse=True) if root.is_dir() else []
+            paths: list[Path] = []
+            if root.is_dir():
+                paths = sorted(root.rglob("*.md"), reverse=True)
             for path in paths:
-                if match := DATED.fullmatch(path.name):
+                match = DATED.fullmatch(path.name)
+                if match is not None:
                     self._others.setdefault(match[2].casefold(), []).append(path)
         return self._others
 
     def _document(self, intended: Intended, path: Path, change: pages.Change | None = None) -> None:
         """Journal that a log holds the attempt, and what `change` writes into it."""
+        fields: dict[str, str] = {}
+        lines: tuple[str, ...] = ()
+        if change is not None:
+            fields, lines = change.fields, tuple(change.lines)
         self._logbook.write(
             Documented,
             key=intended.key,
             attempt=intended.attempt,
             path=os.path.relpath(path, self._experiment.folder),
-            fields=change.fields if change else {},
-            lines=tuple(change.lines) if change else (),
+            fields=fields,
+            lines=lines,
         )
 
     # ── keeping it
@@ -369,7 +389,9 @@ class RunBook:
         for log in logs:
             # A late verdict may still belong into the log before the newest.
             for file in log.history.files()[-2:]:
-                extra = log.extra if file == log.file else {}
+                extra: dict[str, str] = {}
+                if file == log.file:
+                    extra = log.extra
                 self._files.guard(file.path, partial(self._splice, log, file, extra))
 
     def bring_up_all(self) -> int:
@@ -381,21 +403,24 @@ class RunBook:
     def _logs_with(self, news: Iterable[str]) -> list[LogUpdate]:
         """The logs that show these keys, in the order in which their work was first submitted."""
         keys = {self._key_of_log(self._items[key]) for key in news if key in self._items}
-        logs = [
-            LogUpdate(self._items[key], self._histories.of(key))
-            for key in keys
-            if self._histories.has_log(key)
-        ]
+        logs: list[LogUpdate] = []
+        for key in keys:
+            if self._histories.has_log(key):
+                logs.append(LogUpdate(self._items[key], self._histories.of(key)))
         return sorted(logs, key=_first_intended)
 
     def _key_of_log(self, item: RunItem) -> str:
-        """The key whose log shows this work: an evaluation is shown in the log of its training."""
+        """The key whose log shows this work. An evaluation is shown in the log of its training,
+        where that has one; else it has its own.
+        """
         if item.phase == "evaluation" and self._histories.has_log(item.run):
             return item.run
         return item.key
 
     def _splice(self, log: LogUpdate, file: LogFile, extra: dict[str, str]) -> None:
-        """Bring one file up, and journal what was written into it."""
+        """Bring one file up, and journal what was written into it. `extra` are fields of the pages
+        beside it. A file that somebody changes at the same time is left for the next turn.
+        """
         path = self._files.path_of(file.path)
         refusal = self._files.refusal(path)
         if refusal:
@@ -436,7 +461,9 @@ class RunBook:
 
 
 def _first_intended(log: LogUpdate) -> datetime:
-    """When the work of a log was first submitted."""
+    """When the work of a log was first submitted; without a submission the end of time, so that it
+    comes last.
+    """
     return min((intended.time for intended in log.history.intended.values()), default=_NEVER)
 
 
@@ -455,12 +482,16 @@ def _last_attempt_in(log: LogUpdate, file: LogFile) -> int:
 
 
 def _safe(name: str) -> str:
-    """A name as one part of a path."""
+    """A name as one part of a path: `lr 1e-3/a` is `lr_1e-3_a`; `run` where nothing is left
+    of it.
+    """
     return re.sub(r"[^\w.@+=-]+", "_", name).strip("._") or "run"
 
 
 def _holds(path: Path, text: str) -> bool:
-    """Whether a file is a log with exactly this text."""
+    """Whether a file is a log with exactly this text: then it was made for this very work before
+    its maker died.
+    """
     data, faults = read_log(path)
     return data == encode(text) and not faults
 

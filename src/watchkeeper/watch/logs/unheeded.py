@@ -79,6 +79,7 @@ def _of_field(
 
 
 def _problem(shown: str, option: str, why: str) -> Problem:
+    """A warning that an option says what the log `shown` does not take."""
     return Problem(
         where=shown,
         message=f"{option} is not applied: {why}",

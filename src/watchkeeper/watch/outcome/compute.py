@@ -248,7 +248,9 @@ def _printed(attempt: Attempt) -> Used:
 
 
 def of_telemetry(samples: Sequence[Sample]) -> Used:
-    """Summarize the sidecar's samples: peaks and means. Pure."""
+    """Summarize the sidecar's samples: peaks and means. Pure. Without a GPU in any of them only the
+    host's memory is known; without a sample nothing.
+    """
     gpus = [gpu for sample in samples for gpu in sample.gpus]
     if not gpus:
         return Used(rss_peak_bytes=_rss_peak_bytes(samples))

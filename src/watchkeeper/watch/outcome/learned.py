@@ -51,7 +51,9 @@ def of(
     the same work has ended. `findings` are its checkpoints by epoch. `job` is what is known of its
     job where its W&B run is looked for, `hashed` the files that the job hashed.
     """
-    recorder = attempts[-1].recorder if attempts else None
+    recorder = None
+    if attempts:
+        recorder = attempts[-1].recorder
     places = checkpoints.whole(folder, findings)
     run = _wandb(recorder, places, job)
     losses = read_losses(_with_wandb(folder, attempts, run), places)
@@ -203,7 +205,9 @@ def _with_wandb(folder: Path, attempts: Sequence[Tried], run: wandb_folders.Foun
 
 
 def _wandb_of(folder: Path, learned: Learned | None) -> tuple[Path, ...]:
-    """The folders of the W&B run of an attempt, the oldest first; none where it left none."""
+    """The folders of the W&B run of an attempt, the oldest first; none where it left none, or where
+    that was not learned yet (None).
+    """
     if learned is None or not learned.wandb:
         return ()
     return tuple(folder / path for path in (*learned.wandb_earlier, learned.wandb))

@@ -72,7 +72,9 @@ def job_of(
     the name has a `%`, which only Slurm can fill in.
     """
     script = experiment.folder / item.script
-    ran = frozen if frozen.is_file() else script
+    ran = script
+    if frozen.is_file():
+        ran = frozen
     chosen = read_head(_read(ran), name=script.name).folder
     folder = experiment.workdir_of(item)
     if chosen and "%" not in chosen:
@@ -137,7 +139,9 @@ def _runs(folders: Iterable[Path], job: Job) -> list[Path]:
 
 
 def _is_anothers(path: Path, job_id: str) -> bool:
-    """Whether W&B's own file says that the run was another Slurm job's. False: it does not say."""
+    """Whether W&B's own file says that the run was another Slurm job's. False: it does not say, or
+    the job has no id (`job_id` "").
+    """
     if not job_id:
         return False
     named = {machine_of(file).slurm_job for file in path.glob(f"*{SUFFIX}")} - {""}

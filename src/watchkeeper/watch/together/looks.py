@@ -18,8 +18,9 @@ class SharedLook:
         self._answers: dict[tuple[str, ...], Snapshot | UnavailableError] = {}
 
     def look(self, groups: Sequence[Sequence[str]]) -> None:
-        """Ask about the jobs of each watch. A scheduler whose looks cost no commands is not asked
-        here: `poll` does.
+        """Ask about the jobs of each watch: a list of ids for each, which may be empty. A scheduler
+        whose looks cost no commands is not asked here: `poll` does. One that does not answer does
+        so for every watch.
         """
         self._answers = {}
         asked = [tuple(job_ids) for job_ids in groups if job_ids]

@@ -52,7 +52,10 @@ class Group:
         return min(self.due_at, self._files_at)
 
     def next_looked_at(self, now: float) -> list[Keeper]:
-        """The watches whose jobs' files are looked at now: after enough times, each of them."""
+        """The watches whose jobs' files are looked at now: after enough times, each of them. Empty
+        where it is too soon, or where a whole turn is due anyway. Each look makes the pause until
+        the next one a little longer.
+        """
         if now < self._files_at or now >= self.due_at:
             return []
         self._pause_s = longer(self._pause_s, self._soonest_s)
@@ -73,6 +76,9 @@ class Group:
 
     @property
     def _soonest_s(self) -> float:
+        """The shortest pause between two looks that one of the watches asks for, in seconds; 0.0:
+        none is left.
+        """
         return min((keeper.soonest_s for keeper in self.keepers), default=0.0)
 
 
@@ -118,6 +124,7 @@ class Together:
         return [keeper for group in self._groups for keeper in group.keepers]
 
     def _keep(self) -> None:
+        """Begin all watches, then take turns until none is left."""
         for group in self._groups:
             self._each(group, group.keepers, Keeper.begin)
             self._turn(group)
@@ -129,7 +136,9 @@ class Together:
                     self._turn(group)
 
     def _turn(self, group: Group) -> None:
-        """One turn of each watch, after one look for all of them."""
+        """One turn of each watch, after one look for all of them. The watches say which jobs they
+        ask for, before any of them is answered.
+        """
         asked: list[list[str]] = []
         self._each(group, group.keepers, Keeper.prepare)
         self._each(group, group.keepers, lambda keeper: asked.append(keeper.job_ids))
@@ -138,6 +147,7 @@ class Together:
         group.rest(self._monotonic())
 
     def _take_turn(self, group: Group, keeper: Keeper) -> None:
+        """One turn of one watch, which is taken out when it has ended or was asked to leave."""
         standing = keeper.turn()
         if standing in OVER:
             self.over[keeper] = standing
@@ -145,7 +155,9 @@ class Together:
             _close(keeper)
 
     def _wait(self) -> None:
-        """Wait until the turn of a group is due."""
+        """Wait until the turn of a group is due, or until no watch is left. Between two looks for a
+        request to leave it sleeps for _TICK_S at most.
+        """
         while groups := [group for group in self._groups if group.keepers]:
             now = self._monotonic()
             if any(group.due_at <= now for group in groups):
@@ -156,6 +168,9 @@ class Together:
                 self._look_for_news(group)
 
     def _look_for_news(self, group: Group) -> None:
+        """What is done between two turns: keep the leases, look for a request to leave, and look
+        whether a job has started or ended.
+        """
         self._each(group, group.keepers, lambda keeper: keeper.logbook.show_life())
         self._each(group, group.keepers, group.be_due_if_asked)
         self._each(group, group.next_looked_at(self._monotonic()), group.be_due_if_stirred)

@@ -88,6 +88,9 @@ class Vouching:
         return self._said > said
 
     def _write_for(self, item: RunItem, attempt: Attempt) -> None:
+        """Write the documents of the checkpoints that an attempt left, of those that have
+        none yet.
+        """
         left = [path for path in _kept(attempt) if path not in attempt.vouched]
         if not left:
             return
@@ -184,6 +187,7 @@ class Vouching:
 
 
 def _is_well(attempt: Attempt) -> bool:
+    """Whether an attempt was judged, and left what it promised."""
     return attempt.judged is not None and attempt.judged.outcome in WELL
 
 

@@ -88,11 +88,10 @@ def _of_jobs(selection: _Selection, trained: list[RunItem], scheduler: str) -> d
     """
     labels = {item.key: (selection.labels[item.key][0] or _WAITS) for item in trained}
     states = list(labels.values())
-    missing = [
-        f"{key} {selection.why(key, state)}"
-        for key, state in labels.items()
-        if state not in _FINISHED
-    ]
+    missing: list[str] = []
+    for key, state in labels.items():
+        if state not in _FINISHED:
+            missing.append(f"{key} {selection.why(key, state)}")
     return {
         "what": "finetuning",
         "looked_at": (
@@ -115,7 +114,9 @@ def _of_checkpoints(
     what looking at one means, in the words of its tool.
     """
     named = _names_of([finding.subject for _, finding in findings])
-    plural = "" if runs == 1 else "s"
+    promised_by = f"{runs} runs"
+    if runs == 1:
+        promised_by = "1 run"
     missing: list[str] = []
     evidence: list[Evidence] = []
     for key, finding in findings:
@@ -124,7 +125,7 @@ def _of_checkpoints(
         evidence += finding.evidence[:1]
     return {
         "what": "checkpoints",
-        "looked_at": f"Checking {named} for {runs} run{plural} ({how})",
+        "looked_at": f"Checking {named} for {promised_by} ({how})",
         "expected": len(findings),
         "found": len(findings) - len(missing),
         "missing": tuple(missing),
@@ -147,8 +148,10 @@ def _names_of(subjects: Sequence[str]) -> str:
         else:
             outputs += 1
     names = [f"epoch_{epoch}" for epoch in sorted(epochs)]
-    if outputs:
-        names.append("1 output" if outputs == 1 else f"{outputs} outputs")
+    if outputs == 1:
+        names.append("1 output")
+    elif outputs:
+        names.append(f"{outputs} outputs")
     return ", ".join(names)
 
 
@@ -180,10 +183,11 @@ def validation(
     results = sum(subject in experiment.results for subject in findings)
     outputs = sum(subject in _outputs(experiment) for subject in findings)
     how = looked_at(experiment.tools.evaluation)
-    kinds = [
-        f"{len(findings) - results - outputs} checkpoints",
-        f"{results} results ({how})" if results else "0 results",
-    ]
+    kinds = [f"{len(findings) - results - outputs} checkpoints"]
+    if results:
+        kinds.append(f"{results} results ({how})")
+    else:
+        kinds.append("0 results")
     if outputs:
         kinds.append(f"{outputs} outputs")
     if unpromised:
