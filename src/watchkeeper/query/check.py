@@ -82,9 +82,9 @@ def no_journal(path: Path) -> UsageError:
 
 def gone(root: Path, left: Sequence[str]) -> Problem:
     """A journal that is not there, though something speaks of it."""
-    shown = ", ".join(left[:MOST_TRACES]) + (
-        f" and {len(left) - MOST_TRACES} more" if len(left) > MOST_TRACES else ""
-    )
+    shown = ", ".join(left[:MOST_TRACES])
+    if len(left) > MOST_TRACES:
+        shown += f" and {len(left) - MOST_TRACES} more"
     return Problem(
         where=str(root / layout.JOURNAL),
         message=f"the journal is gone, and {shown} lie here",
@@ -98,15 +98,18 @@ def traces(root: Path) -> list[str]:
     state = root / layout.OURS
     if not state.is_dir():
         return []
-    folders = [
-        f"{layout.OURS}/{name}"
-        for name in ("runs", "lease", "starts", "objects")
-        if _holds_something(state / name)
-    ]
-    return folders + [name for name in NAMES if folders and (root / name).is_file()]
+    found: list[str] = []
+    for name in ("runs", "lease", "starts", "objects"):
+        if _holds_something(state / name):
+            found.append(f"{layout.OURS}/{name}")
+    if not found:
+        # A file that is called like an action log may be anyone's.
+        return []
+    return found + [name for name in NAMES if (root / name).is_file()]
 
 
 def _holds_something(folder: Path) -> bool:
+    """Whether a folder is there, and not empty."""
     return folder.is_dir() and any(folder.iterdir())
 
 
@@ -135,9 +138,14 @@ def incomplete(root: Path, read: Journal) -> list[Problem]:
 
 
 def _incomplete(root: Path, meaning: _Meaning) -> list[Problem]:
-    read, state = meaning.read, meaning.state
+    """See `incomplete`. A journal of no experiment is judged by its own word alone; the logs of one
+    that is being watched grow just now, and are not compared.
+    """
+    read = meaning.read
+    state = meaning.state
     problems = journal.losses(read)
-    if not (state.runs or state.planned is not None or traces(root)):
+    is_experiment = bool(state.runs) or state.planned is not None
+    if not is_experiment and not traces(root):
         return problems
     problems += _lost_attempts(root, read, state)
     problems += _lost_writers(root, read)
@@ -147,6 +155,7 @@ def _incomplete(root: Path, meaning: _Meaning) -> list[Problem]:
 
 
 def _lost_attempts(root: Path, read: Journal, state: State) -> Iterator[Problem]:
+    """The attempts that a job has claimed, and of which the journal knows nothing."""
     for key, number in _claimed(root):
         if key not in state.runs or number not in state.runs[key].attempts:
             message = f"attempt {number} of {key} was run, and the journal holds nothing of it"
@@ -159,6 +168,7 @@ def _lost_attempts(root: Path, read: Journal, state: State) -> Iterator[Problem]
 
 
 def _lost_writers(root: Path, read: Journal) -> Iterator[Problem]:
+    """The writers that kept the logs of the experiment, by its lease, and left no file."""
     for writer in _released(root):
         if writer not in read.saw:
             where = f"{read.folder}/{writer}{journal.SUFFIX}"
@@ -183,17 +193,19 @@ def _longer_logs(root: Path, meaning: _Meaning) -> Iterator[Problem]:
 
 
 def _claimed(root: Path) -> list[tuple[str, int]]:
-    """The attempts that a job has claimed."""
+    """The attempts that a job has claimed, each by its run's key and its number. The claim of
+    attempt 2 of `r8/clean/epoch0` lies in its folder, `.watchkeeper/runs/…/2/claim.1`.
+    """
     runs = root / layout.RUNS
-    if runs.is_dir():
-        folders = {path.parent for path in runs.rglob("claim.1")}
-    else:
-        folders = set()
-    numbered = sorted(folder for folder in folders if folder.name.isdigit())
-    return [
-        (ids.folder_key(PurePosixPath(folder.parent.relative_to(runs))), int(folder.name))
-        for folder in numbered
-    ]
+    if not runs.is_dir():
+        return []
+    folders = {path.parent for path in runs.rglob("claim.1")}
+    claimed: list[tuple[str, int]] = []
+    for folder in sorted(folders):
+        if folder.name.isdigit():
+            place = PurePosixPath(folder.parent.relative_to(runs))
+            claimed.append((ids.folder_key(place), int(folder.name)))
+    return claimed
 
 
 def _released(root: Path) -> list[str]:
@@ -207,6 +219,7 @@ def _released(root: Path) -> list[str]:
 
 
 def _bytes_of(path: Path) -> bytes:
+    """A file's bytes; b"" where it is not there or cannot be read."""
     try:
         return files.read_whole(path)
     except OSError:
@@ -261,6 +274,7 @@ def check(path: Path, read: Journal) -> Report:
 
 
 def _torn_tails(read: Journal) -> Iterator[Problem]:
+    """The files that end in the middle of a line, which is no loss."""
     for path, size in read.torn_tails.items():
         message = f"it ends in the middle of a line ({size} bytes)"
         hint = "its writer died there, or is writing now; nothing acknowledged is in it"
@@ -270,6 +284,7 @@ def _torn_tails(read: Journal) -> Iterator[Problem]:
 
 
 def _unknown_kinds(read: Journal, state: State) -> Iterator[Problem]:
+    """The kinds of events that a later version wrote, with how many there are of each."""
     for kind, number in state.unknown_kinds.items():
         message = f"{number} events of the kind {kind!r}, which this version does not know"
         yield Problem(

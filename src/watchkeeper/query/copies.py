@@ -64,6 +64,7 @@ def notes(folder: Path, state: State) -> tuple[Problem, ...]:
 
 
 def _words(folder: Path, other: Path) -> str:
+    """That `folder` is a copy of `other`, and what that means."""
     return (
         f"{folder} is a copy of {other}, made with its state: the jobs and results recorded in "
         f"it are those of {other}"
@@ -71,6 +72,7 @@ def _words(folder: Path, other: Path) -> str:
 
 
 def _hint(folder: Path, other: Path) -> str:
+    """What to type, to continue the original or to make the copy an experiment."""
     return (
         f"to continue that experiment: watchkeeper run {other}; to make this one an experiment of "
         "its own, remove what was "
@@ -80,6 +82,9 @@ def _hint(folder: Path, other: Path) -> str:
 
 
 def _is_same_folder(one: Path, other: Path) -> bool:
+    """Whether two paths lead to one folder, as through a link or a second mount: by the inodes of
+    the folder and of its journal. False where one of them is gone.
+    """
     try:
         pairs = [((one / part).stat(), (other / part).stat()) for part in (".", layout.JOURNAL)]
     except OSError:
@@ -101,5 +106,10 @@ def _have_the_same_journal(one: Path, other: Path) -> bool:
 
 
 def _head(path: Path) -> bytes:
+    """The beginning of a writer's file.
+
+    Raises:
+        OSError: it cannot be read.
+    """
     with open_regular(path) as file:
         return file.read(_HEAD_BYTES)

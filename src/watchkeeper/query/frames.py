@@ -96,6 +96,9 @@ def write(columns: Sequence[Column], path: Path, *, replace: bool = False) -> No
 
 
 def _csv(columns: Sequence[Column]) -> bytes:
+    """The rows as CSV in UTF-8, with a line of names above them: of `loss` and `note` that is
+    `0.5,warm`, and `0.5,` without a note. A text that is no UTF-8 has its odd bytes spelled out.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([column.name for column in columns])
@@ -105,32 +108,42 @@ def _csv(columns: Sequence[Column]) -> bytes:
 
 
 def _cell(value: Any) -> str:
+    """A value in CSV; nothing for None."""
     if value is None:
         return ""
     return as_text(value)
 
 
 def _json_lines(columns: Sequence[Column]) -> bytes:
+    """The rows as JSON, one object a line: `{"step":1,"loss":0.5,"note":null}`."""
     names = [column.name for column in columns]
-    return b"".join(
-        msgspec.json.encode(dict(zip(names, map(_plain, row), strict=True))) + b"\n"
-        for row in _rows(columns)
-    )
+    lines: list[bytes] = []
+    for row in _rows(columns):
+        fields = dict(zip(names, map(_plain, row), strict=True))
+        lines.append(msgspec.json.encode(fields) + b"\n")
+    return b"".join(lines)
 
 
 def _plain(value: Any) -> Any:
+    """A value as JSON can have it: NaN and infinities by their names."""
     if isinstance(value, float):
         return spell(value)
     return value
 
 
 def _parquet(columns: Sequence[Column]) -> bytes:
+    """The rows as Parquet, with the types of the columns.
+
+    Raises:
+        UsageError: polars is not installed.
+    """
     data = io.BytesIO()
     to_polars(columns).write_parquet(data)
     return data.getvalue()
 
 
 def _rows(columns: Sequence[Column]) -> Iterator[tuple[Any, ...]]:
+    """The rows, each as its values in the order of the columns."""
     return zip(*(column.values for column in columns), strict=True)
 
 

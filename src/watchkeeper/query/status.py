@@ -74,6 +74,10 @@ def _decided(
     *,
     to_show: bool,
 ) -> tuple[Plan, EvidenceBook]:
+    """What would be decided now, and what was found on the disk. `halted`: phase → why nothing of
+    it is submitted any more. Work whose checkpoint nobody has signed is decided on a second time,
+    since only what would be submitted is asked for a signature.
+    """
     book = EvidenceBook(experiment)
     book.look_at_all(state, to_show=to_show)
     means = book.means(state, selection.rules)
@@ -84,7 +88,9 @@ def _decided(
         halted=halted,
     )
     plan = planning.make(experiment, state, facts, selection)
-    unsigned = {} if selection.allows_unsigned else _unsigned(experiment, state, plan)
+    unsigned: dict[str, str] = {}
+    if not selection.allows_unsigned:
+        unsigned = _unsigned(experiment, state, plan)
     if unsigned:
         facts = msgspec.structs.replace(facts, unsigned=unsigned)
         plan = planning.make(experiment, state, facts, selection)
@@ -150,6 +156,7 @@ def _as_claimed(experiment: Experiment, state: State, row: Row) -> Row:
 
 
 def _progress_words(experiment: Experiment, attempt: Attempt) -> str:
+    """How far a job is, as its recorder says, else as it prints; "" where neither says."""
     folder = attempt_folder(experiment.folder, attempt.key, attempt.number)
     return progress_of(folder) or _printed(attempt)
 

@@ -246,6 +246,7 @@ def _epoch_of(value: tuple[int | None, float]) -> int:
 
 
 def _number(value: Number) -> float:
+    """A figure of an event as a float: those that JSON has no number for are texts, as "NaN"."""
     return float(value)
 
 

@@ -56,6 +56,7 @@ def places_below(top: str) -> Places:
     unreadable: list[str] = []
 
     def note(error: OSError) -> None:
+        """Remember which folder could not be read."""
         unreadable.append(str(error.filename))
 
     for listed in walk(top, note):
@@ -133,6 +134,7 @@ def _add_files(
 
 
 def _summaries(listed: Listed) -> Iterator[FileIdentity]:
+    """The identities of the summaries in a folder, without those that are just being replaced."""
     for name in sorted(_SUMMARIES.intersection(listed.files)):
         try:
             yield _identity(name, os.stat(os.path.join(listed.path, name)))  # noqa: PTH116
@@ -141,4 +143,7 @@ def _summaries(listed: Listed) -> Iterator[FileIdentity]:
 
 
 def _identity(name: str, status: os.stat_result) -> FileIdentity:
+    """What changes whenever a file is written to or replaced. Its name is from the place's folder:
+    `.watchkeeper/journal/a1b2.jsonl`.
+    """
     return (name, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)

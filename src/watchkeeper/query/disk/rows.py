@@ -250,7 +250,12 @@ def _amount_of_file(path: str) -> Amount:
 
 def _is_in(path: str, trees: Sequence[Tree]) -> bool:
     """Whether a path lies in one of the trees, or is its top."""
-    return any(path == tree.top or path.startswith(f"{tree.top}/") for tree in trees)
+    for tree in trees:
+        if path == tree.top:
+            return True
+        if path.startswith(f"{tree.top}/"):
+            return True
+    return False
 
 
 def _weights(trees: Sequence[Tree], known: Iterable[str]) -> list[str]:

@@ -11,7 +11,7 @@ import msgspec
 
 from watchkeeper.core import criteria, journal, layout
 from watchkeeper.core.errors import UsageError
-from watchkeeper.core.events import Intended, RunItem
+from watchkeeper.core.events import Intended, Judged, Number, RunItem
 from watchkeeper.core.state import Attempt, RunState, State, fold
 from watchkeeper.experiment import experiment as experiments
 from watchkeeper.experiment.experiment import Experiment
@@ -86,6 +86,11 @@ def has_run(folder: Path, key: str) -> bool:
 
 
 def _state(folder: Path) -> State:
+    """The state of the experiment in a folder.
+
+    Raises:
+        UsageError: it has no journal.
+    """
     if not (folder / layout.JOURNAL).is_dir():
         raise UsageError(
             f"{folder} has no journal",
@@ -95,10 +100,12 @@ def _state(folder: Path) -> State:
 
 
 def _known(state: State) -> str:
+    """The keys that something was submitted under: `submitted were: r8, r8/clean/epoch0`."""
     names = sorted(key for key, run in state.runs.items() if run.attempts)
-    return f"submitted were: {', '.join(names[:8])}" + (
-        f", … ({len(names)} in all)" if len(names) > 8 else ""
-    )
+    words = f"submitted were: {', '.join(names[:8])}"
+    if len(names) > 8:
+        words += f", … ({len(names)} in all)"
+    return words
 
 
 # What became of a file of the code → what that means for its link.
@@ -167,23 +174,21 @@ class _Tracer:
     # ── what lies on the disk
 
     def find(self, promise: Promise) -> Finding:
-        return look(
-            self.experiment.folder, promise, printed(self.state, promise.subject.rpartition("/")[0])
-        )
+        """What was found of a promise: on the disk, and in what the jobs of its run printed."""
+        run = promise.subject.rpartition("/")[0]
+        return look(self.experiment.folder, promise, printed(self.state, run))
 
     def evidence(self, what: str, promise: Promise, attempt: Attempt) -> Link:
         """A result, or a checkpoint, beside what the verdict on its attempt rests on."""
         finding = self.find(promise)
         judged = attempt.judged
-        if judged:
+        recorded = ""
+        figures: Mapping[str, Number] = {}
+        if judged is not None:
             recorded = judged.fingerprints.get(promise.subject, "")
-        else:
-            recorded = ""
+            if what == "result":
+                figures = judged.metrics
         holds, why = _compared(finding, recorded, "when it was judged")
-        if judged and what == "result":
-            figures = judged.metrics
-        else:
-            figures = {}
         return Link(
             what=what,
             name=finding.path,
@@ -197,11 +202,12 @@ class _Tracer:
         """The fingerprint that a checkpoint had when its evaluation was given it; "" where nobody
         wrote it down.
         """
-        if attempt.intended:
-            inputs = dict(attempt.intended.inputs)
-        else:
-            inputs = {}
-        inputs |= attempt.judged.inputs if attempt.judged else {}
+        inputs: dict[str, str] = {}
+        if attempt.intended is not None:
+            inputs |= attempt.intended.inputs
+        if attempt.judged is not None:
+            # Those that were not there yet when it was submitted.
+            inputs |= attempt.judged.inputs
         return inputs.get(subject, "")
 
     def maker(self, run: str, subject: str, used: str) -> Attempt | None:
@@ -209,36 +215,31 @@ class _Tracer:
         newest that ended.
         """
         attempts = self.state.run(run).attempts
-        judged = {
-            number: attempt.judged
-            for number, attempt in attempts.items()
-            if attempt.judged is not None
-        }
-        intended = {
-            number: attempt.intended
-            for number, attempt in attempts.items()
-            if attempt.intended is not None
-        }
+        judged: dict[int, Judged] = {}
+        intended: dict[int, Intended] = {}
+        for number, attempt in attempts.items():
+            if attempt.judged is not None:
+                judged[number] = attempt.judged
+            if attempt.intended is not None:
+                intended[number] = attempt.intended
+        found = max(judged, default=None)
         if used:
-            number = lineage.maker(intended, judged, subject, used)
-        else:
-            number = max(judged, default=None)
-        if number is not None:
-            return attempts[number]
-        return None
+            found = lineage.maker(intended, judged, subject, used)
+        if found is None:
+            return None
+        return attempts[found]
 
     def checkpoint(self, promise: Promise, used: str, maker: Attempt | None) -> Link:
+        """The checkpoint behind an evaluation: it holds while it is what the evaluation was given.
+        Where that was not recorded (`used` ""), it is compared with what its `maker` left.
+        """
         finding = self.find(promise)
         holds, why = _compared(finding, used, "when it was evaluated")
-        if (
-            not used
-            and maker is not None
-            and maker.judged
-            and maker.judged.fingerprints.get(promise.subject)
-        ):
-            holds, why = _compared(
-                finding, maker.judged.fingerprints[promise.subject], "when its training was judged"
-            )
+        made = ""
+        if maker is not None and maker.judged is not None:
+            made = maker.judged.fingerprints.get(promise.subject, "")
+        if made and not used:
+            holds, why = _compared(finding, made, "when its training was judged")
         return Link(
             what="checkpoint", name=finding.path, holds=holds, why=why, facts=_facts(finding)
         )
@@ -314,6 +315,9 @@ def _best(run: RunState) -> Attempt:
 
 
 def _submission_facts(attempt: Attempt) -> dict[str, str]:
+    """An attempt in words: its number, its job, when and by which command that was submitted, and
+    its state.
+    """
     facts = {"attempt": str(attempt.number)}
     submission = attempt.submissions.get(attempt.job_id)
     if submission is not None:
@@ -326,6 +330,9 @@ def _submission_facts(attempt: Attempt) -> dict[str, str]:
 
 
 def _compared(finding: Finding, recorded: str, when: str) -> tuple[Holds, str]:
+    """Whether what lies on the disk has the fingerprint that was recorded ("": none was), and why
+    not. `when` says at which time that was: `when it was judged`.
+    """
     if finding.state == "missing":
         return "missing", finding.why
     if finding.state != "good":
@@ -338,6 +345,7 @@ def _compared(finding: Finding, recorded: str, when: str) -> tuple[Holds, str]:
 
 
 def _facts(finding: Finding) -> dict[str, str]:
+    """What was found, in words: its fingerprint, and the size of its files together."""
     sizes = [
         one.size_bytes for one in finding.evidence if getattr(one, "size_bytes", None) is not None
     ]

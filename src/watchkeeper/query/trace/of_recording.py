@@ -75,6 +75,9 @@ def trace_recording(folder: Path) -> Trace:
 
 
 def _links(run: RecordedRun) -> Iterator[Link]:
+    """The chain of a recorded run, from its figures back to its code: rows, what it wrote,
+    checkpoints, the run itself, its code, its environment and its commit.
+    """
     started = run.started
     if started is None:
         why = "its journal does not say how it began"

@@ -340,6 +340,9 @@ def _training_id(subject: Subject, id: str) -> str:
 
 
 def _trace_command(subject: Subject, folder: Path) -> str:
+    """What to type to follow a job's figures back; "" of a recorded run, and before its first
+    submission.
+    """
     if subject.job is None or subject.latest is None:
         return ""
     return shlex.join(["watchkeeper", "trace", str(folder), subject.key])
@@ -357,10 +360,11 @@ def _neighbours(subject: Subject, id: str) -> tuple[str, str]:
 
 
 def _unreadable(rows: RunRows) -> list[Problem]:
-    problems = [
-        Problem(where=str(path), message=f"cannot be read: {why}", code="unreadable")
-        for path, why in rows.unreadable.items()
-    ]
+    """A problem for each file of rows that cannot be read, or has a damaged line."""
+    problems: list[Problem] = []
+    for path, why in rows.unreadable.items():
+        message = f"cannot be read: {why}"
+        problems.append(Problem(where=str(path), message=message, code="unreadable"))
     for execution in rows.executions:
         for file in execution.files:
             if file.is_damaged:
@@ -369,6 +373,7 @@ def _unreadable(rows: RunRows) -> list[Problem]:
 
 
 def _damaged(path: Path) -> Problem:
+    """That a file of rows has a damaged line."""
     return Problem(
         where=str(path),
         message="holds a damaged line; the other rows are shown",

@@ -66,6 +66,7 @@ def _lines(blocks: Iterable[Block], zone: str) -> list[LogLine]:
 
 
 def _aware(time: datetime, zone: ZoneInfo) -> datetime:
+    """A time of a log, which names no zone, with the zone that the log is in."""
     return time.replace(tzinfo=zone)
 
 

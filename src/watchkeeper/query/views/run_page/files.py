@@ -121,6 +121,9 @@ def stages_of(folder: RecordedFolder | None, *, is_running: bool) -> list[StageR
 def _stages(
     stages: dict[str, StepStarted | StepFinished], *, is_running: bool
 ) -> Iterator[StageRow]:
+    """The rows of the stages, by their last event. One that has only begun runs if its run does;
+    else it has failed, as its run ended before it.
+    """
     for name, event in stages.items():
         if isinstance(event, StepFinished):
             yield _finished(name, event)
@@ -135,6 +138,7 @@ def _stages(
 
 
 def _finished(name: str, event: StepFinished) -> StageRow:
+    """The row of a stage that is over: done, failed, or taken over from an earlier run."""
     state: tuple[str, Standing] = ("done", "done")
     if event.error:
         state = ("failed", "failed")

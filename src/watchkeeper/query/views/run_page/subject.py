@@ -212,6 +212,7 @@ def _lies_within(place: Path, folders: Sequence[str]) -> bool:
 
 
 def _outside(place: Path) -> Problem:
+    """That a job recorded where a page may not look."""
     return Problem(
         where=str(place),
         message="the job recorded in this folder, which lies outside of what is shown",
