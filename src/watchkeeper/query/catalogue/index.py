@@ -116,14 +116,18 @@ class Index:
         self._now[place.below] = Known(place.identity, packed, time.time(), read_s)
 
     def save(self) -> None:
-        """Keep what was looked up and put since; where that cannot be written, nothing happens."""
+        """Keep what was looked up and put since; where that cannot be written, nothing happens. A
+        file that would hold the same again is not written.
+        """
         places = {below: known for below, known in self._now.items() if _is_utf8(below)}
         if places.keys() != self._before.keys() or not _same(places, self._before):
             _drawer.keep(self._top, places)
 
 
 def _is_utf8(name: str) -> bool:
-    """Whether the name can be kept: a run whose folder's name is no UTF-8 is read each time."""
+    """Whether the name can be kept: a run whose folder's name is no UTF-8 is read each time, as
+    MessagePack's texts are UTF-8.
+    """
     try:
         name.encode()
     except UnicodeEncodeError:

@@ -173,14 +173,14 @@ def of_recording(folder: Path, words: Words) -> None:
     # A writer that may be alive, as one on another machine, may still need any of them.
     unsealed = journal.unsealed(read)
     under_way = any(lives is not False for lives in unsealed.values())
-    chosen = best(places)
+    best_place, best_why = best(places) or (None, "")
     for place in places:
         if under_way:
             word = Word(True, "its run has no end: it may be under way", folder.name)
         elif place == places[-1]:
             word = Word(True, _NEWEST, folder.name)
-        elif chosen is not None and place == chosen[0]:
-            word = Word(True, f"the best: {chosen[1]}", folder.name)
+        elif place == best_place:
+            word = Word(True, f"the best: {best_why}", folder.name)
         else:
             word = Word(False, run=folder.name)
         words.say(place, word)
@@ -222,9 +222,10 @@ def _say_promised(
     why = "its training promises it, and is done again without it"
     if subject in evaluations:
         why = f"the evaluation {evaluations[subject]} uses it"
+    run = subject.rpartition("/")[0]
     for pattern in promise.patterns:
         for place in globs.matches(experiment.folder, pattern):
-            words.say(place, Word(True, why, subject.rpartition("/")[0]))
+            words.say(place, Word(True, why, run))
 
 
 def _say_left(experiment: Experiment, run: RunState, words: Words) -> None:

@@ -61,7 +61,7 @@ class RowedExecution(msgspec.Struct, kw_only=True):
             yield from file.tracks.values()
 
     def having(self, metric: str) -> list[FileTracks]:
-        """Its files that have the metric."""
+        """Its files that have the metric; [] where none has."""
         return [file for file in self.files if metric in file.tracks]
 
     def end_of(self, metric: str) -> float:
@@ -183,14 +183,20 @@ def _tracks_of(
 
 
 def _attempt_of(execution: RowedExecution) -> str:
-    """The folder of the attempt that an execution worked for; "" for none."""
+    """The folder of the attempt that an execution worked for, `/exp/.watchkeeper/runs/r8/2`; "" for
+    none, as of a run that was started without a scheduler.
+    """
     if execution.started is None:
         return ""
     return execution.started.attempt
 
 
 def _set_cuts(executions: Sequence[RowedExecution]) -> None:
-    """Find what later executions supersede, of those that left values."""
+    """Find what later executions supersede, of those that left values, and set it as their `cut`.
+
+    `executions` are in the order in which they began. One without values supersedes nothing: it
+    may have ended before its first step.
+    """
     valued = [one for one in executions if one.has_values]
     if len(valued) < 2:
         return  # nothing is later than the only one
@@ -225,6 +231,8 @@ def _outline(execution: RowedExecution) -> Execution:
 
 
 def _first_step(track: Track) -> float | None:
-    """The least training step; None where no value has one."""
+    """The least training step of a track; None where no value has one. A step may go back within
+    a track: each block begins with its own least.
+    """
     steps = [step for step in track.column(At.FIRST_STEP) if not math.isnan(step)]
     return min(steps, default=None)

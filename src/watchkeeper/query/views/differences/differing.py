@@ -108,6 +108,9 @@ def _settings(sides: Sequence[Side]) -> Iterator[_Row]:
     they leave out.
 
     A setting that is the same where it is known, and not known of all, is neither.
+
+        r8:  lr 1e-5, warmup 10      r16: lr 1e-4, warmup 10      by its summary's words: lr 1e-3
+        → `lr` differs; `warmup` is left out
     """
     varying = dict.fromkeys(compare.varying(sides))
     keys = dict(varying)
@@ -178,7 +181,10 @@ def _files(sides: Sequence[Side]) -> Iterator[_Row]:
         names.update(dict.fromkeys(side.files))
     shown = 0
     for name in names:
-        hashes = [side.files.get(name, "")[:HASH] or None for side in sides]
+        hashes: list[str | None] = []
+        for side in sides:
+            # "" stands for a run without the file.
+            hashes.append(side.files.get(name, "")[:HASH] or None)
         if len(set(hashes)) > 1 and shown < MOST_FILES:
             shown += 1
             yield _Row(key=name, kind="code", values=hashes)

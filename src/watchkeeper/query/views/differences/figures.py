@@ -44,14 +44,19 @@ class Measures:
         self._judged: dict[str, Mapping[str, Mapping[str, Figure]]] = {}
 
     def recorded(self, folder: Path) -> Measured:
-        """Of a recorded run."""
+        """What was measured of a recorded run: nothing, where no run was recorded in the folder or
+        it cannot be read.
+        """
         entry = entry_at(folder, self.problems)
         if entry is None:
             return Measured()
         return Measured(entry=entry, figures=entry.figures, recorder=folder)
 
     def of(self, side: Side) -> Measured:
-        """Of a run that is compared. What only its side knows, as totals, counts as the last."""
+        """What was measured of a run that is compared: by the files of a recorded run, by the
+        verdicts and the recorder of an experiment's. What only its side knows, as totals, counts as
+        the last.
+        """
         measured = Measured()
         if side.origin == "recorded":
             measured = self.recorded(Path(side.where))
@@ -83,9 +88,12 @@ class Measures:
     def _in_experiment(self, folder: str) -> Mapping[str, Mapping[str, Figure]]:
         """Key → the figures of the run's jobs; {} where the experiment cannot be read."""
         if folder not in self._judged:
+            figures: dict[str, Mapping[str, Figure]] = {}
             jobs = read_jobs(Path(folder), self.problems)
-            found = jobs.jobs if jobs is not None else ()
-            self._judged[folder] = {job.key: job.entry.figures for job in found}
+            if jobs is not None:
+                for job in jobs.jobs:
+                    figures[job.key] = job.entry.figures
+            self._judged[folder] = figures
         return self._judged[folder]
 
 
@@ -101,7 +109,7 @@ def _joined(judged: Mapping[str, Figure], recorded: Mapping[str, Figure]) -> dic
 
 
 def last_values(measured: Measured) -> dict[str, Extreme]:
-    """The last value of each metric, with its step."""
+    """The last value of each metric, with its step, which is None where the row had none."""
     values: dict[str, Extreme] = {}
     for name, figure in measured.figures.items():
         values[name] = Extreme(figure.last, figure.last_step)

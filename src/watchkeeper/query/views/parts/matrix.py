@@ -170,7 +170,9 @@ def run_rows(site: Site) -> tuple[list[str], list[RunRow]]:
 
 
 def _settings(run: ExperimentRun, reader: flatten.Reader) -> dict[str, str]:
-    """The settings of a run, name → value, from its configuration as it was kept or as it lies."""
+    """The settings of a run, name → value, from its configuration as it was kept, from what its
+    training recorded, or from the summary's words.
+    """
     known, _ = settings_of(run.experiment, run.name, run.intended, run.snapshot, reader)
     return known
 
@@ -196,6 +198,9 @@ def best_of(site: Site, rows: Sequence[WorkRow]) -> list[Best]:
     task of which nobody knows which figures are better has none.
 
     The first metric is that of the task's first result: inspect-ai's own order.
+
+        clean: r8 accuracy 0.91, r16 accuracy 0.94      noisy: r8 accuracy 0.62
+        → `clean accuracy` 0.94 of r16, `noisy accuracy` 0.62 of r8
     """
     best: dict[str, Best] = {}
     firsts: dict[str, str] = {}

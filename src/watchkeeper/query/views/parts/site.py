@@ -66,7 +66,9 @@ class Site(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return self.looked.state.run(key).latest
 
     def id_of(self, key: str) -> str:
-        """The id of a run's page, as it stands in its address; "" outside a page."""
+        """The id of a run's page, as it stands in its address: `night/r8` of the key `r8`. "": the
+        site has no pages.
+        """
         if not self.id:
             return ""
         return run_id(self.id, key)
@@ -96,7 +98,8 @@ def standing_of(row: Row) -> Standing:
 
     A scheduler's own word for both is that the job is active.
     """
-    if row.standing == "running" and row.state == PENDING:
+    is_queued = row.state == PENDING
+    if is_queued and row.standing == "running":
         return "to do"
     return row.standing
 

@@ -255,9 +255,17 @@ def _machine_words(subject: Subject) -> _Machine:
 def _is_persons(line: str, machine: _Machine) -> bool:
     """Whether a person wrote this line of a run log: prose that the machine did not write, or a
     field with a value of other words.
+
+        - runtime: `6 h 14 min`       the machine wrote this value: no
+        - verdict: keep               a field with a person's value: yes
+        The loss spikes at 400.       prose: yes
+
+    Headings and the rows of tables do not count as a person's.
     """
     words = line.strip(_BULLET)
-    if words in machine.lines or words.startswith(("#", "|")):
+    if words in machine.lines:
+        return False
+    if words.startswith(("#", "|")):
         return False
     field = _FIELD.fullmatch(line)
     if field is None:
