@@ -54,6 +54,18 @@ def _sshd_in(folder: Path) -> Path:
     raise AssertionError
 
 
+def _prepare_for_root() -> None:
+    """What an sshd of root's wants, and Debian's package makes where it is installed: a folder, and
+    a user for the part of it that talks to strangers.
+    """
+    Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+    try:
+        pwd.getpwnam("sshd")
+    except KeyError:
+        words = ["useradd", "--system", "--no-create-home", "--home-dir", "/run/sshd"]
+        subprocess.run([*words, "--shell", "/usr/sbin/nologin", "sshd"], check=True)
+
+
 @contextmanager
 def sshd_of(user: str, folder: Path, variables: Mapping[str, str]) -> Iterator[Path]:
     """An sshd for this user, whose commands get these variables, with its keys in `folder`; the
@@ -81,7 +93,7 @@ def sshd_of(user: str, folder: Path, variables: Mapping[str, str]) -> Iterator[P
         subprocess.run(["chown", f"{user}:", folder / "host"], check=True)
         prefix = as_user(user)
     elif os.geteuid() == 0:
-        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # the folder that root's own wants
+        _prepare_for_root()
     with (folder / "sshd.log").open("w") as log:
         words = [*prefix, sshd, "-D", "-e", "-f", config]
         server = subprocess.Popen(words, stderr=log)
