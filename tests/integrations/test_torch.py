@@ -75,7 +75,7 @@ def test_no_error_of_ours_ends_a_training(tmp_path, train, monkeypatch):
     def broken(*args, **kwargs):
         raise OSError("planted")
 
-    with pytest.warns(RuntimeWarning, match="no run goes on"):
+    with pytest.warns(RuntimeWarning, match="no run is open"):
         assert train(lambda watched, loss: watched.metrics(loss=loss)).step == 6
     monkeypatch.setattr(Run, "log", broken)
     with wk.start_run(folder=tmp_path, pipeline="training", console=False):

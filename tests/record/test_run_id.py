@@ -104,7 +104,7 @@ def test_an_id_in_use_in_this_process_is_refused(tmp_path):
     """Two runs of one id in one process would mix their lines."""
     with wk.start_run(tmp_path, pipeline="training", run_id="a", console=False):
         for place in ({"root": tmp_path}, {"folder": tmp_path / "b"}):
-            with pytest.raises(UsageError, match="goes on in this process"):
+            with pytest.raises(UsageError, match="is open in this process"):
                 wk.start_run(**place, pipeline="training", run_id="a")
     wk.start_run(tmp_path, pipeline="training", run_id="a", console=False).close()
 

@@ -33,7 +33,7 @@ def fenced(call: Callable[P, R]) -> Callable[P, R | None]:
 
 
 def say(where: str, error: BaseException) -> None:
-    """Say once that this failed: in the log of the run that goes on, else as a Python warning."""
+    """Say once that this failed: in the log of the open run, else as a Python warning."""
     with contextlib.suppress(Exception):  # a warning may be an error too: -W error
         words = f"{where} failed, and goes unrecorded: {type(error).__name__}: {error}"
         run = current_run()

@@ -1,6 +1,6 @@
 """Inspect: evaluations recorded by hooks, which Inspect finds by the entry point of this package.
 
-Nothing happens in an `inspect eval` unless it is asked for: a run goes on in the process,
+Nothing happens in an `inspect eval` unless it is asked for: a run is open in the process,
 WATCHKEEPER_INSPECT=1 is set, or the job was submitted by Watchkeeper. Rows have no training step.
 """
 
@@ -48,7 +48,7 @@ def wanted(environ: Mapping[str, str] = os.environ) -> bool:
         return environ[VARIABLE].lower() not in ("0", "false", "no", "off")
     if environ.get(ATTEMPT):
         return True
-    recorder = sys.modules.get("watchkeeper.record.run")  # not loaded, no run goes on
+    recorder = sys.modules.get("watchkeeper.record.run")  # not loaded, no run is open
     return recorder is not None and recorder.current_run() is not None
 
 
@@ -233,7 +233,7 @@ class WatchkeeperHooks(Hooks):
             evaluations.end_task(data.log, place)
 
     async def on_run_end(self, data: RunEnd) -> None:
-        """Reconcile with the logs, and end a run of our own, unless a set goes on that may try
+        """Reconcile with the logs, and end a run of our own, unless a set is under way that may try
         again.
         """
         evaluations = self._by_run.pop(data.run_id, None)

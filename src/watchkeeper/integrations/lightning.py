@@ -137,7 +137,7 @@ class WatchkeeperLogger(Logger):
     """A Lightning logger that records rows, hyperparameters and checkpoints.
 
     Its own run lies in `save_dir/name/version_N`, with the next free N, or in exactly `version`
-    where that is a text. Where a run goes on, everything is recorded in that one, and checkpoints
+    where that is a text. Where a run is open, everything is recorded in that one, and checkpoints
     go below its folder unless `save_dir` is given.
     """
 

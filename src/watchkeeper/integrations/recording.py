@@ -1,4 +1,4 @@
-"""Which run an integration records into: the user's own that goes on, else one of its own, which it
+"""Which run an integration records into: the user's open run, else a run of its own, which it
 ends as well.
 
 One training, one run, one folder. What another training records into is left to it, whether that
@@ -33,13 +33,13 @@ FILE = "hyperparameters.json"
 # the pipeline, and the folder's name, of figures that come when a training is over
 EVALUATION = "evaluation"
 
-_open: list[Recording] = []  # those whose own run goes on
+_open: list[Recording] = []  # those whose own run is open
 _begun: list[Recording] = []  # those that have begun and not ended, in whosever run
 _folders: set[Path] = set()  # in which runs of our own were started
 
 
 def users_run() -> Run | None:
-    """The run of the user's own that goes on here: the innermost that this thread or task is
+    """The user's run that is open here: the innermost that this thread or task is
     within, else the last one that was started. A thread that is in none takes the only one there
     is. None: there is none, or a thread cannot tell which of several is meant.
     """
@@ -89,7 +89,7 @@ class Recording:
 
     @property
     def run(self) -> Run | None:
-        """The run, while it goes on."""
+        """The run, while it is open."""
         run = self._run
         if run is None or run._recorder.has_ended:
             return None
@@ -123,7 +123,7 @@ class Recording:
         resumes: bool = False,
         is_running: Callable[[], bool] | None = None,
     ) -> Run | None:
-        """The user's run that goes on, or a new one in exactly this folder. Begun already, nothing
+        """The user's open run, or a new one in exactly this folder. Begun already, nothing
         happens. None: it could not be started, and is not tried again.
 
         `signals=False`: the library handles them itself. A second training of this process in the
@@ -171,7 +171,7 @@ class Recording:
         *,
         config: object = None,
     ) -> None:
-        """Keep figures that come before or after a training: in the run that goes on, else in one
+        """Keep figures that come before or after a training: in the open run, else in one
         of their own, in `FOLDER/evaluation`, which names the training that they follow.
 
         Raises:

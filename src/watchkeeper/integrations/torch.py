@@ -89,13 +89,13 @@ def watch(
     """Count the optimizer's steps, and log a row every `log_every` of them: what `metrics` was
     given last, `lr`, `steps_per_s`, and the norm of the gradients where `grad_norm` asks for it.
 
-    `run` None is the one that goes on; where there is none nothing is recorded, and that is said.
+    `run` None: the open run; where there is none, nothing is recorded, and a warning says so.
     `total` is how many steps are planned, `step` how many were completed before this process.
     """
     try:
         run = run or users_run() or current_run()
         if run is None:
-            raise RuntimeError("no run goes on; start one first: with wk.start_run(…) as run")
+            raise RuntimeError("no run is open; start one first: with wk.start_run(…) as run")
         return Watched(
             optimizer, run, log_every=log_every, total=total, step=step, grad_norm=grad_norm
         )

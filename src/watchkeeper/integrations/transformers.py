@@ -40,7 +40,7 @@ LOOPS = (
 
 class WatchkeeperCallback(TrainerCallback):
     """Records a `Trainer`'s training: settings, metric rows, checkpoints, status. Asked to stop,
-    the training stops after its step, with a checkpoint. Without a run that goes on it starts one
+    the training stops after its step, with a checkpoint. Without an open run it starts one
     in `args.output_dir` (beside it where that is pushed to a hub), and ends it.
     """
 
@@ -208,7 +208,7 @@ class WatchkeeperCallback(TrainerCallback):
 
 class DeadlineCriteria(StoppingCriteria):
     """Stops `generate` between two tokens when it has taken that long; `timed_out` says afterwards
-    whether it did, and the run that goes on counts and tells it as it does its own limits.
+    whether it did, and the open run counts and reports it like its own limits.
 
     `seconds` None or 0 is no limit. The time runs from `arm()`:
     `stopping_criteria=[deadline.arm()]`. Not armed, it runs from the first token of a `generate`:
@@ -274,7 +274,7 @@ def _folder(args: TrainingArguments) -> Path:
 
 
 def _trains(state: weakref.ref[TrainerState]) -> bool:
-    """Whether the training of this state goes on, in any thread: its Trainer tells nobody of an
+    """Whether the training of this state still runs, in any thread: its Trainer does not report an
     exception.
     """
     theirs = state()

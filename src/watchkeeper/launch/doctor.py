@@ -104,7 +104,7 @@ def site(allowed: Site) -> Iterator[Check]:
         limits.append(f"{allowed.max_submit} jobs at a time")
     if allowed.max_array:
         limits.append(f"array tasks 0 to {allowed.max_array - 1}")
-    yield Check(what="limits", verdict="ok", found=", ".join(limits) or "none told")
+    yield Check(what="limits", verdict="ok", found=", ".join(limits) or "none known")
 
 
 def _accounting(allowed: Site) -> Check:

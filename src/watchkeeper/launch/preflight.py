@@ -130,7 +130,7 @@ def code_notes(folder: Path, code: Git) -> tuple[Problem, ...]:
     where = str(folder)
     if not code.sha:
         if why := git.refusal(folder):
-            message = f"there is a repository, and no commit of it can be told: {why}"
+            message = f"there is a repository, and its commit could not be read: {why}"
             return (Problem(where=where, message=message, severity="warning", code="hazard"),)
         message = (
             "there is no commit of it: with each run its script is kept, and the files that "

@@ -69,7 +69,7 @@ class Submodule(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
-    """All there is of an attempt. `commit` is "" without Git; `dirty` None: it could not be told.
+    """All there is of an attempt. `commit` is "" without Git; `dirty` None: not known.
     `repository` is the top of the tree, "" where there is none today; `faults` say why it cannot be
     made again, `notes` what is not part of it. `workdir` is the folder that the script began in,
     relative to the experiment. `environment` None: nobody looked, or it cannot be
@@ -286,14 +286,14 @@ def _notes(
         )
         return notes, ()
     if intended.git_dirty is None:
-        notes.append("whether there were uncommitted changes could not be told at the time")
+        notes.append("whether there were uncommitted changes was not known at the time")
     notes.append(
         "files that Git did not track are not part of it, but for the script and the files "
         "that it names in turn"
     )
     recorded = git.submodules(top, intended.git_sha) if top else None
     if recorded is None:
-        notes.append("which submodules the commit has cannot be told")
+        notes.append("which submodules the commit has is not known")
         return notes, ()
     moved = _moved(diff)
     known = intended.git_dirty is False or diff is not None

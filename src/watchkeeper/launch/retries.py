@@ -33,7 +33,7 @@ WORDS: Mapping[Cause, str] = {
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """What a person allows. `limit`: the most automatic attempts in a row (0: none).
     `resume_variable`: the variable that this cluster's scripts read a checkpoint's path from,
-    beside WATCHKEEPER_RESUME_FROM; "" for none. `resumes`: what a person tries again goes on from
+    beside WATCHKEEPER_RESUME_FROM; "" for none. `resumes`: what a person tries again continues from
     its newest complete checkpoint, whatever ended it.
     """
 
@@ -59,8 +59,8 @@ class Means(msgspec.Struct, frozen=True, kw_only=True):
     """What a job allows. `batch` is the one that its script and configuration say (None: they do
     not), `no_batch` why it cannot be changed ("": it can). `checkpoint` is the last complete one
     that these attempts made ("" for none), `gained` whether the last attempt made it, `resumes`
-    whether the job goes on from it, `how` in words. `unreadable`: why nothing is known of all this
-    ("": it is), since the disk refused a file.
+    whether the job continues from it, `how` in words. `unreadable`: why nothing is known of all
+    this ("": it is), since the disk refused a file.
     """
 
     batch: Batch | None = None

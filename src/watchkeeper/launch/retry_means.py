@@ -179,7 +179,7 @@ def prepare(
 
 
 def tune_resumption(checkpoint: Path, text: str) -> tuple[str, ...]:
-    """The overrides by which torchtune 0.6's LoRA recipes go on from this epoch; () where that
+    """The overrides by which torchtune 0.6's LoRA recipes continue from this epoch; () where that
     would not be right.
 
     torchtune keeps the optimizer's state of the last saved epoch only, beside the epochs, and

@@ -380,7 +380,7 @@ class Submitter:
         that could run it twice.
         """
         why = (
-            f"whether {self.scheduler.name} took its job was never told, and in {waited_s:.0f} s "
+            f"whether {self.scheduler.name} took its job was never known, and in {waited_s:.0f} s "
             "it showed none; it was "
             "not submitted again, since nothing proves here that a second job would end at once: "
             "`watchkeeper doctor` does"
@@ -616,7 +616,7 @@ class Submitter:
         )
 
     def _put_off_for(self, refusals: Row | None) -> timedelta:
-        """How long a row of refusals has lasted that this one would go on."""
+        """How long a row of refusals has lasted that this one would continue."""
         if refusals is None:
             return timedelta(0)
         first, last = refusals

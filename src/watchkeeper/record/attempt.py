@@ -33,7 +33,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 
 def find(environ: Mapping[str, str] = os.environ) -> Attempt | None:
     """The attempt named by the environment and claimed by this job; None when run by hand, or where
-    it cannot be told.
+    it is not known.
 
     Slurm's own variable wins over the wrapper's: it is the one that Slurm sets anew in every job.
     """

@@ -1,9 +1,9 @@
 """Whether what a recorded run left is what its journal says: files of rows by count and hash,
 tables, manifests, the end.
 
-Three outcomes are kept apart: what is wrong, what cannot be told (a run that died wrote no counts
-and no hashes), and what the journal itself lacks, since nothing may be made again from a journal
-with a hole.
+Three outcomes are kept apart: what is wrong, what cannot be determined (a run that died wrote no
+counts and no hashes), and what the journal itself lacks, since nothing may be made again from a
+journal with a hole.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _ENDED = re.compile(r"\] (?:Run finished|Run interrupted|Run ended: failed)")
 
 class Audit(msgspec.Struct, kw_only=True):
     """What was found. `problems` is what is wrong with the run's files, `incomplete` what the
-    journal lacks, `unverified` what cannot be told.
+    journal lacks, `unverified` what cannot be determined.
     """
 
     verified: list[str] = []
@@ -156,7 +156,7 @@ def _unclosed(journal: Journal, writer: str) -> Problem:
     count = len(journal.events[writer])
     message = (
         "its process ended without closing the journal: whether more than these "
-        f"{count} events were written cannot be told"
+        f"{count} events were written cannot be determined"
     )
     where = str(journal.folder / f"{writer}{SUFFIX}")
     return Problem(where=where, message=message, severity="note", code="not-as-recorded")
@@ -186,10 +186,11 @@ def _judge_open_end(
         what = f"run {event.run_id} has no end: its process died"
     if alive is None and not ended:
         what = (
-            f"run {event.run_id} has no end, and whether its process lives cannot be told from here"
+            f"run {event.run_id} has no end, and whether its process lives cannot be seen from here"
         )
     message = (
-        f"{what}. {have}; whether there were more, and whether they are as written, cannot be told"
+        f"{what}. {have}; whether there were more, and whether they are as written, cannot be "
+        "determined"
     )
     audit.unverified.append(
         Problem(where=where, message=message, severity="warning", code="not-as-recorded")
@@ -299,7 +300,7 @@ def _check_count(folder: Path, files: list[Path], ended: RunEnded) -> Iterator[P
 
 
 def _audit_strangers(folder: Path, journal: Journal, ended_files: set[Path], audit: Audit) -> None:
-    """Files of rows of which no end speaks: a run that died or goes on has such; else a journal is
+    """Files of rows that no end names: a run that died or still runs has such; else a journal is
     missing.
     """
     ended = {event.writer for event in of_kind(journal.events, RunEnded)}

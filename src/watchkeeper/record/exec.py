@@ -1,7 +1,8 @@
-"""Any command as a recorded run: its output kept and shown, signals handed on, its exit code told.
+"""Any command as a recorded run: its output kept and shown, signals passed on, its exit code
+reported.
 
 The command writes straight into the run's files, `logs/stdout.log` and `logs/stderr.log`, so that
-it goes on whatever becomes of the process that shows them.
+it continues whatever becomes of the process that shows them.
 """
 
 from __future__ import annotations

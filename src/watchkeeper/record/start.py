@@ -208,12 +208,12 @@ def _check_call(root: object, folder: object, pipeline: str) -> None:
 
 
 def _check_unused(run_id: str, place: Path | None) -> None:
-    """Refuse the id of a run that goes on in this process or, where `place` is its folder, in
+    """Refuse the id of a run that is open in this process or, where `place` is its folder, in
     another one.
     """
     if open_runs.has_id(run_id):
         raise UsageError(
-            f"run_id {run_id!r} is in use: that run goes on in this process",
+            f"run_id {run_id!r} is in use: that run is open in this process",
             hint="end it by run.close(), or give the new run another run_id",
         )
     if place is not None:

@@ -263,7 +263,7 @@ def time_limit_s(text: str) -> int | None:
 
 
 def gpus_of(options: Mapping[str, str], nodes: int = 1) -> int:
-    """How many GPUs a job asks for on one machine, or on so many `nodes`, by --gpus,
+    """How many GPUs a job asks for on one machine, or on that many `nodes`, by --gpus,
     --gpus-per-node, --gpus-per-task or --gres (sbatch(1)): each a number with or without a type
     before it, several types with commas between them.
 

@@ -39,7 +39,7 @@ class Partition(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Site(msgspec.Struct, frozen=True, kw_only=True):
-    """What a scheduler takes from this user. None and empty: no limit, or nobody told.
+    """What a scheduler takes from this user. None and empty: no limit, or it is not known.
 
     `options` go before every script. `max_array`: one more than the highest task number.
     `max_submit`: the most jobs queued or running at a time. `accounts`: those that the user may

@@ -70,7 +70,7 @@ def _character_width(character: str) -> int:
 
 
 def shorten(text: str, most: int, dots: str = "...") -> str:
-    """The text in at most so many columns; what is cut ends in dots."""
+    """The text in at most this many columns; what is cut ends in dots."""
     if width(text) <= most:
         return text
     room = most - len(dots)
@@ -83,7 +83,7 @@ def shorten(text: str, most: int, dots: str = "...") -> str:
 
 
 def wrap(text: str, columns: int) -> list[str]:
-    """The text on lines of at most so many columns, broken between words; a longer word is broken
+    """The text on lines of at most this many columns, broken between words; a longer word is broken
     within.
     """
     lines = [""]
@@ -101,7 +101,7 @@ def wrap(text: str, columns: int) -> list[str]:
 
 
 def _pieces(word: str, columns: int) -> list[str]:
-    """A word in pieces of at most so many columns, each of one character at least."""
+    """A word in pieces of at most this many columns, each of one character at least."""
     pieces = [""]
     for character in word:
         if pieces[-1] and width(pieces[-1] + character) > columns:

@@ -221,7 +221,7 @@ def test_older_code_is_warned_of(status, tmp_path, monkeypatch):
     status._monotonic.now += 100
     status.saw(2, {"loss": 1.0})
     assert read(status.path)["code"]["changed"] == ["train.py"]
-    assert "the older code goes on running" in status.said["code"]
+    assert "the older code keeps running" in status.said["code"]
 
 
 def test_runs_of_several_folders_share_a_status_outside_them(tmp_path):

@@ -269,7 +269,7 @@ def test_a_signal_that_the_program_uses_is_left_to_it(tmp_path, capfd):
         with wk.start_run(folder=tmp_path, pipeline="training", sidecar=True):
             assert signal.getsignal(stacks.DUMP_SIGNAL) is not before
         assert (
-            "A stall will be told without stacks: SIGRTMIN+4 has a handler"
+            "A stall will be reported without stacks: SIGRTMIN+4 has a handler"
             in capfd.readouterr().err
         )
     finally:

@@ -97,7 +97,7 @@ class Send(msgspec.Struct, frozen=True, kw_only=True, tag="send"):
 
 
 class Fetch(msgspec.Struct, frozen=True, kw_only=True, tag="fetch"):
-    """Fetch the listed files of a commit into a folder, and go on where an earlier try stopped."""
+    """Fetch the listed files of a commit into a folder; continue where an earlier try stopped."""
 
     repo: str
     commit: str

@@ -175,7 +175,7 @@ def _refuse_empty(root: Path, items: list[Item], left_out: list[LeftOut]) -> Non
         return
     hint = "name the folder that holds the weights"
     if any(one.why == _TRAINERS for one in left_out):
-        hint = "it holds only what its trainer needs to go on: export the weights first"
+        hint = "it holds only what its trainer needs to continue: export the weights first"
     raise BadCheckpointError(f"{root} holds no weights of a model", hint=hint)
 
 

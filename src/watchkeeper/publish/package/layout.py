@@ -37,7 +37,7 @@ _PLAIN = re.compile(r"[\w.=-]{1,80}", re.ASCII)
 
 
 def is_of_trainer(path: str) -> bool:
-    """Whether a file holds what a trainer keeps to go on: optimizer, scheduler, random state."""
+    """Whether a file holds what a trainer keeps to continue: optimizer, scheduler, random state."""
     place = PurePosixPath(path)
     if not TRAINER_FOLDERS.isdisjoint(place.parts[:-1]):
         return True

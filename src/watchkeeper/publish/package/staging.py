@@ -194,7 +194,7 @@ def stage(
     progress: Progress | None = None,
 ) -> Staged:
     """Make the package that was planned. `key` signs it; None: its sign-off is attribution alone.
-    `known` are the private values of the run; None: those in its journals. The same call goes on
+    `known` are the private values of the run; None: those in its journals. The same call continues
     with what an earlier one left half made.
 
     Raises:

@@ -1,5 +1,5 @@
 """Which code a process runs, and whether the files it came from have changed since: a program that
-was edited goes on running what it once loaded.
+was edited keeps running what it once loaded.
 """
 
 from __future__ import annotations

@@ -87,7 +87,7 @@ class Book:
         monotonic: Callable[[], float] = time.monotonic,
         shows: bool = True,
     ) -> None:
-        """`write` is told the fields of a `Progressed`; `may_stop(depth)` is called between two
+        """`write` gets the fields of a `Progressed`; `may_stop(depth)` is called between two
         items, and raises when the run was asked to stop and may stop there; `shows` says whether
         bars and lines are for this process to print.
         """

@@ -66,7 +66,7 @@ class Status:
         self._state = "running"
         self._clock, self._warn, self._monotonic = clock, warn, monotonic
         self.step: int | float | None = None
-        """The last training step told; None before the first."""
+        """The last training step reported; None before the first."""
         self._loss_name = ""
         self._loss: Any = None
         self._loss_step: Any = None
@@ -243,7 +243,7 @@ class Status:
                 "code",
                 (
                     f"{names} changed on disk since this process loaded it; the older code "
-                    "goes on running"
+                    "keeps running"
                 ),
             )
 

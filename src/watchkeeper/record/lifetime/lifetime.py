@@ -229,7 +229,7 @@ class Lifetime:
             )
             silent = self._sidecar.silent
             if silent:
-                recorder.say(logging.INFO, "A stall will be told without stacks: %s", silent)
+                recorder.say(logging.INFO, "A stall will be reported without stacks: %s", silent)
 
     # ── forks
 

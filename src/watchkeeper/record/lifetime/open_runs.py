@@ -54,7 +54,7 @@ class OpenRuns(Generic[R]):
                 self._end_unsaid(
                     lifetime,
                     "The cell that started this run was run again, and nobody had ended it: "
-                    f"{run_id} goes on",
+                    f"{run_id} is still open",
                 )
 
     # ── questions

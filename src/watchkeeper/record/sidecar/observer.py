@@ -88,7 +88,7 @@ class Lookout:
                         select.select([work], [], [], DEATH_S)
                     self._leave(said)
                     return
-                poll.unregister(self._end)  # the recorder is gone; the work goes on
+                poll.unregister(self._end)  # the recorder is gone; the work continues
             if work in ready or not processes.is_alive(self._spec.work):
                 self._leave(self._last_word())
                 return

@@ -1,4 +1,4 @@
-"""What the sidecar is told when it is started."""
+"""What the sidecar gets when it is started."""
 
 from __future__ import annotations
 

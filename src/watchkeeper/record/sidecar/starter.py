@@ -1,4 +1,4 @@
-"""In the job: the sidecar is started, and told when the run ends."""
+"""In the job: the sidecar is started, and gets word when the run ends."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ _CODE = (
     "import sys; sys.path += sys.argv[2:]; from watchkeeper.record.sidecar.__main__ import "
     "main; main()"
 )
-# The shell waits for the first word; only a run that goes on, or died without one, costs a process.
-# It leaves at once, so that the sidecar is no child of the job: `os.wait` there does not meet it.
+# The shell waits for the first word; only a run that continues, or died without one, costs a
+# process. It leaves at once, so that the sidecar is no child of the job: `os.wait` there does not
+# meet it.
 _START = (
     'exec 3<&0 </dev/null; (case "$(timeout "$0" head -c 1 <&3)" in e) ;; *) exec "$@" <&3 '
     "3<&- ;; esac) &"

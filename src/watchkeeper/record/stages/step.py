@@ -108,7 +108,7 @@ class Step:
     @property
     def folder(self) -> Path:
         """The folder `<run>/<label>/`, which is created on first use."""
-        with contextlib.suppress(OSError):  # whoever writes into it is told
+        with contextlib.suppress(OSError):  # whoever writes into it gets the error
             self.path.mkdir(parents=True, exist_ok=True)
         return self.path
 

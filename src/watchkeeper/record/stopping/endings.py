@@ -65,8 +65,8 @@ class Seen:
 
 
 class Exits:
-    """The calls of `sys.exit` while runs go on. Python tells nobody at its exit which code it ends
-    with, so the function is wrapped meanwhile; what `raise SystemExit(3)` says cannot be seen.
+    """The calls of `sys.exit` while runs are open. At its exit Python does not say which code it
+    ends with, so the function is wrapped meanwhile; what `raise SystemExit(3)` says cannot be seen.
     """
 
     def __init__(self, called: Callable[[], None]) -> None:

@@ -212,7 +212,7 @@ class Interrupts:
 
     def _take(self, number: int) -> None:
         again = self._in_flight()
-        if self._raised and not again:  # the program has caught it, and goes on
+        if self._raised and not again:  # the program has caught it, and continues
             self._raised, self.asked, self.heard, self.stops = False, False, False, 0
         self.theirs = _is_theirs(self._last(number))
         name = signal.Signals(number).name

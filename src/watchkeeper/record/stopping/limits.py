@@ -73,7 +73,7 @@ class Limits:
     """
 
     def __init__(self, tell: Callable[[Overrun], None], warn: Callable[[str, str], None]) -> None:
-        """`tell` is told of each overrun when the work has been left; it may raise nothing."""
+        """`tell` gets each overrun when the work has been left; it may raise nothing."""
         self.calls = 0
         """Limited calls and blocks that have ended, in time or not."""
         self.overruns = 0
@@ -148,7 +148,7 @@ class _Entry:
 class Limit:
     """`with run.limit(60): …`, `run.limit(60).call(fn, …)` or `@run.limit(60)`. A call that does
     not end in time returns None, a block is left; `timed_out` says so, an event with the stack is
-    written, and the loop goes on.
+    written, and the loop continues.
 
     What it cannot do. One long call of C code (a matrix decomposition, but not a regular
     expression) is not broken into: it ends late, its result is kept, and a warning says so. Outside

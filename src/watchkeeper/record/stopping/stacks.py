@@ -100,7 +100,7 @@ def forget() -> None:
 
 
 def after_fork() -> None:
-    """In a child: it goes on writing to its parent's file, but does not remove it."""
+    """In a child: it keeps writing to its parent's file, but does not remove it."""
     global _lock, _users
     _lock, _users = threading.Lock(), 1 << 30
 

@@ -114,7 +114,7 @@ def _say() -> None:
         return
     for run_id, left_out in _after_the_end.items():
         counts = left_out.take()
-        if counts.total() > 1:  # of one thing the warning has told all
+        if counts.total() > 1:  # of one thing the warning has said all
             with contextlib.suppress(Exception):
                 sys.stderr.write(
                     f"watchkeeper: run {run_id}: handed to it after its end, and not kept: "

@@ -1,4 +1,4 @@
-"""Result tables: `<name>_partial.csv` while the work goes on, `<name>.csv` when it is over.
+"""Result tables: `<name>_partial.csv` while the work runs, `<name>.csv` when it is over.
 
 A writer's rows lie in a file of its own, below `.watchkeeper/tables/`; the partial's name and at
 last the final name are given to that very file. So whoever takes a table over, after a death or
@@ -70,7 +70,7 @@ class Table:
         """`seal` gets the fields of a `TableSealed`, `opened` those of a `TableOpened`, `warn` what
         to say once; `homes` knows where the files of the run's folder lie; `cut_short` says at the
         end whether the work was interrupted. Without `records` another process keeps the rows (rank
-        0), and this one only knows what was measured; `agree` is told how many rows were found, and
+        0), and this one only knows what was measured; `agree` gets how many rows were found, and
         says how many of them count there. Nothing is raised: what cannot be written waits in memory
         for the next row. `refuses` says whether the run keeps nothing of this kind here; `left_out`
         counts what a table that is sealed does not take.

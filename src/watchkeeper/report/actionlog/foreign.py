@@ -88,7 +88,7 @@ class _Jobs:
 
     def __init__(self) -> None:
         self._named: dict[str, Named] = {}
-        # Subject → the jobs submitted for it that go on.
+        # Subject → the jobs submitted for it that have not ended.
         self._open: dict[str, list[str]] = {}
         self._ended: set[str] = set()
 

@@ -31,7 +31,7 @@ GOOD = FINISHED | {"failed, but good"}
 
 
 class Side(msgspec.Struct, frozen=True, kw_only=True):
-    """One run, as it is compared. "" and empty: nobody says; `dirty` None: it could not be told.
+    """One run, as it is compared. "" and empty: not known, and so is `dirty` None.
 
     `settings` are its configuration, by dotted key; `unread` names the configurations that could
     only be compared by hash. `partial`: they are words about it, and what they do not name may
@@ -102,7 +102,7 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 
 class Delta(msgspec.Struct, frozen=True, kw_only=True):
     """One figure beside the base's. `change` is new − old, None where one of them is no finite
-    number; `better` None where they are equal or that cannot be told.
+    number; `better` None where they are equal or that is not known.
     """
 
     metric: str

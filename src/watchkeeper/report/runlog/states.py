@@ -32,7 +32,7 @@ ENDS = frozenset(
 )
 """The states of a job that works no more. `ended`: it is known that it did, not how."""
 CUT_SHORT = frozenset({TIMED_OUT, PREEMPTED})
-"""Ended by the cluster: such a run is meant to go on from its checkpoint."""
+"""Ended by the cluster: such a run is meant to continue from its checkpoint."""
 
 
 MOST_LETTERS = 2000

@@ -85,7 +85,7 @@ class FakeSlurm:
         self._answers.setdefault(command, deque()).extend(answers)
 
     def hide(self, job_id: str, *, squeue: int = 0, sacct: int = 0) -> None:
-        """Show the job only after so many more looks of each command."""
+        """Show the job only after this many more looks of each command."""
         self._hidden |= {("squeue", job_id): squeue, ("sacct", job_id): sacct}
 
     # ── the commands

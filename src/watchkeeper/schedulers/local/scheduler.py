@@ -1,4 +1,4 @@
-"""The local scheduler: this machine's jobs, so many at a time, first come first served, per user
+"""The local scheduler: this machine's jobs, a few at a time, first come first served, per user
 and host.
 
 It has no daemon. A submission writes the job down and starts a supervisor (supervisor.py) if a slot

@@ -183,8 +183,8 @@ class Spool:
     # ── jobs
 
     def new_job(self, tasks: int = 0) -> str:
-        """Take an id that was never used, and make its folder; for an array, ids for so many tasks
-        too, from its own on. 0: it is no array. Under lock.
+        """Take an id that was never used, and make its folder; for an array, ids for that many
+        tasks too, from its own on. 0: it is no array. Under lock.
 
         Raises:
             StorageError: it cannot be made.

@@ -684,7 +684,7 @@ class SlurmScheduler:
         return msgspec.structs.replace(row.facts(), output=output, error_output=error)
 
     def _output(self, row: Row, command: str) -> tuple[str, str]:
-        """Where standard output and error of a job of ours go; "" where that cannot be told yet.
+        """Where standard output and error of a job of ours go; "" where that is not known yet.
         The wrapper carries the user's own head.
         """
         execution = (row.job_id, row.token or "")

@@ -173,7 +173,7 @@ class _Race:
             if ended or now >= until:
                 raise NotProvedError(ended or why)
             if now >= look:
-                # Its last file may come after its end is told: look for it once more.
+                # Its last file may come after its end is reported: look for it once more.
                 ended, look = self._ended(), now + _POLL_S
             self._sleep(_LOOK_S)
 

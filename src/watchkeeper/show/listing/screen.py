@@ -105,13 +105,13 @@ class Screen(msgspec.Struct, frozen=True, kw_only=True):
         return "-"
 
     def cut(self, text: str, most: int) -> str:
-        """The text in at most so many columns; what is cut ends in an ellipsis."""
+        """The text in at most this many columns; what is cut ends in an ellipsis."""
         if self.is_utf8:
             return shorten(text, most, "…")
         return shorten(text, most)
 
     def wrap(self, text: str, columns: int, most: int) -> list[str]:
-        """The text on lines of so many columns, broken between words; after `most` it is cut."""
+        """The text on lines of this many columns, broken between words; after `most` it is cut."""
         lines = wrap(text, columns)
         if len(lines) <= most:
             return lines

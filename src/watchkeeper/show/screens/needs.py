@@ -317,7 +317,7 @@ def _widest(texts: Sequence[str]) -> int:
 
 
 def _ljust(text: str, wide: int) -> str:
-    """The text, padded to so many columns."""
+    """The text, padded to this many columns."""
     return text + " " * (wide - width(text))
 
 

@@ -25,7 +25,7 @@ LEAST_REFRESH_S = 2.0
 _LIVE_S = 10.0
 """What runs is looked at again so often though no file has changed: its process may have died."""
 _SHARE = 4
-"""Of what changes all the time a build begins after so many times what the last one took."""
+"""Of what changes all the time a build begins after this many times what the last one took."""
 _LIVE_SHARE = 20
 
 

@@ -29,7 +29,7 @@ MOST_WALK_S = 120.0
 _LEAST_PAUSE_S = 5.0
 """Between two walks without cause, and two looks at everything."""
 _SHARE = 200
-"""A look or a walk without cause comes after so many times what the last one of its kind took."""
+"""A look or a walk without cause comes after this many times what the last one of its kind took."""
 _WALKS_SHARE = 10
 """The same for a walk that has a cause."""
 _LATELY_NS = 15 * 60 * 10**9

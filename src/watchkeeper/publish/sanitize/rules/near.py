@@ -46,7 +46,7 @@ def matches(
             if match.end() < end:
                 yield match
                 continue
-            whole = pattern.match(text, match.start())  # it may go on behind the window
+            whole = pattern.match(text, match.start())  # it may continue behind the window
             if whole is not None:
                 yield whole
 

@@ -153,7 +153,7 @@ def _mark(across: Scale, mark: tuple[float, str], number: int, height: float) ->
 
 
 def shortened(words: str, most: int) -> str:
-    """The words in at most so many characters."""
+    """The words in at most this many characters."""
     if len(words) <= most:
         return words
     return f"{words[: most - 1]}…"

@@ -271,7 +271,7 @@ function checkpointsSection(page) {
 }
 
 function filesOf(row) {
-  if (row.is_whole == null) return state('unknown', 'cannot be told');
+  if (row.is_whole == null) return state('unknown', 'not known');
   return row.is_whole ? span('', glyph('done'), 'whole') : state('failed', row.missing || 'not whole');
 }
 
