@@ -297,7 +297,7 @@ class _Results:
         return tool_calls.names_epoch(script, cell.key.epoch)
 
     def _shared_logs(self, unowned: list[str]) -> Problem:
-        """The warning that evaluations share a folder of logs in which nobody can say whose a log
+        """The warning that evaluations share a folder of logs in which nothing says whose a log
         is. `unowned` are their keys, one at least.
         """
         judged = "they are judged by their exit code"

@@ -134,6 +134,7 @@ def body_of(name: str) -> str:
 
 
 def _folder_of(name: str) -> str:
+    """The package that holds the module of a command, by the command's name."""
     return f"watchkeeper.show.cli.{_FOLDERS[name]}"
 
 

@@ -258,6 +258,9 @@ def _answer_failure(code: int, problems: Sequence[Problem]) -> bool:
 
 
 def _failure(name: str, code: int, problems: Sequence[Problem]) -> Answer:
+    """The answer of a command that failed; the first of the problems, of which there is one, is its
+    summary.
+    """
     return Answer(
         command=name,
         exit_code=code,
@@ -269,6 +272,9 @@ def _failure(name: str, code: int, problems: Sequence[Problem]) -> Answer:
 
 
 def _print(said: Answer, context: click.Context) -> None:
+    """Print an answer on one line, the page of it that was asked for. There is one answer for a
+    command.
+    """
     page = Page(
         limit=context.meta.get(f"{PAGE}.limit"), cursor=context.meta.get(f"{PAGE}.cursor") or ""
     )
@@ -278,6 +284,7 @@ def _print(said: Answer, context: click.Context) -> None:
 
 
 def _with_place(problem: Problem, place: str) -> Problem:
+    """A problem with the place, where it names none itself."""
     if problem.where:
         return problem
     return msgspec.structs.replace(problem, where=place)
@@ -294,6 +301,7 @@ def _name_of(context: click.Context) -> str:
 
 
 def _takes_a_cursor(command: click.Command) -> bool:
+    """Whether a command's answer comes in pages."""
     return any(parameter.name == "cursor" for parameter in command.params)
 
 

@@ -103,8 +103,8 @@ class ComputeRow(msgspec.Struct, frozen=True, kw_only=True):
 def rows(experiment: Experiment, state: State, used: Mapping[AttemptId, Used]) -> list[ComputeRow]:
     """A row for each attempt that had a job and has ended, in the experiment's order. Pure.
 
-    `used`: what each attempt left, as `used_by` reads it; one that is not there left nothing. A job
-    that was cancelled before it began (`not run`) has no row.
+    `used`: what each attempt left, as `used_by` reads it; one that is not there left nothing. An
+    attempt whose job never ran (`not run`), since what it waited for ended badly, has no row.
     """
     table: list[ComputeRow] = []
     for item in experiment.items:

@@ -127,10 +127,14 @@ def _import_all(
 
 
 def _new(runs: Sequence[ImportedRun]) -> list[ImportedRun]:
+    """The runs that were not there before."""
     return [run for run in runs if run.is_new]
 
 
 def _row(run: ImportedRun, shared: Mapping[str, int]) -> ImportRow:
+    """One run for programs. `shared`: id → how many of the runs have it; an id that is not there is
+    one run's.
+    """
     return ImportRow(
         folder=str(run.folder),
         id=run.run_id,
@@ -162,6 +166,9 @@ def _line(run: ImportedRun, shared: Mapping[str, int]) -> str:
 
 
 def _summary(runs: Sequence[ImportedRun], problems: Sequence[Problem]) -> str:
+    """In one line how many runs were imported, how many were there before, and how many problems
+    there are.
+    """
     new = len(_new(runs))
     parts = [f"{new} run{'' if new == 1 else 's'} imported"]
     if len(runs) > new:

@@ -78,5 +78,6 @@ def _event(
 
 
 def _not_kept(owner: Owner, sent: Sent, fault: str) -> Problem:
+    """The problem of a run that is synced, and of whose page the run log does not know."""
     message = f"{sent.run_id} is synced, but its page is not in the run log: {fault}"
     return not_recorded(owner.folder, message, f"write it down by hand: {sent.url}")

@@ -103,6 +103,7 @@ class DryRunData(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _problem(command: Command) -> Problem:
+    """A submission that is refused already, as a problem."""
     return Problem(where=command.key, message=command.refused, code="submission-refused")
 
 
@@ -117,6 +118,9 @@ def _show(commands: list[Command]) -> None:
 
 
 def _summary(commands: list[Command], waiting: list[str]) -> str:
+    """In one line how many jobs would be submitted, how many are refused, and how many wait for
+    these.
+    """
     if not commands and not waiting:
         return "Nothing to submit."
     refused = sum(bool(command.refused) for command in commands)
@@ -185,6 +189,9 @@ def _unless_unsigned(folder: Path, call: ScriptCall, command: Command) -> Comman
 def _command(
     experiment: Experiment, scheduler: SubmitHost, item: RunItem, decision: Decision, array: str
 ) -> Command:
+    """What would be typed to submit a piece of work. Where its script cannot be read it is
+    refused.
+    """
     script = experiment.folder / item.script
     workdir = experiment.workdir_of(item)
     command = Command(key=item.key, attempt=decision.attempt, folder=str(workdir))

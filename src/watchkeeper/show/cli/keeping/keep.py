@@ -303,6 +303,9 @@ def _coming(experiment: experiments.Experiment, state: State) -> list[RunItem]:
 
 
 def _has_gone_well(item: RunItem, run: RunState) -> bool:
+    """Whether nothing more has to be done for a piece of work. A control has nothing to train; a
+    stale result does not count.
+    """
     if item.control and item.phase == "preparation":
         return True
     latest = run.latest
@@ -407,6 +410,9 @@ def _compute_of(
 def _show_table(
     keeper: Keeper, experiment: experiments.Experiment, folder: Path, found: list[Row]
 ) -> None:
+    """Show what came of an experiment: its page, what its jobs took, its budget and criteria, and
+    where its logs are. `found` are the rows of the work that was watched.
+    """
     used = _compute_of(keeper, experiment, found)
     replay = keeper.logbook.replay
     replay.refresh()
@@ -462,6 +468,7 @@ def _name_report(experiment: experiments.Experiment, *, ended: bool) -> None:
 
 
 def _relative(path: Path) -> str:
+    """A path as it would be typed in this folder; whole where it lies elsewhere."""
     try:
         return str(path.relative_to(Path.cwd()))
     except ValueError:

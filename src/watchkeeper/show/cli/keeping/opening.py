@@ -73,6 +73,9 @@ def open_page(folder: Path, *, is_quiet: bool) -> None:
 
 
 def _say_address(output: IO[bytes], folder: Path, is_quiet: bool) -> None:
+    """Say where the page is, once its server has said so itself on its first line. A server that
+    ends without it is reported, with what shows why.
+    """
     with output:
         line = output.readline()
     try:
@@ -89,4 +92,5 @@ def _say_address(output: IO[bytes], folder: Path, is_quiet: bool) -> None:
 
 
 def _say(words: str) -> None:
+    """Say something beside the command's own output."""
     click.echo(printable(f"watchkeeper: {words}"), err=True)

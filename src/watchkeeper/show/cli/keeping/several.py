@@ -149,12 +149,16 @@ class _Watch:
         echo_problems(self.problems)
 
     def _tell(self, event: AnyEvent | Unknown) -> None:
+        """Show an event as progress, and send it where it is worth a notification."""
         self.progress.tell(event)
         # Of several watchers, the one that wrote the event sends it.
         if event.writer == self.keeper.logbook.writer.id:
             self.notifier.tell(event)
 
     def _turned(self, keeper: Keeper) -> None:
+        """Show where the watch stands after a turn. Only the leader writes down what could not be
+        sent.
+        """
         self.progress.count(f"{self.one.name}: {self.words}")
         if keeper.logbook.leads:
             record_failures(keeper, self.notifier)
@@ -281,6 +285,7 @@ def _picture(watches: Sequence[_Watch]) -> StandingPicture | None:
 
 
 def _lines(watches: Sequence[_Watch]) -> list[str]:
+    """A table of the experiments and where each stands, no wider than the terminal."""
     columns = shutil.get_terminal_size().columns
     cells = [[watch.one.name, watch.words] for watch in watches]
     return [shorten(line, columns) for line in table(["experiment", "now"], cells).splitlines()]
@@ -336,6 +341,9 @@ def _rows(watch: _Watch) -> list[Row]:
 
 
 def _entry(watch: _Watch, found: list[Row], *, ended: bool) -> WatchedEntry:
+    """One experiment for programs. `found`: the rows of what was watched; a watch that failed has
+    the code and the words of its error.
+    """
     one, keeper = watch.one, watch.keeper
     code, error = watch.code, ""
     if watch.problems:

@@ -103,6 +103,11 @@ def _target(
 
 
 def _named(output: Path, *, is_markdown: bool) -> Path:
+    """The file for the report.
+
+    Raises:
+        UsageError: it is named like Markdown, and is to be HTML.
+    """
     if output.suffix.lower() == ".md" and not is_markdown:
         raise UsageError(f"{output}: the report is a page of HTML", hint="add --md for Markdown")
     return output

@@ -129,6 +129,9 @@ def _step_back() -> None:
 
 
 def _show(address: str, tunnel: str) -> None:
+    """Say where the pages are. `tunnel`: what to type on one's own machine first, "" where nothing
+    is.
+    """
     if is_quiet():
         click.echo(address)
         return

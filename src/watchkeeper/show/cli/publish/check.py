@@ -107,14 +107,17 @@ ANSWERS = (PackageData,)
 
 
 def _signoff(package: Path) -> Signoff | None:
+    """The sign-off in a package; None: it has none."""
     return read_signoff(package)
 
 
 def _count(checks: Sequence[Check], status: Status) -> int:
+    """How many of the checks have this status."""
     return sum(check.status == status for check in checks)
 
 
 def _summary(checks: Sequence[Check], result: Status) -> str:
+    """In one line: `pass: 12 of 12 checks hold`. What was not checked is not counted."""
     made = len(checks) - _count(checks, "not_checked")
     words = f"{result}: {made - _count(checks, 'fail')} of {made} checks hold"
     signals = _count(checks, "soft_signal")

@@ -132,6 +132,8 @@ ANSWERS = (DownloadData,)
 def _fetch(
     ask: Ask, listed: Listed, target: Path, signers: Signers | None, *, as_json: bool
 ) -> int:
+    """Download and verify the files; the exit code. Nothing is kept of what does not verify."""
+
     def verify(part: Path) -> list[Check]:
         progress = HashingProgress(bytes_to_hash(part))
         try:
@@ -150,6 +152,7 @@ def _fetch(
 def _answer(
     listed: Listed, target: Path, checks: list[Check], summary: str, *, as_json: bool
 ) -> int:
+    """Say what came of a download; the exit code: EXIT_OK where it was kept."""
     result = verdict(checks)
     is_kept = result in ("pass", "soft_signal")
     code = EXIT_OK if is_kept else EXIT_FAILED

@@ -48,6 +48,7 @@ def owner_of(package: Path, run: Path | None, key: str) -> Owner | None:
 
 
 def _owner(folder: Path, key: str, attempt: int) -> Owner:
+    """Who made a package. A recorded run (`key` "") has no attempts: its number is 0."""
     return Owner(folder=folder, key=key, attempt=attempt if key else 0)
 
 
@@ -99,5 +100,6 @@ def includes_of(paths: Iterable[str]) -> tuple[str, ...]:
 
 
 def _not_recorded(owner: Owner, done: Uploaded, fault: str) -> Problem:
+    """The problem of a package that is uploaded, and of which the run log does not know."""
     message = f"{done.place.repo} is uploaded, but it is not in the run log: {fault}"
     return not_recorded(owner.folder, message, f"write it down by hand: {done.place.page}")

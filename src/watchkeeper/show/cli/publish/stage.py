@@ -206,6 +206,11 @@ def _with_links(request: Request, pages: Sequence[str]) -> Request:
 
 
 def _benchmarks(given: Sequence[str]) -> dict[str, str]:
+    """Task → the dataset on the Hub, from `clean=ada/clean` and the like.
+
+    Raises:
+        UsageError: one is not of that form.
+    """
     pairs = {}
     for one in given:
         task, equals, repo = one.partition("=")
@@ -218,6 +223,9 @@ def _benchmarks(given: Sequence[str]) -> dict[str, str]:
 
 
 def _show_plan(plan: Plan) -> None:
+    """Print what would be staged: where to, how much, how long hashing takes, and what is
+    left out.
+    """
     if is_quiet():
         return
     held = plan.contents
@@ -230,16 +238,19 @@ def _show_plan(plan: Plan) -> None:
 
 
 def _files(count: int) -> str:
+    """`1 file`, `2,000 files`."""
     return "1 file" if count == 1 else f"{count:,} files"
 
 
 def _way(plan: Plan) -> str:
+    """How the files get into the package, in words."""
     if not plan.copy_bytes:
         return "on the same filesystem: shared where it can, copied else"
     return f"{size(plan.copy_bytes)} to copy from another filesystem"
 
 
 def _data(plan: Plan, staged: Staged | None) -> StageData:
+    """The answer for programs; `staged` None: nothing was staged yet."""
     held = plan.contents
     hidden = {} if staged is None else {name: len(all_) for name, all_ in staged.redactions.items()}
     signoff = staged.signoff if staged is not None else None
@@ -262,6 +273,7 @@ def _data(plan: Plan, staged: Staged | None) -> StageData:
 
 
 def _answer_plan(plan: Plan, *, as_json: bool) -> int:
+    """Say what would be staged, and end well."""
     held = plan.contents
     summary = f"would stage {_files(len(held.items))}, {size(held.size_bytes)}"
     if not as_json:
@@ -276,6 +288,7 @@ def _answer_plan(plan: Plan, *, as_json: bool) -> int:
 
 
 def _show(plan: Plan, staged: Staged, *, as_json: bool) -> int:
+    """Say what was staged, and what to read before it is published; EXIT_OK."""
     hidden = sum(map(len, staged.redactions.values()))
     summary = (
         f"{staged.root}: staged, {staged.signoff.verdict}, {size(staged.size_bytes)}; "

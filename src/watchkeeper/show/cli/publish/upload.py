@@ -171,6 +171,7 @@ def is_watched() -> bool:
 
 
 def _hashed(package: Path) -> list[FileRecord]:
+    """The files of a package with their hashes. On a terminal the progress is shown."""
     listed, _ = files.list_files(package)
     progress = HashingProgress(listed.size_bytes)
     try:
@@ -180,6 +181,7 @@ def _hashed(package: Path) -> list[FileRecord]:
 
 
 def _refused(package: Path, checks: Sequence[Check], *, as_json: bool) -> int:
+    """Say which checks failed; EXIT_FAILED."""
     failed = [check for check in checks if check.status == "fail"]
     summary = f"{package} is not fit to be published: {len(failed)} checks failed; nothing was sent"
     if not as_json:
@@ -206,11 +208,13 @@ def _show(plan: UploadPlan) -> None:
 
 
 def _line(one: PlannedFile) -> str:
+    """One file of the plan with its size, and what the repository has under its name."""
     words = {"new": "", "there": ", there already", "other": ", replaces another"}[one.state]
     return f"  {one.path}: {size(one.size_bytes)}{words}"
 
 
 def _total(plan: UploadPlan) -> str:
+    """How much there is to send, and how long that takes."""
     count = len(plan.unsent)
     if not count:
         return "Nothing to send: the repository has all of it."
@@ -221,6 +225,11 @@ def _total(plan: UploadPlan) -> str:
 
 
 def _confirm(plan: UploadPlan, *, yes: bool, may_ask: bool) -> None:
+    """Ask before anything is sent. `yes`: the person has said so already.
+
+    Raises:
+        UsageError: the answer is no, or there is no terminal to ask on.
+    """
     if yes or not plan.unsent:
         return
     seen_by = "private" if plan.private else "public"
@@ -232,6 +241,7 @@ def _confirm(plan: UploadPlan, *, yes: bool, may_ask: bool) -> None:
 
 
 def _answer(plan: UploadPlan, done: Uploaded | None, kept: Recorded, *, as_json: bool) -> int:
+    """Say what came of an upload; `done` None: only the plan was asked for. EXIT_OK."""
     summary = _summary(plan, done)
     if as_json:
         counts = {"sent": done.sent if done is not None else 0, "files": len(plan.files)}
@@ -243,6 +253,9 @@ def _answer(plan: UploadPlan, done: Uploaded | None, kept: Recorded, *, as_json:
 
 
 def _summary(plan: UploadPlan, done: Uploaded | None) -> str:
+    """In one line what came of an upload, or what would; `done` None: only the plan was
+    asked for.
+    """
     if done is None:
         return f"{len(plan.unsent)} files would be sent to {plan.place.repo}; nothing was"
     if not done.sent:
@@ -254,6 +267,7 @@ def _summary(plan: UploadPlan, done: Uploaded | None) -> str:
 
 
 def _say_where(kept: Recorded) -> None:
+    """Say where the upload was written down. Where that failed, the problem has said so already."""
     if kept.owner is None:
         say("No run is known that made the package: nothing was written into a run log.")
         say("To have it there, type the same command with --run FOLDER.")
@@ -264,6 +278,7 @@ def _say_where(kept: Recorded) -> None:
 
 
 def _data(plan: UploadPlan, done: Uploaded | None, kept: Recorded) -> UploadData:
+    """The answer for programs; `done` None: only the plan was asked for."""
     rows = [
         UploadRow(path=one.path, size_bytes=one.size_bytes, sha256=one.sha256, state=one.state)
         for one in plan.files

@@ -82,6 +82,7 @@ def command(root: Path, sums_file: Path | None, no_cache: bool, as_json: bool) -
 
 
 def _refuse(root: Path, checks: Sequence[Check], *, as_json: bool) -> int:
+    """Say why no manifest was written; EXIT_FAILED."""
     problems = problems_of(root, checks)
     summary = f"No manifest was written: {root} is not as a checkpoint must be"
     if not as_json:

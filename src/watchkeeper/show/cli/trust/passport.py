@@ -168,6 +168,7 @@ def _vector(root: Path, name: str | None, timeout_s: float) -> Facts | None:
 
 
 def _declared(file: Path | None) -> dict[str, Any] | None:
+    """What a person declares in a file; None: no file was named."""
     return read_declared(file) if file is not None else None
 
 

@@ -188,10 +188,12 @@ def _read(path: Path) -> Answers:
 
 
 def _line(difference: Difference) -> str:
+    """One question that was answered otherwise the second time: `q12, epoch 1: 'A', then 'B'`."""
     first, second = _shown(difference.first), _shown(difference.second)
     also = " (scored otherwise)" if difference.is_of_score else ""
     return f"{difference.id}, epoch {difference.epoch}: {first}, then {second}{also}"
 
 
 def _shown(answered: str | None) -> str:
+    """An answer in quotes; None: the question was not asked."""
     return "not asked" if answered is None else repr(answered)

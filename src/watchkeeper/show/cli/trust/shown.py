@@ -81,6 +81,7 @@ def echo_checks(root: Path, checks: Sequence[Check]) -> None:
 
 
 def _line(root: Path, check: Check) -> str:
+    """A check on one line: its status, the file, what was found, and what to do about it."""
     hint = f" ({check.hint})" if check.hint else ""
     return f"{check.status}: {check.where or root}: {check.message}{hint}"
 
@@ -108,6 +109,7 @@ class HashingProgress:
             self._out.flush()
 
     def _words(self, elapsed_s: float) -> str:
+        """How far it is, and how fast."""
         speed = size(round(self._done_bytes / elapsed_s))
         return f"{self._did} {size(self._done_bytes)} of {size(self._total_bytes)}, {speed}/s"
 

@@ -95,6 +95,7 @@ ANSWERS = (SignData,)
 
 
 def _show(root: Path, signoff: Signoff, key: Key | None, *, as_json: bool) -> int:
+    """Say what was signed, and with which key (None: with none); EXIT_OK."""
     path = root / names.SIGNOFF
     count = len(signoff.artifacts)
     summary = f"{path}: {signoff.verdict}, {count:,} files"
@@ -123,6 +124,7 @@ def _show(root: Path, signoff: Signoff, key: Key | None, *, as_json: bool) -> in
 
 
 def _criteria_of(signoff: Signoff) -> tuple[StatedCriterion, ...]:
+    """The criteria that a sign-off states; () for one that another program wrote."""
     if signoff.watchkeeper is None:
         return ()
     return signoff.watchkeeper.criteria

@@ -136,6 +136,7 @@ def signoff_entry(signoff: Signoff | None) -> SignoffEntry | None:
 
 
 def _count(checks: Sequence[Check], status: Status) -> int:
+    """How many of the checks have this status."""
     return sum(check.status == status for check in checks)
 
 

@@ -105,6 +105,11 @@ ANSWERS = (VerifyData,)
 
 
 def _read(root: Path, file: Path | None) -> Manifest:
+    """The manifest of a checkpoint; `file` None: the one that lies in it.
+
+    Raises:
+        UsageError: there is no such folder, or no manifest.
+    """
     if not root.is_dir():
         raise UsageError(
             f"{root} is no folder",
@@ -120,12 +125,14 @@ def _read(root: Path, file: Path | None) -> Manifest:
 
 
 def _known(root: Path, manifest: Manifest) -> dict[str, FileRecord]:
+    """Path → the record of each listed file that was hashed before, and has not changed since."""
     return cache.known_records(root, [record.path for record in manifest.artifacts])
 
 
 def _verify(
     root: Path, manifest: Manifest, known: Mapping[str, FileRecord], *, strict: bool
 ) -> list[Check]:
+    """The checks of a checkpoint by its manifest. Only files that are not `known` are hashed."""
     unknown = [record for record in manifest.artifacts if record.path not in known]
     progress = HashingProgress(sum(record.size_bytes for record in unknown))
     try:
@@ -135,10 +142,12 @@ def _verify(
 
 
 def _count(checks: Sequence[Check], status: Status) -> int:
+    """How many of the checks have this status."""
     return sum(check.status == status for check in checks)
 
 
 def _summary(manifest: Manifest, checks: Sequence[Check], result: Status) -> str:
+    """In one line whether the files are as the manifest lists them. Files beyond it are counted."""
     if result == "fail":
         return f"The checkpoint is not as its manifest says: {_count(checks, 'fail')} failed"
     size_bytes = sum(record.size_bytes for record in manifest.artifacts)

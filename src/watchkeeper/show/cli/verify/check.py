@@ -85,6 +85,9 @@ ANSWERS = (CheckData,)
 
 
 def _exit_code(report: Report) -> int:
+    """1: something is wrong; 4: nothing is known to be, but not all could be verified; 0: all is
+    sound.
+    """
     if report.errors:
         return EXIT_FAILED
     if report.unverified:
@@ -150,6 +153,7 @@ def incomplete(path: Path, read: Journal) -> list[Problem]:
 
 
 def _verdict(report: Report) -> str:
+    """The same in a word."""
     if report.errors:
         return "unsound"
     if report.unverified:
@@ -158,6 +162,7 @@ def _verdict(report: Report) -> str:
 
 
 def _last_line(report: Report) -> str:
+    """The same in a sentence, for people."""
     if report.errors:
         return f"{report.errors} finding{'s' if report.errors > 1 else ''}."
     if report.unverified:
@@ -166,4 +171,5 @@ def _last_line(report: Report) -> str:
 
 
 def _words(problem: Problem) -> str:
+    """A problem on one line, with what to do about it."""
     return f"{problem.where}: {problem.message}" + (f" ({problem.hint})" if problem.hint else "")

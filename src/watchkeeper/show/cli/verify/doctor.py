@@ -94,6 +94,7 @@ ANSWERS = (DoctorData,)
 
 
 def _show(check: Check) -> None:
+    """A check on one line; what to do about it below."""
     hint = f"\n           {check.hint}" if check.hint else ""
     click.echo(printable(f"{check.verdict:8} {check.what:11} {check.found}{hint}"))
 
@@ -110,6 +111,7 @@ def _problem(check: Check) -> Problem:
 
 
 def _exit_code(verdicts: set[str]) -> int:
+    """1 where a check is bad, 4 where one could not be made, else 0."""
     if "bad" in verdicts:
         return EXIT_FAILED
     if "unknown" in verdicts:

@@ -110,6 +110,9 @@ def _lint(path: Path, *, fixing: bool) -> _Result:
 
 
 def _answer(path: Path, result: _Result, code: int, *, fixing: bool) -> int:
+    """Print the answer for programs; `code` is its exit code. Where `--fix` would help, the next
+    command is named.
+    """
     summary = _summary(result.findings, result.files, fixing)
     still_open = sum(finding.open for finding in result.findings)
     fixable = sum(bool(finding.edits) for finding in result.findings)
@@ -132,6 +135,7 @@ def _answer(path: Path, result: _Result, code: int, *, fixing: bool) -> int:
 
 
 def _data(result: _Result) -> LintData:
+    """The findings for programs, the open ones first."""
     open_first = sorted(result.findings, key=lambda finding: not finding.open)
     left = [
         NotFixed(path=printable(name), why=printable(reason))
@@ -147,6 +151,7 @@ def _data(result: _Result) -> LintData:
 
 
 def _show(result: _Result, *, fixing: bool) -> None:
+    """Print what was fixed and what was not, then what is still open."""
     for fixed in result.fixed:
         click.echo(_line(f"fixed: {fixed.path}:{fixed.line}: {fixed.code} {fixed.message}"))
     for name, reason in result.left.items():
@@ -157,10 +162,12 @@ def _show(result: _Result, *, fixing: bool) -> None:
 
 
 def _line(text: str) -> str:
+    """A text on one line, whatever a file's name holds."""
     return printable(text).replace("\n", "\\n")
 
 
 def _plain(finding: Finding) -> PlainFinding:
+    """A finding for programs."""
     return PlainFinding(
         code=finding.code,
         path=printable(finding.path),
@@ -173,6 +180,9 @@ def _plain(finding: Finding) -> PlainFinding:
 
 
 def _summary(findings: list[Finding], read: int, fixing: bool) -> str:
+    """In one line: `2 findings open in 5 files.`, and how many of them `--fix` would put right.
+    `read`: how many files were read.
+    """
     still = sum(finding.open for finding in findings)
     if read == 1:
         files = "1 file"

@@ -82,6 +82,7 @@ _NOTHING = "Nothing to rebuild: the journal has no views."
 
 
 def _summary(views: int, run_logs: int) -> str:
+    """In one line what was made again."""
     if not views and not run_logs:
         return _NOTHING
     made = f"{views} view{'' if views == 1 else 's'} made again"
@@ -91,6 +92,7 @@ def _summary(views: int, run_logs: int) -> str:
 
 
 def _run_log_words(count: int) -> str:
+    """`2 run logs: the machine's fields are up to date`."""
     return f"{count} run log{'s' if count > 1 else ''}: the machine's fields are up to date"
 
 

@@ -81,6 +81,7 @@ def _write(subject: Subject, text: str) -> list[Note]:
 
 
 def _show(subject: Subject, notes: list[Note], *, as_json: bool) -> None:
+    """Show the notes, the oldest first, or say that there are none."""
     if as_json:
         answer(
             EXIT_OK,
@@ -106,6 +107,7 @@ def _has_run_log(subject: Subject) -> bool:
 
 
 def _when_in_run_log(subject: Subject) -> str:
+    """When the note comes into the run log: with the watcher that there is, or by which command."""
     if watched_by(subject.folder) is not None:
         return "Its watcher brings the note into the run log."
     return printable(f"To bring it into the run log: watchkeeper rebuild {subject.folder}")

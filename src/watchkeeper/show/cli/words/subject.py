@@ -101,6 +101,7 @@ def _subject_within(path: Path) -> Subject | None:
 
 
 def _subject(name: str, folder: Path, key: str, read: Journal) -> Subject:
+    """A run by its key in a journal, with what was said of it."""
     words = words_of(read.events).get(key, Words())
     return Subject(name, folder, key, read, words)
 

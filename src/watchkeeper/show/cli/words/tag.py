@@ -63,6 +63,11 @@ ANSWERS = (TagData,)
 
 
 def _check(tags: list[str]) -> None:
+    """Refuse what cannot be a tag, before anything is written.
+
+    Raises:
+        UsageError: one of them cannot; the message says why.
+    """
     for tag in tags:
         fault = tag_fault(tag)
         if fault:
@@ -95,6 +100,7 @@ def _remove(subject: Subject, tags: list[str]) -> list[str]:
 
 
 def _write(subject: Subject, tags: tuple[str, ...] = (), removed: tuple[str, ...] = ()) -> None:
+    """Write one event that gives tags, or takes them away."""
     writer = subject.open_writer("tag")
     try:
         writer.write(Tagged, key=subject.key, tags=tags, removed=removed, saw=subject.journal.saw)

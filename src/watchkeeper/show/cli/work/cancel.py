@@ -102,6 +102,7 @@ ANSWERS = (CancelData,)
 
 
 def _summary(count: int) -> str:
+    """In one line how many jobs were asked to end."""
     if not count:
         return "Nothing is under way."
     return f"Asked {count} job{'s' if count > 1 else ''} to end."

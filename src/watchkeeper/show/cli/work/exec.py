@@ -184,4 +184,5 @@ ANSWERS = (ExecData,)
 
 
 def _say(words: str) -> None:
+    """Say something on standard error: the output is the command's own."""
     click.echo(printable(f"watchkeeper: {words}"), err=True)

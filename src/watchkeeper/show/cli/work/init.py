@@ -114,6 +114,11 @@ def _sweep(
     evals: tuple[Path, ...],
     epochs: int,
 ) -> Sweep:
+    """The sweep that was asked for.
+
+    Raises:
+        UsageError: there is no template or no values, or one of them cannot be used.
+    """
     if template is None or not values:
         raise UsageError(
             "a sweep needs a template and the values of at least one variable",
@@ -123,6 +128,11 @@ def _sweep(
 
 
 def _refuse_summary(folder: Path) -> None:
+    """Refuse to write over a summary.
+
+    Raises:
+        UsageError: the folder has one.
+    """
     for name in (SUMMARY_YAML, SUMMARY_YML, SUMMARY_MD):
         if (folder / name).exists():
             raise UsageError(
@@ -154,10 +164,12 @@ def _write(folder: Path, texts: Mapping[Path, str]) -> list[str]:
 
 
 def _mode_of(path: Path) -> int:
+    """The mode of a new file, before the umask: scripts can be run."""
     return 0o666 if path.suffix == ".yaml" else 0o777
 
 
 def _say(folder: Path, draft: Draft, written: list[str], *, as_json: bool) -> int:
+    """Say what was written, and what to type next; EXIT_OK."""
     runs = [run.name for run in draft.runs]
     evaluations = f" and {len(draft.cells)} evaluations" if draft.cells else ""
     count = "1 run" if len(runs) == 1 else f"{len(runs)} runs"

@@ -91,6 +91,9 @@ ANSWERS = (ReproduceData,)
 
 
 def _summary(recipe: Recipe, restored: Restored | None) -> str:
+    """In one line whether an attempt can be made again; or where it was (`restored` None: it was
+    not).
+    """
     which = f"{recipe.key}, attempt {recipe.attempt}"
     if restored is not None:
         return f"{which} is restored in {restored.folder}."
@@ -111,6 +114,7 @@ def _show_result(recipe: Recipe, restored: Restored | None) -> None:
 
 
 def _show_restored(restored: Restored) -> None:
+    """Say where the attempt was made again, what was put in place, and how to run it."""
     click.echo(printable(f"\nMade: {restored.folder}"))
     for name in restored.placed:
         click.echo(printable(f"  put in place: {name}"))
@@ -120,6 +124,9 @@ def _show_restored(restored: Restored) -> None:
 
 
 def _lines(recipe: Recipe) -> Iterator[str]:
+    """The recipe as text: the code, the files, the environment and the command, then what is
+    missing.
+    """
     yield f"{recipe.key}, attempt {recipe.attempt}" + (
         f", job {recipe.job_id}" if recipe.job_id else ""
     )
@@ -143,6 +150,7 @@ def _lines(recipe: Recipe) -> Iterator[str]:
 
 
 def _code(recipe: Recipe) -> Iterator[str]:
+    """The lines on the commit, on what was not committed, and on the submodules."""
     if not recipe.commit:
         yield "commit       none"
         return
@@ -184,6 +192,9 @@ def _submodule(submodule: Submodule) -> str:
 
 
 def _part(part: Part) -> str:
+    """A file of the recipe: whether the same lies there today, where its copy is kept, and why it
+    cannot be had again.
+    """
     words = {
         "as kept": "the same today",
         "changed": "another today",
@@ -196,6 +207,9 @@ def _part(part: Part) -> str:
 
 
 def _environment(recipe: Recipe) -> Iterator[str]:
+    """The lines on what was installed where it was submitted. It is not the job's own
+    environment.
+    """
     found = recipe.environment
     if found is None:
         yield "environment  " + ("cannot be read" if recipe.environment_sha256 else "not recorded")

@@ -153,6 +153,12 @@ def _continuation(folder: Path, decision: Decision, *, is_named: bool) -> Proble
 
 
 def _continued(folder: Path, decision: Decision) -> Problem:
+    """The note that a run continues, and from which checkpoint.
+
+    Raises:
+        UsageError: it is under way, has nothing to resume, or can only begin anew.
+        UnsignedError: its checkpoint has no valid sign-off.
+    """
     key, detail = decision.key, decision.detail or decision.reason
     if decision.action == "active":
         raise UsageError(
@@ -175,6 +181,7 @@ def _continued(folder: Path, decision: Decision) -> Problem:
 
 
 def _in_brackets(text: str) -> str:
+    """The text in brackets, behind a space; "" for ""."""
     if text:
         return f" ({text})"
     return ""

@@ -72,6 +72,7 @@ def _usages(paths: Sequence[Path], runs: str | None) -> list[Usage]:
 
 
 def _usage_words(usage: Usage) -> str:
+    """What the jobs of one experiment asked for and used, and the nodes that fail, as text."""
     sizes = sizing_table(usage.sizing, whole=True)
     sizes = sizes or "no job that has ended asked for time, memory or GPUs"
     words = filter(None, [sizes, bad_node_words(usage.bad_nodes)])
@@ -82,5 +83,6 @@ ANSWERS = (CompareData,)
 
 
 def _summary(found: Compared) -> str:
+    """In one line how many runs were compared, with which, and how many settings vary."""
     runs = f"{len(found.runs)} run{'s' if len(found.runs) > 1 else ''}"
     return f"{runs} compared with {found.base}; {len(found.varying)} settings vary."

@@ -59,6 +59,7 @@ def perform(paths: tuple[Path, ...], as_json: bool) -> int:
 
 
 def _counts(disk: Disk) -> dict[str, int]:
+    """How many files there are, and rows, and rows of what nothing needs."""
     counts = {"files": disk.files, "rows": len(disk.rows)}
     counts["unneeded"] = sum(row.needed is False for row in disk.rows)
     return counts

@@ -55,6 +55,9 @@ def _without_secret(event: AnyEvent | Unknown) -> AnyEvent | Unknown:
 
 
 def _line(event: AnyEvent | Unknown) -> str:
+    """An event on one line: its time, its kind, then `name=value` of each field. An event of an
+    unknown kind is shown as it is written.
+    """
     if isinstance(event, Unknown):
         return printable(
             f"{event.time.isoformat()}  unknown kind {event.kind}  "
@@ -69,6 +72,7 @@ def _line(event: AnyEvent | Unknown) -> str:
 
 
 def _short(value: object) -> str:
+    """A value in at most 120 letters: a text as it is, anything else as JSON."""
     if isinstance(value, str):
         text = value
     else:

@@ -149,6 +149,7 @@ _ORDER = ("submit", "retry", "blocked", "active", "wait", "skip")
 
 
 def _data(found: experiments.Experiment, plan: planning.Plan, expected: list[Standing]) -> PlanData:
+    """The answer for programs: the decisions, those that do something first."""
     decisions = sorted(plan.decisions, key=lambda decision: _ORDER.index(decision.action))
     return PlanData(
         experiment=found.name,
