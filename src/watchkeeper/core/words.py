@@ -116,8 +116,9 @@ def _had_read(later: Tagged, earlier: RunStarted | Tagged) -> bool:
 
 
 def tag_fault(tag: str) -> str:
-    """Why this cannot be a tag, in words that follow it; "" if it can. Of 61 letters: `has 61
-    characters, and 60 is the most`.
+    """Why this cannot be a tag, in words that follow it; "" if it can.
+
+    Of a tag of 61 letters: `has 61 characters, and 60 is the most`.
     """
     return _fault(tag, MOST_TAG)
 

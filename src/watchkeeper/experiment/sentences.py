@@ -423,8 +423,9 @@ def _bare(text: str) -> str:
 
 
 def _unwrapped(words: str) -> str:
-    """The words without the brackets around all of them, and without a colon or comma before: `:
-    (last epoch)` is `last epoch`.
+    """The words without the brackets around all of them, and without a colon or comma before.
+
+    `: (last epoch)` is `last epoch`.
     """
     words = words.strip().lstrip(":,").strip()
     if words.startswith("(") and words.endswith(")") and words.count("(") == 1:
@@ -438,9 +439,7 @@ def _names(name: str, words: str) -> bool:
 
 
 def _without(words: str, names: Sequence[str]) -> str:
-    """The words without the names that may hold an `on` themselves, such as the task `depends on
-    x`.
-    """
+    """The words without the names that may hold an `on` themselves, as a task named `on` does."""
     for name in sorted(names, key=len, reverse=True):
         if " " in name or name.lower() == "on":
             words = words.replace(name, " ")

@@ -44,8 +44,8 @@ def first_failures(attempts: Iterable[Attempt], left: int) -> tuple[Attempt, ...
 
 
 def error_of(why: str) -> str:
-    """Of a verdict's reasons, the one that says what went wrong; "" for none. Reasons stand with `;
-    ` between them.
+    """Of a verdict's reasons, which a semicolon parts, the one that says what went wrong; "" for
+    none.
 
     Of `exit code 1; No module named 'foo'` it is the second.
     """
@@ -55,7 +55,9 @@ def error_of(why: str) -> str:
 
 def _ended_at(attempt: Attempt) -> str:
     """When an attempt was judged, as text in the order of time; "" where it was not."""
-    return attempt.judged.time.isoformat() if attempt.judged is not None else ""
+    if attempt.judged is None:
+        return ""
+    return attempt.judged.time.isoformat()
 
 
 def _ended_well(attempt: Attempt) -> bool:

@@ -76,8 +76,10 @@ def _words_of(command: str) -> tuple[str, ...]:
 
 
 def assigned(text: str) -> frozenset[str]:
-    """The names of the variables that a script sets, in whatever way: `A=1`, `export B=2`, `for c
-    in …`, `read d`. It may name more than are set, and leaves none of these out.
+    """The names of the variables that a script sets, in whatever way. It may name more than are
+    set, and leaves out none that is.
+
+    Of `A=1`, `export B=2` and `read c` these are `A`, `B` and `c`.
     """
     names: set[str] = set()
     for _, command in commands(text):
@@ -109,8 +111,9 @@ def variables(text: str) -> dict[str, str]:
 
 
 def _names_set_otherwise(line: str) -> Iterator[str]:
-    """The words behind `for`, `read` and their like: each may be a variable that it sets. Of `for
-    epoch in 0 1` these are `epoch`, `in`, `0` and `1`.
+    """The words behind `for`, `read` and their like: each may be a variable that it sets.
+
+    Of `for epoch in 0 1` these are `epoch`, `in`, `0` and `1`.
     """
     for words in _SET_OTHERWISE.findall(line):
         yield from re.findall(r"\w+", words)

@@ -44,8 +44,8 @@ def privacy_of_kind(kind: str) -> Privacy:
 
 
 def sensitivity_of(hint: Any) -> str:
-    """The sensitivity that a type carries, "" for none. `FilePath` is `Annotated[str,
-    Meta(extra=…)]` and carries "path"; a plain `str` carries none.
+    """The sensitivity that a type carries, "" for none. `FilePath` carries "path" in the `Meta` of
+    its `Annotated`; a plain `str` carries none.
     """
     for meta in get_args(hint)[1:]:
         extra = getattr(meta, "extra", None) or {}

@@ -163,15 +163,17 @@ def keys_of(table: Table) -> list[str]:
 
 
 def key_of(text: str) -> str:
-    """The name of a column or field: lower case, without marks at its ends. `**Run Name:**` is `run
-    name`.
+    """The name of a column or field: lower case, without marks at its ends.
+
+    `**Run Name:**` is `run name`.
     """
     return " ".join(text.lower().split()).strip(" :*_`")
 
 
 def count_of(text: str) -> int | None:
-    """A number of epochs, which words in brackets may follow; None: it is not a count. `2 epochs (0
-    and 1)` is 2; 0 is not a count, nor is more than MOST_EPOCHS.
+    """A number of epochs, which words in brackets may follow; None: it is not a count, as 0 is not.
+
+    `2 epochs (0 and 1)` is 2.
     """
     match = re.fullmatch(r"(\d{1,5})(?:\s*epochs?)?(?:\s*\(.*\))?", text.strip())
     if match and 1 <= int(match[1]) <= MOST_EPOCHS:

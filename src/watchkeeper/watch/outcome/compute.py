@@ -254,7 +254,7 @@ def of_telemetry(samples: Sequence[Sample]) -> Used:
     gpus = [gpu for sample in samples for gpu in sample.gpus]
     if not gpus:
         return Used(rss_peak_bytes=_rss_peak_bytes(samples))
-    # No device held memory of the job's: nvidia-smi did not name its processes, or it used none.
+    # Empty where nvidia-smi did not name the job's processes, or they used no device.
     held = {gpu.index for gpu in gpus if gpu.ours_bytes}
     return Used(
         rss_peak_bytes=_rss_peak_bytes(samples),

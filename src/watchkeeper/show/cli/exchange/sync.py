@@ -426,8 +426,9 @@ def _exit_code(results: Sequence[Result], problems: Sequence[Problem], *, is_dry
 
 
 def _counts(results: Sequence[Result]) -> dict[str, int]:
-    """Outcome → runs; a second, public copy of a run is counted as another one: `{"synced": 2,
-    "failed": 0, "unknown": 0, "not sent": 1}`.
+    """Outcome → runs; a second, public copy of a run is counted as another one.
+
+    {"synced": 2, "failed": 0, "unknown": 0, "not sent": 1}
     """
     outcomes = [one.outcome for result in results for one in result.sent]
     return {

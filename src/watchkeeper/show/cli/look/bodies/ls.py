@@ -194,8 +194,9 @@ def _ordered(chosen: list[Run], runs: list[Run], wish: _Wish) -> filters.Order:
 
 
 def _summary(order: filters.Order, listing: Listing, wish: _Wish) -> str:
-    """How many runs there are, in which order and in which states. It begins with `3 runs, newest
-    first`, or with a filter `3 of 40 runs, newest first`.
+    """How many runs there are, in which order and in which states.
+
+    It begins with `3 runs, newest first`, or with a filter `3 of 40 runs, newest first`.
     """
     count = f"{len(order.runs):,} runs"
     if len(order.runs) == 1:
