@@ -77,13 +77,15 @@ def rows(
     findings: Mapping[str, Finding],
     progress: Mapping[str, str] | None = None,
 ) -> list[Row]:
-    """The rows, in the experiment's order. `progress`: key → how far its job is, in words; of what
-    runs no job there is nothing to say. `findings`: key → what was found of the promised result.
-    The plan has a decision for each piece of work.
+    """The rows, in the experiment's order. `progress`: key → how far its job is, in words; None:
+    nothing is known of any. `findings`: key → what was found of the promised result. The plan has a
+    decision for each piece of work.
 
-        r8            done    COMPLETED
-        r8/clean      failed  OUT_OF_MEMORY   after 2 attempts: `attempt` is 2
-        r8/noisy      to do   result missing
+        r8                 done     COMPLETED
+        r8/clean/epoch0    failed   OUT_OF_MEMORY   `attempt` is 2 after two attempts
+        r8/noisy/epoch0    running  PENDING         `why` says what its scheduler waits for
+
+    Here are its key, `standing` and `state`.
     """
     decisions = {decision.key: decision for decision in plan.decisions}
     progress = progress or {}

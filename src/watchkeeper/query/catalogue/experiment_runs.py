@@ -152,7 +152,7 @@ class ExperimentRun(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             if item.epoch is not None:
                 epoch = str(item.epoch)
             for name, figure in judged.metrics.items():
-                # How many samples there were says nothing about how good the run is.
+                # The number of samples is no measure of how good the run is.
                 if name != "samples":
                     yield f"{item.task} {name}".lstrip(), epoch, figure
 

@@ -117,8 +117,8 @@ def upper_tail(drawn: int, marked_drawn: int, total: int, marked: int) -> float:
 
 
 def _log_ways(things: int, drawn: int) -> float:
-    """The logarithm of the number of ways to draw so many of these things: of 2 out of 4, which
-    can be drawn in 6 ways, log(6). gamma(n + 1) is n!.
+    """The logarithm of the number of ways to draw `drawn` of the things: of 2 out of 4, which can
+    be drawn in 6 ways, log(6). gamma(n + 1) is n!.
     """
     return lgamma(things + 1) - lgamma(drawn + 1) - lgamma(things - drawn + 1)
 
@@ -170,8 +170,8 @@ def _is_done(attempt: Attempt) -> bool:
 
 
 def _has_failed(attempt: Attempt) -> bool:
-    """Whether an attempt failed or was lost, and the node may be the reason. One that ended for a
-    reason of its own, such as its time limit or a cancellation, says nothing about the node.
+    """Whether an attempt failed or was lost, and the node may be the reason. One that ended at its
+    time limit, was cancelled and the like is no sign against the node.
     """
     judged = attempt.judged
     if judged is None or judged.outcome not in _FAILED:

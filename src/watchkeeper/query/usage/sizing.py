@@ -376,8 +376,8 @@ def _rounded_up(value: float, step: int) -> int:
 
 
 def _memory_enough(used: float) -> int:
-    """How many bytes to ask for where so many were held: a fifth more, in steps of 128 MiB below
-    4 GiB and of 1 GiB from there on. 9 GiB held: 11 GiB.
+    """How many bytes to ask for where `used` bytes were held: a fifth more, in steps of 128 MiB
+    below 4 GiB and of 1 GiB from there on. 9 GiB held: 11 GiB.
     """
     wanted = max(LEAST_MEMORY_BYTES, used * MEMORY_MARGIN)
     step = _LARGE_STEP_BYTES

@@ -170,7 +170,7 @@ def _recorder_of(row: RunningRow, folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def newest(happened: Sequence[Happened], most: int) -> Sequence[Happened]:
-    """The last of them, at most so many; () for 0 or less, as of a screen without a line left."""
+    """The last of them, at most `most`; () for 0 or less, as of a screen without a line left."""
     if most <= 0:
         return ()
     return happened[-most:]
