@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from tests.browser import answers
 from tests.browser.harness import LOOKS, CannotError, Look, Watched, find_browser, serve
 
 
@@ -108,6 +109,8 @@ def open_still(open_page, still_server):
         page = open_page("about:blank", look)
         page.context.request.get(still_server.address)
         page.route("**/api/1/**", reply)
+        # The day on which the answers were made, whatever today is.
+        page.clock.install(time=answers.NOW)
         page.goto(still_server.origin + path)
         page.wait_for_selector("main h1")
         return page

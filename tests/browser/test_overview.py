@@ -173,7 +173,6 @@ def test_a_page_that_hears_nothing_says_so_and_stops_its_clocks(show, open_page)
     """After 30 s without a word the page is "not live", ages stand still, and it tries again."""
     open_page.watched.allowed = ["net::ERR_FAILED"]
     page = show()
-    page.clock.install()
     page.unroute("**/api/1/**")
     page.route("**/api/1/**", lambda route: route.abort())
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
