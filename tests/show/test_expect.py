@@ -81,12 +81,14 @@ def test_a_figure_that_the_result_does_not_hold_is_found(done: Path, tmp_path: P
     the result that it was taken from.
     """
     forged = shutil.copytree(done, tmp_path / "exp")
-    (path, *_) = sorted((forged / ".watchkeeper/journal").iterdir())
-    events = [msgspec.json.decode(line) for line in path.read_bytes().splitlines()]
-    for event in events:
-        if event["kind"] == "judged" and event["phase"] == "evaluation":
-            event["metrics"]["accuracy"] = 0.95
-    rewrite(path, events)
+    for path in (forged / ".watchkeeper/journal").iterdir():
+        events = [msgspec.json.decode(line) for line in path.read_bytes().splitlines()]
+        verdicts = [event for event in events if event["kind"] == "judged"]
+        for event in verdicts:
+            if event["phase"] == "evaluation":
+                event["metrics"]["accuracy"] = 0.95
+        if verdicts:
+            rewrite(path, events)
     checked = CliRunner().invoke(main, ["check", str(forged)])
     assert checked.exit_code == 1
     assert "accuracy is 0.95 in the journal, and 0.5 in one/eval/clean_epoch0" in checked.output
@@ -133,9 +135,10 @@ def test_the_report_has_a_table_of_them(done: Path, tmp_path: Path) -> None:
     assert CliRunner().invoke(main, ["report", str(done), "-o", str(page)]).exit_code == 0
     table = page.read_text().partition("What was expected")[2].partition("</table>")[0]
     rows = [re.sub(r"<[^>]+>+", "|", row) for row in table.split("<tr>")[2:]]
-    assert "accuracy &gt;= 0.75" in rows[0] and "missed" in rows[0]
-    assert "accuracy &lt; 0.9" in rows[1] and "one/clean/epoch0 0.5" in rows[1]
-    assert all("before the first evaluation" in row for row in rows[:2])
+    (missed,) = [row for row in rows if "accuracy &gt;= 0.75" in row]
+    (met,) = [row for row in rows if "accuracy &lt; 0.9" in row]
+    assert "missed" in missed and "before the first evaluation" in missed
+    assert "one/clean/epoch0 0.5" in met and "before the first evaluation" in met
 
 
 def test_plan_and_watch_take_them_too(tmp_path: Path) -> None:
@@ -163,7 +166,8 @@ def test_a_sign_off_says_what_came_of_them(done: Path, tmp_path: Path) -> None:
     root = checkpoint(tmp_path / "ck")
     sign(root, expected=found, clock=at(SIGNED))
     document = json.loads((root / "SIGNOFF.json").read_text())
-    assert document["watchkeeper"]["criteria"][0] == {
+    repeated = {one["criterion"]: one for one in document["watchkeeper"]["criteria"]}
+    assert repeated["accuracy >= 0.75"] == {
         "criterion": "accuracy >= 0.75",
         "stated_before_first_evaluation": True,
         "verdict": "missed",
@@ -172,7 +176,7 @@ def test_a_sign_off_says_what_came_of_them(done: Path, tmp_path: Path) -> None:
     }
     checks = validate(root, require_signoff=True, clock=at(LATER))
     said = [one.message for one in checks if one.name == "signoff-criterion"]
-    assert said[0] == "accuracy >= 0.75: missed; stated before the first evaluation"
+    assert "accuracy >= 0.75: missed; stated before the first evaluation" in said
     assert verdict(checks) == "pass"
 
 
