@@ -199,7 +199,11 @@ def with_array_tasks(experiment: Experiment, state: State, found: Iterable[Row])
     """The rows, with a row for each task below an array's."""
     grown: list[Row] = []
     for row in found:
-        grown += with_tasks(row, array_tasks.read(experiment.folder, state.run(row.key)))
+        run = state.run(row.key)
+        if any(attempt.array for attempt in run.attempts.values()):
+            grown += with_tasks(row, array_tasks.read(experiment.folder, run))
+        else:
+            grown.append(row)
     return grown
 
 

@@ -14,7 +14,7 @@ import msgspec
 from watchkeeper.core import layout
 from watchkeeper.core.state import Replay
 from watchkeeper.experiment.experiment import Experiment as Planned
-from watchkeeper.query.views.experiment import page_of_chosen, site_of
+from watchkeeper.query.views.experiment import picture_of_chosen, site_of
 from watchkeeper.query.views.pages import Experiment
 from watchkeeper.query.views.shared import Watcher
 from watchkeeper.show.listing.screen import screen_of
@@ -22,11 +22,11 @@ from watchkeeper.show.screens.experiment import experiment_lines
 
 
 def look_at(planned: Planned, replay: Replay, folder: Path, keys: Iterable[str]) -> Experiment:
-    """The page of a part of an experiment's work, by key. Commands name the folder as it was
+    """What is shown of a part of an experiment's work, by key. Commands name the folder as it was
     typed. `replay` is of the experiment's journal.
     """
     site = site_of(planned, replay.journal, replay.state, "", str(folder))
-    return page_of_chosen(site, frozenset(keys))
+    return picture_of_chosen(site, frozenset(keys))
 
 
 def live_lines(planned: Planned, folder: Path, keys: Iterable[str]) -> list[str]:

@@ -36,7 +36,7 @@ from watchkeeper.query.rows import exit_code
 from watchkeeper.query.status import Standing, look
 from watchkeeper.query.usage.nodes import bad_nodes
 from watchkeeper.query.usage.sizing import sizings
-from watchkeeper.query.views.experiment import page_of_chosen, site_seen
+from watchkeeper.query.views.experiment import page_of_chosen, picture_of_chosen, site_seen
 from watchkeeper.query.views.pages import Experiment as ExperimentPage
 from watchkeeper.query.views.parts.needs import needs_of
 from watchkeeper.query.views.parts.running import running_rows
@@ -120,7 +120,7 @@ def _show_experiment(folder: Path, wanted: Chosen, *, as_json: bool) -> int:
     if as_json:
         return _answer(site, standing, code)
     keys = frozenset(row.key for row in standing.rows)
-    page = page_of_chosen(site, keys)
+    page = picture_of_chosen(site, keys)
     others = _other_metrics(page, wanted.metric)
     click.echo(drawn(page, wanted.metric))
     if others:
