@@ -116,7 +116,7 @@ def _may_name_any(call: Call) -> bool:
 def _commands(call: Call) -> Iterator[list[str]]:
     """The words of each command, with what is known of variables and arguments put in.
 
-    `python eval.py --model "$ROOT/$1"` gives `["python", "eval.py", "--model", "/work/r8"]` where
+    `python eval.py --model "$ROOT/$1"` gives `["python", "eval.py", "--model", "/data/r8"]` where
     the script sets ROOT, and its first argument is `r8`.
     """
     values = _values(call)
@@ -239,7 +239,7 @@ def _config(workdir: Path, word: str) -> str:
 def _root_of(workdir: Path, word: str) -> Path | None:
     """The folder of the checkpoint that a word names; None: it names none.
 
-    The word may be the value of an option (`--model=/work/r8`), a folder with weights, or a file of
+    The word may be the value of an option (`--model=/data/r8`), a folder with weights, or a file of
     weights. It needs a slash: `org` alone may be anything. What a shell would still expand is not
     followed.
     """

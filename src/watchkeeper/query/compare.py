@@ -278,7 +278,7 @@ def _as_submitted(
     `known`: experiment → its submissions, as far as they were read.
 
     The start of a run that a job recorded names the folder of its attempt:
-    `/work/night/.watchkeeper/runs/r8/2`. The journal of that experiment has the submission.
+    `/data/night/.watchkeeper/runs/r8/2`. The journal of that experiment has the submission.
     """
     started = training_start(events)
     if started is None or not started.attempt:

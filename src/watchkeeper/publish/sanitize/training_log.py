@@ -30,7 +30,7 @@ def training_log(run_log: str, known: Known, *, public_links: Collection[str] = 
     log.
 
         - node: gpu7
-        - objective: learn the words of /work/ann/data
+        - objective: learn the words of /data/ann/data
 
     Of these lines the first goes, and the second stays with a pseudonym for its path.
 

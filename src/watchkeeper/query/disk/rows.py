@@ -173,7 +173,7 @@ def _above(tops: Iterable[Path]) -> list[str]:
 
 def _lies_in_trash(path: str) -> bool:
     """Whether a path is the folder to which `watchkeeper rm` moves what it puts away, or in one:
-    `/work/.watchkeeper-trash/r8` is, `/work/r8` is not.
+    `/data/.watchkeeper-trash/r8` is, `/data/r8` is not.
     """
     return f"/{layout.TRASH}/" in f"{path}/"
 

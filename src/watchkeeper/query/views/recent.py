@@ -112,9 +112,9 @@ def _folders(overview: Overview) -> Iterator[tuple[str, Path]]:
     """Name and folder of the active places, of the runs in them, and of what records the running
     jobs. Of many places the thirty in which something happened last.
 
-        ("night", /work/night)                  an experiment
-        ("trials/r8", /work/trials/r8)          a run in a folder of recorded runs
-        ("night/r8", /work/night/out/r8)        where the job of `r8` records
+        ("night", /data/night)                  an experiment
+        ("trials/r8", /data/trials/r8)          a run in a folder of recorded runs
+        ("night/r8", /data/night/out/r8)        where the job of `r8` records
     """
     active = sorted(overview.places, key=_age)[:_MOST_PLACES]
     for place in active:

@@ -230,7 +230,7 @@ def _differs(work: Work, fields: Mapping[str, str], dirty: bool) -> Iterable[str
     """What is not the same after all, in words: `code differs: 4f2c1aa then`, `dataset differs: …`.
 
     `fields` are those of the log, and `dirty` says whether its code had uncommitted changes. The
-    log may name its commit in short; a branch or tag says nothing of the code.
+    log may name its commit in short; a branch or tag does not name the code.
     """
     theirs, ours = fields.get("commit", "").split(" ", 1)[0], work.commit
     is_commit = re.fullmatch(r"[0-9a-f]{7,64}", theirs) is not None

@@ -226,7 +226,7 @@ def _describe_end(view: LogView, judged: Judged) -> str:
 def _notes(view: LogView) -> Iterator[Line]:
     """Quote what people noted, each in the log of the attempt that was the newest at the time.
 
-    Such a line, `note: …`, says nothing of the job's state to whoever reads the log.
+    Such a line, `note: …`, does not tell the reader of the log the job's state.
     """
     history = view.history
     for time, text in history.notes:

@@ -179,7 +179,7 @@ class Log(msgspec.Struct, frozen=True, dict=True):
     def trains(self) -> bool:
         """Whether the run makes a checkpoint, as far as its type, task, title and script say.
 
-        `2026-03-11_eval_lift.md` does not, and neither does a pipeline. A log that says nothing of
+        `2026-03-11_eval_lift.md` does not, and neither does a pipeline. A log that does not mention
         it is taken for a training: most are.
         """
         if self.kind == "pipeline":

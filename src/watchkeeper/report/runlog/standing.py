@@ -80,7 +80,7 @@ def standing(log: Log) -> Standing:
 
     - the last job's block, where it says how the job ended (`state: FAILED`, `end: … (OOM)`). Only
       a failure that Status reports outranks a `completed` there;
-    - Status, where it says that the job ended, or the block says nothing of the state;
+    - Status, where it says that the job ended, or the block does not say the state;
     - the block again: that the job ended, no more, or that it runs;
     - the head of the page, Mode and Results.
 
@@ -375,7 +375,7 @@ def _by_block(log: Log, job: Section | None) -> Standing:
         - exit_code: 1                    failed
         - end: 2026-03-12 03:00 UTC       ended, if nothing else says how
 
-    `Standing()`: there is no block, or it says nothing of this.
+    `Standing()`: there is no block, or it does not say.
     """
     if job is None:
         return Standing()
@@ -411,7 +411,7 @@ def _end_of(log: Log, job: Section, end: Field | None) -> Stamp | None:
 
 def _claim_of_block(log: Log, field: Field, end: Field | None) -> Claim | None:
     """What a field of a block says of the state; `end`, the field of the end, may say it in words:
-    `end: 2026-05-04 15:00 (OOM)`. None: it says nothing of it.
+    `end: 2026-05-04 15:00 (OOM)`. None: it does not say.
     """
     raw = _raw(log, field)
     claim = state_of_field(field.name, raw)

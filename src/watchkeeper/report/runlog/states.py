@@ -171,7 +171,7 @@ _OF_ITS_PARTS = lazy.pattern(rf"\b(?:{_OTHERS}{_PARTS})\b")
 
 
 def is_note(text: str) -> bool:
-    """Whether a line of Status is a person's remark, which says nothing of the job: `note: …`.
+    """Whether a line of Status is a person's remark, which is not about the job's state: `note: …`.
 
     `watchkeeper note` writes such lines.
     """
@@ -358,7 +358,7 @@ def _end(clause: str, state: str, match: re.Match[str], others: re.Pattern[str])
 def _denied_end(state: str, before: str, after: str) -> Claim | None:
     """What `not completed` means: that it never will be, unless it is not yet.
 
-    `not failed` says nothing of the end, nor does `not done syncing`, which is of something else.
+    `not failed` does not say how it ended, nor does `not done syncing`, which is of something else.
     """
     if state != COMPLETED:
         return None

@@ -54,8 +54,8 @@ class Mask:
     def text(self, text: str) -> str:
         """A text without what is private in it.
 
-        `/work/ann/night/r8 on node7, job 123456` → `r8 on <host>, job <job>`, of the report on
-        `/work/ann/night` in whose journals node7 is a host.
+        `/data/ann/night/r8 on node7, job 123456` → `r8 on <host>, job <job>`, of the report on
+        `/data/ann/night` in whose journals node7 is a host.
         """
         text = text.replace(f"{self._folder}/", "")
         text = _ABSOLUTE.sub(_last_name, text)
@@ -122,7 +122,7 @@ def _patterns(values: Mapping[str, Iterable[str]]) -> Iterator[tuple[re.Pattern[
 
 
 def _last_name(match: re.Match[str]) -> str:
-    """The last name of a path: `w.pt` of `/work/ann/w.pt`."""
+    """The last name of a path: `w.pt` of `/data/ann/w.pt`."""
     return match[0].rstrip("/").rpartition("/")[2]
 
 

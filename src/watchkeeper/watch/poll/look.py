@@ -437,7 +437,7 @@ def _owner(folder: Path) -> str:
 
 
 def _exit_record(folder: Path, attempt: Attempt) -> ExitRecord | None:
-    """How the last execution ended; an earlier one's record says nothing of a job that was started
+    """How the last execution ended; an earlier one's record is not about a job that was started
     again. Of an array, when each of its tasks has ended: with the code of the first that was not 0.
     """
     ends: dict[int, ExitRecord | None] = {}

@@ -215,8 +215,7 @@ def _last_exception(output: str) -> str:
     return ""
 
 
-# The cause → its class, for errors of a job that still runs. What is missing here says nothing of
-# those.
+# The cause → its class, for errors of a job that still runs. Other causes have no class.
 _CLASSES: dict[Cause, str] = {
     "memory gpu": "out of memory",
     "memory host": "out of memory",

@@ -89,7 +89,7 @@ def find(text: str, known: Known) -> Iterator[Span]:
 def _places(text: str) -> Iterator[tuple[int, int]]:
     r"""Where paths of each form stand: (start, end), which may overlap.
 
-    `/work/ann`, `~/run7`, `C:\models`, `\\nas\groups`, `$SCRATCH/run7`, `s3://bucket/w.pt`. A
+    `/data/ann`, `~/run7`, `C:\models`, `\\nas\groups`, `$SCRATCH/run7`, `s3://bucket/w.pt`. A
     variable counts where its name says that it holds a place: `$HOME`, not `$i/2`.
     """
     if "/" not in text and "\\" not in text:
@@ -127,7 +127,7 @@ def _is_behind_name(text: str, at: int) -> bool:
 def _end(text: str, start: int, end: int) -> int:
     r"""Where the path ends that matches from `start` to `end`.
 
-    At the closing quote, if it begins behind one (`"/work/my data/w.pt"`). Else behind words with
+    At the closing quote, if it begins behind one (`"/data/my data/w.pt"`). Else behind words with
     capitals that belong to it (`C:\Program Files\cuda`), and before the signs of a sentence.
     """
     quote = text[start - 1 : start]

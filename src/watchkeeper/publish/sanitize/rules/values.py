@@ -134,8 +134,8 @@ def _of_job(text: str) -> Iterator[Value]:
 def _is_odd_path(text: str) -> bool:
     """Whether this is an absolute path whose form alone does not show where it ends.
 
-    A plain one (`/work/ann/run7`) is found by its form (places.py), known or not. One with a space
-    or a bracket in it (`/work/my data (2)`) is found as a whole only if it is known.
+    A plain one (`/data/ann/run7`) is found by its form (places.py), known or not. One with a space
+    or a bracket in it (`/data/my data (2)`) is found as a whole only if it is known.
     """
     starts_at_root = text.startswith(("/", "~", "\\"))
     has_drive = re.match(r"[a-z]:[\\/]", text) is not None
@@ -203,7 +203,7 @@ def _span_at(text: str, start: int, value: Value) -> Span | None:
 def _is_word(text: str, start: int, end: int, kind: Kind) -> bool:
     """Whether what stands there is no part of a longer word or number.
 
-    A path may stand directly behind a letter, as in `-C/work/ann`.
+    A path may stand directly behind a letter, as in `-C/data/ann`.
     """
     before, after = text[max(0, start - 1) : start], text[end : end + 1]
     if kind == "job":
