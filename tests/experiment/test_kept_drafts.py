@@ -88,7 +88,9 @@ def test_what_is_kept_counts_only_while_it_is_sound(tmp_path, cache, monkeypatch
     elif damage == "flipped":
         file.write_bytes(data[:-9] + bytes([data[-9] ^ 1]) + data[-8:])
     elif damage == "foreign":
-        user_cache.keep(file, msgspec.msgpack.encode({"some": "thing"}))
+        user_cache.keep(
+            file, bytearray(user_cache.DIGEST_BYTES) + msgspec.msgpack.encode({"some": "thing"})
+        )
     elif damage == "newer":
         monkeypatch.setattr(user_cache, "SOFTWARE", "watchkeeper 99.0")
     else:

@@ -143,7 +143,7 @@ def test_what_is_remembered_counts_only_while_it_is_sound(
     if damage == "cut":
         file.write_bytes(file.read_bytes()[:-1])
     elif damage == "foreign":
-        user_cache.keep(file, msgspec.msgpack.encode([1, 2]))
+        user_cache.keep(file, bytearray(user_cache.DIGEST_BYTES) + msgspec.msgpack.encode([1, 2]))
     elif damage == "newer":
         monkeypatch.setattr(user_cache, "SOFTWARE", "watchkeeper 99.0")
     else:

@@ -315,7 +315,7 @@ def _write_at(fd: int, data: bytes, offset: int) -> None:
         view, offset = view[written:], offset + written
 
 
-def _write_whole(path: Path, data: bytes, mode: int, durable: bool) -> None:
+def _write_whole(path: Path, data: bytes | bytearray, mode: int, durable: bool) -> None:
     """Make a file with this content, which must not be there yet. `durable`: it is on the disk when
     this returns.
     """
@@ -330,7 +330,9 @@ def _write_whole(path: Path, data: bytes, mode: int, durable: bool) -> None:
         os.close(fd)
 
 
-def replace(path: Path, data: bytes, *, durable: bool = True, mode: int = 0o666) -> None:
+def replace(
+    path: Path, data: bytes | bytearray, *, durable: bool = True, mode: int = 0o666
+) -> None:
     """Make `path` hold exactly `data`, whole or not at all; a reader sees the old bytes or the new
     ones.
 
@@ -345,7 +347,7 @@ def replace(path: Path, data: bytes, *, durable: bool = True, mode: int = 0o666)
         raise _failed("write", path, error) from error
 
 
-def _replace(path: Path, data: bytes, mode: int, durable: bool) -> None:
+def _replace(path: Path, data: bytes | bytearray, mode: int, durable: bool) -> None:
     """Put a file with this content in place of another, or where none is: whoever reads the name
     has the old file or the new one, and never a part.
     """

@@ -21,7 +21,9 @@ Value = TypeVar("Value")
 
 MOST_BYTES = 256 * 2**20
 """Of a file that is kept: a larger one is not read."""
-_DIGEST_BYTES = 32
+DIGEST_BYTES = 32
+"""Of a kept file, before what is kept."""
+_encoder = msgspec.msgpack.Encoder()
 
 
 def folder() -> Path:
@@ -60,18 +62,20 @@ def recall(path: Path) -> memoryview | None:
         data = memoryview(read_own(path, MOST_BYTES))
     except (OSError, StorageError):
         return None
-    if data[:_DIGEST_BYTES] != _digest(data[_DIGEST_BYTES:]):
+    if data[:DIGEST_BYTES] != _digest(data[DIGEST_BYTES:]):
         return None
-    return data[_DIGEST_BYTES:]
+    return data[DIGEST_BYTES:]
 
 
-def keep(path: Path, data: bytes) -> None:
-    """Keep bytes at `path`, in the place of what was there; where that cannot be written, nothing
-    happens.
+def keep(path: Path, buffer: bytearray) -> None:
+    """Keep what stands in the buffer behind room for its digest, in the place of what was there;
+    where that cannot be written, nothing happens. No second copy is made of a hundred megabytes.
     """
+    with memoryview(buffer) as view:
+        view[:DIGEST_BYTES] = _digest(view[DIGEST_BYTES:])
     with contextlib.suppress(StorageError, OSError):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        replace(path, _digest(data) + data, durable=False, mode=0o600)
+        replace(path, buffer, durable=False, mode=0o600)
 
 
 class Drawer(Generic[Value]):
@@ -106,11 +110,12 @@ class Drawer(Generic[Value]):
 
     def keep(self, place: str | os.PathLike[str], value: Value) -> None:
         """Keep a value about a place; where that cannot be written, nothing happens."""
+        buffer = bytearray(DIGEST_BYTES)
         try:
-            data = msgspec.msgpack.encode((*self._head_of(place), value))
+            _encoder.encode_into((*self._head_of(place), value), buffer, DIGEST_BYTES)
         except (UnicodeEncodeError, OverflowError):
             return  # something that no encoding has: it is read each time
-        keep(self._path_of(place), data)
+        keep(self._path_of(place), buffer)
 
     def _head_of(self, place: str | os.PathLike[str]) -> list[Any]:
         """What a kept file must begin with: its form, the version that wrote it, and what it is of.
@@ -125,4 +130,4 @@ class Drawer(Generic[Value]):
 
 def _digest(data: bytes | memoryview) -> bytes:
     """A hash that shows damage. It is no defence: whoever can write there is this user."""
-    return hashlib.blake2b(data, digest_size=_DIGEST_BYTES).digest()
+    return hashlib.blake2b(data, digest_size=DIGEST_BYTES).digest()
