@@ -3,7 +3,7 @@
 A writer is one process. Its file `<writer>.jsonl` begins with `opened` and is created by the first
 event, so that a command with nothing to record leaves nothing. Readers never change a file: they
 stop at a torn tail (a last line without its newline: the writer died, or is writing), and report a
-torn middle as a problem and go on at the next line.
+torn middle as a problem and continue at the next line.
 
 A file whose `opened` states a newer schema would be misread, so none of it is read. Whoever works
 on the journal itself is refused (`NewerJournalError`). Whoever reads it as one piece of evidence
@@ -57,7 +57,7 @@ E = TypeVar("E", bound=Event)
 
 SUFFIX = ".jsonl"
 MOST_LINE_BYTES = 64 * 2**20  # of an event; a longer line is damaged
-SEGMENT_EVENTS = 256  # after so many the chain is written down, and not first at the end
+SEGMENT_EVENTS = 256  # after this many the chain is written down, and not only at the end
 BLOCK_BYTES = 2**18  # so much is read at a time
 MOST_OPENING_BYTES = 2**20  # of the first line, which names every writer that was read before
 

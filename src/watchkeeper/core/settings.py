@@ -32,8 +32,8 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     `["--account=abc"]`. `slurm_cluster` picks one of several that the commands know. `ssh`:
     commands run on this machine, as `ssh NAME` reaches it, which sees the experiment under the same
     path ("": they run here). `visibility_lag_s`: how long a job or a file may stay invisible.
-    `resume_variable`: the variable from which its scripts read the checkpoint to go on from, beside
-    WATCHKEEPER_RESUME_FROM ("": none).
+    `resume_variable`: the variable from which its scripts read the checkpoint to continue from,
+    beside WATCHKEEPER_RESUME_FROM ("": none).
     """
 
     kind: Literal["slurm"]

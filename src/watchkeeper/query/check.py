@@ -41,7 +41,7 @@ _BLOCK = lazy.pattern(rb"\s*\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\] [A-Z_]+\n")
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """What was verified, in words, and what is wrong. A `note` or `warning` among the problems is
     no failure. `incomplete` are problems of the journal itself, from which nothing may be made
-    again; `unverified` is what cannot be told.
+    again; `unverified` is what cannot be determined.
     """
 
     verified: tuple[str, ...]
@@ -352,7 +352,7 @@ def _open_ends(read: Journal) -> list[Problem]:
             where=str(read.folder / f"{writer}{journal.SUFFIX}"),
             message=(
                 "its process died: whether it wrote more than these "
-                f"{len(read.events[writer])} events cannot be told"
+                f"{len(read.events[writer])} events cannot be determined"
             ),
             hint="the next `watchkeeper run` reads them, and says how many there were",
             severity="warning",

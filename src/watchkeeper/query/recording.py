@@ -38,7 +38,7 @@ _CURVE_METRICS = 3
 class RecordedRun(msgspec.Struct, frozen=True, kw_only=True):
     """A recorded run as its folder has it. `started` and `ended` are those of its last execution
     under its first pipeline; `ended` is None while that runs, and after a death. `lives` says
-    whether its process does; None: that cannot be told from here.
+    whether its process does; None: that cannot be seen from here.
     """
 
     name: str
@@ -386,7 +386,7 @@ def _ended(events: Sequence[AnyEvent | Unknown], started: RunStarted | None) -> 
 
 
 def _lives(read: journal.Journal, started: RunStarted | None) -> bool | None:
-    """Whether the process of this start lives; None if that cannot be told from here, or if its
+    """Whether the process of this start lives; None if that cannot be seen from here, or if its
     file of the journal is closed: sealed, or read to its end by another process.
     """
     if started is None:

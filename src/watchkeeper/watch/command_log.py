@@ -433,7 +433,7 @@ def _left_log(name: str, path: Path, run: Path, root: Path) -> _LeftLog | None:
 
 def _left_start(run: Path, run_id: str) -> RunStarted | None:
     """The start of this command in the folder of a run, where its process is gone and has written
-    no end; None for anything else, also where that cannot be told from here.
+    no end; None for anything else, also where that cannot be determined from here.
     """
     if not (run / layout.JOURNAL).is_dir():
         return None

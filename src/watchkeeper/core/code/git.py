@@ -195,7 +195,7 @@ def tracked_in(output: bytes, folder: Path, files: Iterable[Path]) -> frozenset[
 
 
 def show(folder: Path, sha: str, path: Path) -> bytes | None:
-    """A file as a commit has it; None where the commit has none, or it cannot be told."""
+    """A file as a commit has it; None where the commit has none, or git does not say."""
     name = os.path.relpath(path, folder)
     if is_sha(sha):
         return _ask(folder, "cat-file", "blob", f"{sha}:./{name}", limit_s=LIMIT_S)
@@ -214,7 +214,7 @@ def top(folder: Path) -> Path | None:
 
 def diff(folder: Path) -> bytes | None:
     """How the whole repository's tracked files differ from its commit, as `git apply` takes it;
-    None where it cannot be told in time, or is larger than DIFF_LIMIT_BYTES.
+    None where git does not say in time, or is larger than DIFF_LIMIT_BYTES.
     """
     output = _ask(folder, "diff", "HEAD", *_FORM, limit_s=DIFF_LIMIT_S)
     if output is not None and len(output) <= DIFF_LIMIT_BYTES:
@@ -263,7 +263,7 @@ def has_commit(folder: Path, sha: str) -> bool | None:
 
 
 def commits_between(folder: Path, old: str, new: str) -> int | None:
-    """How many commits `new` has that `old` has not; None where that cannot be told."""
+    """How many commits `new` has that `old` has not; None where git does not say."""
     if not (is_sha(old) and is_sha(new)):
         return None
     output = _ask(folder, "rev-list", "--count", f"{old}..{new}", "--", limit_s=LIMIT_S)

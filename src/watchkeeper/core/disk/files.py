@@ -594,7 +594,7 @@ class AppendFile:
 
     def __init__(self, path: Path, *, resume_at: int | None = None) -> None:
         """A new file; or, with `resume_at`, an existing view, from that byte on: whoever renders a
-        view may go on where the one before it stopped. A journal's file is never resumed.
+        view may continue where the one before it stopped. A journal's file is never resumed.
         """
         self.path = path
         self.size_bytes = resume_at or 0

@@ -113,7 +113,7 @@ class Intended(Event, frozen=True, kw_only=True, omit_defaults=True, tag="intend
     to its fingerprint, and `passports` to the SHA-256 of the MODEL_PASSPORT.json that it had.
 
     `git_sha` is the commit of the script's repository ("" for none), `git_dirty` whether tracked
-    files differed from it (None: it could not be told), `diff_sha256` names the difference and
+    files differed from it (None: not known), `diff_sha256` names the difference and
     `script_sha256` the script among the kept objects; `array` is the tasks of an array as submitted
     ("": it is none), `after` holds the runs behind which it is queued. `configs` maps each
     configuration file that the script names, relative to the experiment's folder, to its kept
@@ -122,13 +122,13 @@ class Intended(Event, frozen=True, kw_only=True, omit_defaults=True, tag="intend
 
     `code` maps the `.py` and `.sh` files that the script names in turn (core/code/code_files.py) to
     their kept objects, and `uncommitted` names what the commit does not hold of script,
-    configurations and code; `git_fault` is why git told nothing of a repository that is there.
+    configurations and code; `git_fault` is why git could not read a repository that is there.
     `work_sha256` is equal for attempts at the same work (launch/same_work.py; "": an older event).
     `args` and `workdir` are as in a plan's item.
 
     Of a further attempt, `reason` is why it is made, `automatic` whether nobody asked for it.
     `change` holds what it is given otherwise than the script says (`batch_size`,
-    `gradient_accumulation_steps`), `resume_from` the checkpoint that it is offered to go on from
+    `gradient_accumulation_steps`), `resume_from` the checkpoint that it is offered to continue from
     ("": none). `source_sha256` is the script as its owner wrote it, where the attempt has a changed
     copy of it ("": it has not). `found`: subject → fingerprint of the complete checkpoints that lay
     there before. `asked`: the long name of each sbatch option, of the script or the site, that asks
@@ -200,7 +200,7 @@ class Rejected(Event, frozen=True, kw_only=True, omit_defaults=True, tag="reject
 
 
 class Doubted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="doubted"):
-    """Whether the scheduler took the job could not be told. `unreached`: the submitting command
+    """Whether the scheduler took the job is not known. `unreached`: the submitting command
     says it reached nobody.
     """
 
@@ -559,7 +559,7 @@ class Halted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="halted")
 
 
 class Detached(Event, frozen=True, kw_only=True, omit_defaults=True, tag="detached"):
-    """The watcher left; the jobs go on. `active` is how many there were."""
+    """The watcher left; the jobs keep running. `active` is how many there were."""
 
     why: str
     active: int

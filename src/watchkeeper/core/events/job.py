@@ -24,7 +24,7 @@ class RunStarted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run_
     processes work together, of which this one records; `execution` counts their elastic restarts,
     from 1. `code` maps the program's own files (core/code/code_files.py), relative to the script's
     folder, to their sha256, and `uncommitted` names those that the commit does not hold;
-    `git_fault` is why git told nothing of a repository that is there. `name` and `tags` are the
+    `git_fault` is why git could not read of a repository that is there. `name` and `tags` are the
     program's own words for the run. `environment_sha256` names the object that says what is
     installed (core/code/environment.py; "": nobody looked).
     """
@@ -218,7 +218,7 @@ class Stalled(Event, frozen=True, kw_only=True, omit_defaults=True, tag="stalled
 
 
 class Advanced(Event, frozen=True, kw_only=True, omit_defaults=True, tag="advanced"):
-    """The sidecar sees an advance again, after a stall of so many seconds."""
+    """The sidecar sees an advance again, after a stall of this many seconds."""
 
     stalled_s: float
     training_step: Number | None = None

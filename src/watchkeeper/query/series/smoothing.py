@@ -18,7 +18,7 @@ _PARTS = 380
 
 
 def default_smoothing(rows: int) -> float:
-    """The smoothing of a line of so many values: from 0 to 0.999."""
+    """The smoothing of a line of this many values: from 0 to 0.999."""
     if rows < FEWEST_ROWS:
         return 0.0
     wanted = 1 - _PARTS / rows

@@ -294,7 +294,7 @@ class MetricRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CheckpointRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A recorded checkpoint. `is_whole` None: cannot be told; `missing` says what lacks."""
+    """A recorded checkpoint. `is_whole` None: not known; `missing` says what lacks."""
 
     step: Real | None
     path: FilePath

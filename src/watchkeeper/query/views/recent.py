@@ -51,7 +51,7 @@ _KINDS = (
 
 class Happened(msgspec.Struct, frozen=True):
     """An event, and the name of the place or the run whose journal has it. Of a checkpoint, whether
-    it lies there whole (None: that cannot be told, or it is none).
+    it lies there whole (None: that is not known, or it is none).
     """
 
     name: str

@@ -94,7 +94,7 @@ class Best(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Watcher(msgspec.Struct, frozen=True, kw_only=True):
-    """Who watches an experiment: process `process` on `host`. `alive` None: that cannot be told
+    """Who watches an experiment: process `process` on `host`. `alive` None: that cannot be seen
     from here. `since`: since when nobody does, or since when this one does. All None: nobody ever
     did.
     """

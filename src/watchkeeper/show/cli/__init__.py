@@ -18,7 +18,7 @@ from watchkeeper.core.version import __version__
 # name → its one line in `watchkeeper --help`, so that help imports no command.
 COMMANDS = {
     "init": "A first summary for the scripts that are there, or for a sweep.",
-    "run": "The main job: train, verify, evaluate, validate; go on where it stood.",
+    "run": "The main job: train, verify, evaluate, validate; continue where it stood.",
     "plan": "What would be submitted, and why each other thing is not.",
     "submit": "Submit what is ready, and leave.",
     "resume": "Go on from the newest complete checkpoint.",

@@ -56,7 +56,7 @@ def page_options(command: Callable[..., Any]) -> Callable[..., Any]:
         metavar="TOKEN",
         expose_value=False,
         callback=_keep(f"{PAGE}.cursor"),
-        help="With --json: go on where the answer before ended, as its `more` says.",
+        help="With --json: continue where the answer before ended, as its `more` says.",
     )
     return answer_options(cursor(command))
 

@@ -1,8 +1,8 @@
 """How a job is while it runs: from dated readings of what it leaves to one of six words, with why.
 Pure.
 
-Only a training step, or bytes where no step is told, is progress: a busy GPU is not. What is usual
-is learned from the job itself, with a floor below which no pause is called a stall. Times in
+Only a training step, or bytes where no step is reported, is progress: a busy GPU is not. What is
+usual is learned from the job itself, with a floor below which no pause is called a stall. Times in
 readings are seconds of the watcher's monotonic clock.
 """
 
@@ -28,10 +28,10 @@ RECENT = 3  # samples that all have to be slow
 USUAL = 5  # samples at least before anything is called slow
 KEPT = 60  # pauses and samples
 CHOKED_LOOKS = 2  # looks in a row without an advance, its disk being full,
-CHOKED_PAUSES = 3  # and so many times the usual pause
+CHOKED_PAUSES = 3  # and this many times the usual pause
 FITS_SAMPLES = 2  # samples of the rate in a row that say that the time limit comes first
 ALARMS: frozenset[Health] = frozenset({"stalled", "silent", "failing"})
-# What a job does not go on from by itself; an import that fails is often only tried.
+# What a job does not recover from by itself; an import that fails is often only tried.
 FATAL = frozenset({"out of memory", "disk full", "NCCL", "driver", "checkpoint I/O"})
 
 

@@ -268,7 +268,7 @@ def _status(path: Path) -> os.stat_result | None:
 
 
 def _where(positions: Iterable[Position]) -> str:
-    """The last step that is told, with its loss: `epoch 2, step 30/40, loss 1.5`. "": none is.
+    """The last step that was reported, with its loss: `epoch 2, step 30/40, loss 1.5`. "": none is.
 
         stdout    loss 1.5
         stderr    12%|█▏ | 34/300 [00:05<00:40, 6.6it/s]      `step 34/300, loss 1.5`

@@ -53,7 +53,7 @@ ROWS_BYTES = 16_384
 STATUS_BYTES = 1_048_576
 STATUS = Path("status/training_status.json")
 WORK = (layout.TABLES, layout.EXAMPLES)
-_MOST_FAULTS = 100  # of one job, told once each
+_MOST_FAULTS = 100  # of one job, reported once each
 _CHECKPOINT = lazy.pattern(
     r"checkpoint[^\n\r]*\bsaved\b|\bsav(?:ed|ing)\b[^\n\r]*checkpoint", re.IGNORECASE
 )

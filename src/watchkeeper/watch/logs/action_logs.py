@@ -96,7 +96,7 @@ class LiveLogs:
         self._renderer = Renderer("UTC")
 
     def take_over(self, events: Events) -> list[Path]:
-        """Bring the files up to what the journal says so far, and go on from there. Returns the
+        """Bring the files up to what the journal says so far, and continue from there. Returns the
         logs set aside because somebody else had written into them.
         """
         self._renderer = Renderer(first_zone(events))

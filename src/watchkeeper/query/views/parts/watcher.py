@@ -44,7 +44,7 @@ def words_of(watcher: Watcher, active: int) -> str:
     if watcher.alive:
         return f"Watched by process {watcher.process} on {watcher.host}."
     if watcher.alive is None and watcher.process is not None:
-        return f"Last watched from {watcher.host}; whether it still is cannot be told from here."
+        return f"Last watched from {watcher.host}; whether it still is cannot be seen from here."
     if active:
         return "Nobody watches: `watchkeeper run` continues."
     return "Nothing is under way."

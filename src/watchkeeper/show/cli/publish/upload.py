@@ -159,7 +159,7 @@ ANSWERS = (UploadData,)
 
 
 def time_for(size_bytes: int) -> float:
-    """The seconds that so many bytes may take when nobody says how long."""
+    """The seconds that this many bytes may take by default."""
     from watchkeeper.publish.hub.plan import BYTES_PER_S
 
     return max(SHORTEST_TIMEOUT_S, _SLACK * size_bytes / BYTES_PER_S)

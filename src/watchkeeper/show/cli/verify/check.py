@@ -71,8 +71,8 @@ def command(path: Path, with_wandb: bool, as_json: bool) -> int:
 
 
 class CheckData(msgspec.Struct, frozen=True, kw_only=True):
-    """The verdict, what was verified, in words, and what cannot be told. What is wrong stands in
-    the answer's `problems`.
+    """The verdict, what was verified, in words, and what cannot be determined. What is wrong stands
+    in the answer's `problems`.
     """
 
     verdict: str

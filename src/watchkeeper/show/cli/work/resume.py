@@ -1,4 +1,4 @@
-"""`watchkeeper resume`: go on from the newest complete checkpoint."""
+"""`watchkeeper resume`: continue from the newest complete checkpoint."""
 
 from __future__ import annotations
 

@@ -147,5 +147,5 @@ def _summary(found: Trace) -> str:
         named = [f"{link.what} {link.name} ({link.holds})" for link in broken]
         return printable(f"Broken: {'; '.join(named)}")
     if open_:
-        return f"Every link holds, but for {open_} of which nothing can tell."
+        return f"Every link holds, but for {open_} that cannot be checked."
     return "Every link holds."
